@@ -1,0 +1,8 @@
+"""The package's Keras layers: one a file, written with `keras.ops` only."""
+
+from keras_faramtn.layers.attribute_head import AttributeHead
+from keras_faramtn.layers.attribute_probabilities import AttributeProbabilities
+from keras_faramtn.layers.group_attention import WSGSA
+from keras_faramtn.layers.group_fusion import CGFF
+
+__all__ = ["CGFF", "WSGSA", "AttributeHead", "AttributeProbabilities"]

@@ -1,0 +1,1 @@
+"""Training: what `compile` and `fit` are given, and recipes that run them."""

@@ -1,0 +1,164 @@
+"""DWS: the weights of the groups' losses follow how fast the groups converge."""
+
+import contextlib
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+# A loss counts as at least this share of the groups' mean, and has grown at most so many times
+# from one epoch to the next: a group that is solved gets a large weight, not an endless one.
+_LEAST_SHARE = 0.1
+_LARGEST_RATIO = 2.0
+
+
+def dynamic_weights(
+    losses: np.ndarray,
+    previous_losses: np.ndarray | None,
+    weights: np.ndarray,
+    temperature: float,
+    smoothing: float,
+) -> np.ndarray:
+    """The weights of the groups' losses for the next epoch.
+
+    FAR-AMTN's DWS (Gao et al., CVIU 2025, 104426) balances the groups' different convergence speed
+    and loss scale; its formula is not public, so this one is the package's own. With L_g(t) the
+    training loss of group g in epoch t, and G groups:
+
+        r_g = L_g(t) / L_g(t-1)      relative descent, as in Dynamic Weight Average
+                                     (Liu, Johns and Davison, CVPR 2019, equation 7); 1 at first
+        s_g = mean(L) / L_g          scale
+        u_g = exp(r_g / temperature) * s_g, scaled to sum to G
+        w_g = smoothing * w_g(before) + (1 - smoothing) * u_g
+
+    Each L_g counts as at least a tenth of the groups' mean, and r_g as at most 2.
+
+    Args:
+        losses: L(t), shape `(G,)`, finite, 0 or more.
+        previous_losses: L(t-1), or None after the first epoch.
+        weights: w before, shape `(G,)`, summing to G.
+        temperature: above 0; a high one makes all descents count alike.
+        smoothing: in 0..1, the share that the old weights keep.
+
+    Returns:
+        w, shape `(G,)`, summing to G.
+    """
+    floored = _floored(losses)
+    ratio = np.ones_like(floored)
+    if previous_losses is not None:
+        ratio = np.minimum(floored / _floored(previous_losses), _LARGEST_RATIO)
+    update = np.exp(ratio / temperature) * floored.mean() / floored
+    update *= len(update) / update.sum()
+    return smoothing * weights + (1 - smoothing) * update
+
+
+def _floored(losses: np.ndarray) -> np.ndarray:
+    losses = np.asarray(losses, dtype="float64")
+    # Where every loss is zero, all count alike.
+    return np.maximum(losses, _LEAST_SHARE * losses.mean()) if losses.any() else losses + 1.0
+
+
+@keras.saving.register_keras_serializable(package="keras_faramtn")
+class DynamicWeighting(keras.callbacks.Callback):
+    """Sets the `loss_weights` of a compiled model at the end of each epoch (`dynamic_weights`).
+
+    The weights are variables, so that a change needs neither compilation nor a new trace. Where
+    the model was compiled without such variables, or loaded from a file (which keeps their values
+    only), the callback puts variables in their place as the training begins.
+
+    The weights that an epoch was trained with are added to its logs as `dws_{group}`, and so
+    appear in `history`, in `keras.callbacks.CSVLogger` and in TensorBoard's scalars, for
+    callbacks that come after this one.
+
+    Args:
+        temperature, smoothing: as in `dynamic_weights`.
+
+    Raises:
+        ValueError: an argument out of its range; or at the start of training, a model that has not
+            been compiled with a dict of at least two losses by output.
+        FloatingPointError: at the end of an epoch, a group's loss is NaN or infinite; the message
+            names the group.
+    """
+
+    def __init__(self, temperature: float = 2.0, smoothing: float = 0.5) -> None:
+        super().__init__()
+        if temperature <= 0 or not 0 <= smoothing < 1:
+            raise ValueError(
+                "temperature must be above 0 and smoothing in 0..1, without 1; got "
+                f"{temperature} and {smoothing}."
+            )
+        self.temperature = temperature
+        self.smoothing = smoothing
+        self.variables: dict[str, keras.Variable] = {}
+        self.previous_losses: np.ndarray | None = None
+
+    def set_model(self, model: keras.Model) -> None:
+        """Takes hold of the model's loss weights; Keras calls this before it makes the step."""
+        super().set_model(model)
+        self.variables = _loss_weight_variables(model)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Logs the weights of this epoch and sets those of the next."""
+        logs = {} if logs is None else logs
+        losses = np.array([self._finite_loss(group, epoch, logs) for group in self.variables])
+        weights = np.array(
+            [float(keras.ops.convert_to_numpy(variable)) for variable in self.variables.values()]
+        )
+        logs.update({f"dws_{group}": w for group, w in zip(self.variables, weights, strict=True)})
+        updated = dynamic_weights(
+            losses, self.previous_losses, weights, self.temperature, self.smoothing
+        )
+        for variable, weight in zip(self.variables.values(), updated, strict=True):
+            variable.assign(float(weight))
+        self.previous_losses = losses
+
+    @staticmethod
+    def _finite_loss(group: str, epoch: int, logs: dict[str, Any]) -> float:
+        loss = float(logs[f"{group}_loss"])
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of group {group!r} is {loss} in epoch {epoch + 1}: training has "
+                "diverged. Try a lower learning rate or gradient clipping, and look for wrong "
+                "pictures or labels."
+            )
+        return loss
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the callback."""
+        return {"temperature": self.temperature, "smoothing": self.smoothing}
+
+
+def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    # Keras keeps no public handle on the loss weights that a model was compiled with.
+    compiled = getattr(model, "_compile_loss", None)
+    losses = getattr(compiled, "_user_loss", None)
+    if not isinstance(losses, dict) or len(losses) < 2:
+        raise ValueError(
+            "dynamic weighting needs a model compiled with a dict of two or more losses, one a "
+            f"group; {model.name!r} has {losses!r}. Compile it with **objective(groups)."
+        )
+    given = compiled._user_loss_weights or dict.fromkeys(losses, 1.0)
+    if all(isinstance(weight, keras.Variable) for weight in given.values()):
+        return dict(given)
+    with _variable_scope(model):
+        variables = {
+            group: keras.Variable(
+                float(keras.ops.convert_to_numpy(given[group])),
+                trainable=False,
+                name=f"{group}_loss_weight",
+            )
+            for group in losses
+        }
+    compiled._user_loss_weights = variables
+    if compiled.built:
+        compiled._flat_losses = [
+            loss._replace(loss_weights=variables[loss.path[0]]) for loss in compiled._flat_losses
+        ]
+    model.train_function = None  # a step traced with the old constants must not be used again
+    return variables
+
+
+def _variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+    strategy = getattr(model, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
