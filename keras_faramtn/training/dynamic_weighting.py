@@ -78,7 +78,7 @@ class DynamicWeighting(keras.callbacks.Callback):
         ValueError: an argument out of its range; or at the start of training, a model that has not
             been compiled with a dict of at least two losses by output.
         FloatingPointError: at the end of an epoch, a group's loss is NaN or infinite; the message
-            names the group.
+            names the groups.
     """
 
     def __init__(self, temperature: float = 2.0, smoothing: float = 0.5) -> None:
@@ -101,7 +101,8 @@ class DynamicWeighting(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the weights of this epoch and sets those of the next."""
         logs = {} if logs is None else logs
-        losses = np.array([self._finite_loss(group, epoch, logs) for group in self.variables])
+        losses = np.array([float(logs[f"{group}_loss"]) for group in self.variables])
+        _refuse_divergence(dict(zip(self.variables, losses, strict=True)), epoch)
         weights = np.array(
             [float(keras.ops.convert_to_numpy(variable)) for variable in self.variables.values()]
         )
@@ -113,20 +114,19 @@ class DynamicWeighting(keras.callbacks.Callback):
             variable.assign(float(weight))
         self.previous_losses = losses
 
-    @staticmethod
-    def _finite_loss(group: str, epoch: int, logs: dict[str, Any]) -> float:
-        loss = float(logs[f"{group}_loss"])
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss of group {group!r} is {loss} in epoch {epoch + 1}: training has "
-                "diverged. Try a lower learning rate or gradient clipping, and look for wrong "
-                "pictures or labels."
-            )
-        return loss
-
     def get_config(self) -> dict[str, Any]:
         """The arguments of the callback."""
         return {"temperature": self.temperature, "smoothing": self.smoothing}
+
+
+def _refuse_divergence(losses: dict[str, float], epoch: int) -> None:
+    diverged = {group: loss for group, loss in losses.items() if not math.isfinite(loss)}
+    if diverged:
+        named = ", ".join(f"{group} ({loss})" for group, loss in diverged.items())
+        raise FloatingPointError(
+            f"training has diverged in epoch {epoch + 1}: the loss is not finite for {named}. Try "
+            "a lower learning rate or gradient clipping, and look for wrong pictures or labels."
+        )
 
 
 def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:

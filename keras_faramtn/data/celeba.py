@@ -1,0 +1,208 @@
+"""CelebA as people have it on disk: the official folder, torchvision's, and Kaggle's."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.data.faces import PARTS, UNKNOWN, FaceTable, Problem, refuse
+from keras_faramtn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one variant of CelebA keeps its files, relative to its folder.
+
+    Attributes:
+        labels: the attribute file. As `.txt` its first line is the count, its second the names; as
+            `.csv` it has one header line that begins with `image_id`.
+        parts: the partition file, `name part` a line.
+        pictures: folders that may hold the pictures; the first that exists counts.
+    """
+
+    labels: str
+    parts: str
+    pictures: tuple[str, ...]
+
+
+LAYOUTS: dict[str, Layout] = {
+    "official": Layout(
+        "Anno/list_attr_celeba.txt",
+        "Eval/list_eval_partition.txt",
+        ("Img/img_align_celeba",),
+    ),
+    "torchvision": Layout("list_attr_celeba.txt", "list_eval_partition.txt", ("img_align_celeba",)),
+    "kaggle": Layout(
+        "list_attr_celeba.csv",
+        "list_eval_partition.csv",
+        ("img_align_celeba/img_align_celeba", "img_align_celeba"),
+    ),
+}
+"""The known variants, the first found is read."""
+
+_LABELS = {"1": 1, "-1": 0, "0": UNKNOWN}
+_PART_NUMBERS = {str(number): number for number in PARTS.values()}
+
+
+def read_celeba(
+    folder: str | Path,
+    attributes: Sequence[str] = CELEBA_ATTRIBUTES,
+    *,
+    skip_bad: bool = False,
+) -> tuple[FaceTable, list[Problem]]:
+    """Reads labels and parts of a folder in one of CelebA's layouts (`LAYOUTS`).
+
+    Labels are 1, -1 or 0 in the file: has it, has it not, unknown. The pictures themselves are
+    not opened; `check_pictures` does that.
+
+    Args:
+        folder: the data set's folder.
+        attributes: the names that the file must have, in any order; the table has this order.
+        skip_bad: leave out rows that can't be used, instead of refusing the file.
+
+    Returns:
+        The table, and the problems of the rows left out (none without `skip_bad`).
+
+    Raises:
+        InputError: a missing folder or file, a header with other attributes, no usable row; and
+            without `skip_bad` a wrong count, a row with the wrong number of columns, a value other
+            than 1, -1 or 0, a picture listed twice, without a part or with an unknown one. The
+            message names file and line.
+    """
+    folder = Path(folder)
+    layout = _recognise(folder)
+    problems: list[Problem] = []
+    parts = _read_parts(folder / layout.parts, problems)
+    source = folder / layout.labels
+    names, rows = _header_and_rows(source, problems)
+    columns = _columns(source, names, attributes)
+
+    pictures, labels, numbers, lines = [], [], [], []
+    seen: set[str] = set()
+    for line, (picture, *values) in rows:
+        message = _row_message(picture, values, len(names), seen, parts, layout)
+        if message:
+            problems.append(Problem(source, line, message))
+            continue
+        seen.add(picture)
+        pictures.append(picture)
+        labels.append([_LABELS[value] for value in values])
+        numbers.append(parts[picture])
+        lines.append(line)
+    if not skip_bad:
+        refuse(problems)
+    if not pictures:
+        raise InputError(f"{source}: there is no usable row in this file.")
+    picture_folder = next(
+        (folder / place for place in layout.pictures if (folder / place).is_dir()),
+        folder / layout.pictures[0],
+    )
+    table = FaceTable(
+        attributes=tuple(attributes),
+        pictures=tuple(picture_folder / picture for picture in pictures),
+        labels=np.array(labels, dtype="int8")[:, columns],
+        parts=np.array(numbers, dtype="int8"),
+        source=source,
+        lines=np.array(lines),
+    )
+    return table, problems
+
+
+def _recognise(folder: Path) -> Layout:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give the folder of the data set.")
+    for layout in LAYOUTS.values():
+        if (folder / layout.labels).is_file():
+            if not (folder / layout.parts).is_file():
+                raise InputError(
+                    f"{folder / layout.parts}: the partition file is missing; it has a line "
+                    "'picture part' for each picture, with part 0 (train), 1 (validation) or 2 "
+                    "(test)."
+                )
+            return layout
+    looked_for = ", ".join(layout.labels for layout in LAYOUTS.values())
+    raise InputError(
+        f"{folder}: this is no data set in a layout of CelebA; looked for {looked_for}."
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers, from 1, and fields of the lines that are not blank."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: this is no text file: {error}.") from error
+    fields = csv.reader(lines) if path.suffix == ".csv" else (line.split() for line in lines)
+    return ((number, row) for number, row in enumerate(fields, start=1) if row)
+
+
+def _header_and_rows(
+    path: Path, problems: list[Problem]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    rows = list(_rows(path))
+    if path.suffix == ".csv":
+        if not rows or rows[0][1][0] != "image_id":
+            raise InputError(f"{path}, line 1: the header must begin with image_id.")
+        return rows[0][1][1:], rows[1:]
+    if len(rows) < 2 or len(rows[0][1]) != 1 or not rows[0][1][0].isdecimal():
+        raise InputError(
+            f"{path}, line 1: the first line must be the number of pictures, the second the "
+            "names of the attributes."
+        )
+    count = int(rows[0][1][0])
+    if count != len(rows) - 2:
+        message = f"the count is {count}, but the file has {len(rows) - 2} rows; correct the count."
+        problems.append(Problem(path, 1, message))
+    return rows[1][1], rows[2:]
+
+
+def _columns(path: Path, names: list[str], attributes: Sequence[str]) -> list[int]:
+    missing = [attribute for attribute in attributes if attribute not in names]
+    unknown = [name for name in names if name not in attributes]
+    if missing or unknown or len(set(names)) != len(names):
+        parts = [
+            *([f"missing: {', '.join(missing)}"] if missing else []),
+            *([f"unknown: {', '.join(unknown)}"] if unknown else []),
+        ]
+        raise InputError(
+            f"{path}: the header must have each of the {len(attributes)} attributes once; "
+            f"{'; '.join(parts) or 'one is there twice'}."
+        )
+    return [names.index(attribute) for attribute in attributes]
+
+
+def _read_parts(path: Path, problems: list[Problem]) -> dict[str, int]:
+    rows = list(_rows(path))
+    if rows and rows[0][1][0] == "image_id":
+        rows = rows[1:]
+    parts: dict[str, int] = {}
+    for line, row in rows:
+        if len(row) != 2 or row[1] not in _PART_NUMBERS:
+            message = f"expected a picture and 0, 1 or 2; got {' '.join(row)!r}."
+            problems.append(Problem(path, line, message))
+        else:
+            parts[row[0]] = _PART_NUMBERS[row[1]]
+    return parts
+
+
+def _row_message(
+    picture: str,
+    values: list[str],
+    columns: int,
+    seen: set[str],
+    parts: dict[str, int],
+    layout: Layout,
+) -> str | None:
+    if len(values) != columns:
+        return f"{picture} has {len(values)} values, but there are {columns} attributes."
+    if not _LABELS.keys() >= set(values):
+        wrong = next(value for value in values if value not in _LABELS)
+        return f"{picture} has the value {wrong!r}; a label is 1, -1 or 0 (unknown)."
+    if picture in seen:
+        return f"{picture} is listed a second time; keep one row."
+    if picture not in parts:
+        return f"{picture} has no part in {layout.parts}; add a line for it."
+    return None

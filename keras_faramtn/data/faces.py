@@ -1,0 +1,102 @@
+"""A table of pictures and their labels: what every reader returns and every pipeline takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_faramtn.errors import InputError
+
+UNKNOWN = -1
+"""The label of an attribute of which nobody said whether the picture shows it."""
+
+PARTS: dict[str, int] = {"train": 0, "validation": 1, "test": 2}
+"""The parts of a data set, by the numbers of CelebA's `list_eval_partition.txt`."""
+
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class FaceTable:
+    """Pictures, labels and parts, a row a picture.
+
+    Attributes:
+        attributes: k names, the columns of `labels`.
+        pictures: n paths.
+        labels: `(n, k)` int8: 1 has it, 0 has it not, -1 unknown.
+        parts: `(n,)` int8: 0 train, 1 validation, 2 test.
+        source: the file that the labels come from.
+        lines: `(n,)` int: the line of each row in it, from 1.
+    """
+
+    attributes: tuple[str, ...]
+    pictures: tuple[Path, ...]
+    labels: np.ndarray
+    parts: np.ndarray
+    source: Path
+    lines: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def take(self, rows: Any) -> "FaceTable":
+        """The rows that a NumPy index or mask over the n rows picks, in its order."""
+        chosen = np.arange(len(self))[rows]
+        return FaceTable(
+            attributes=self.attributes,
+            pictures=tuple(self.pictures[row] for row in chosen),
+            labels=self.labels[chosen],
+            parts=self.parts[chosen],
+            source=self.source,
+            lines=self.lines[chosen],
+        )
+
+    def part(self, name: str) -> "FaceTable":
+        """The rows of one part.
+
+        Args:
+            name: `train`, `validation` or `test`.
+
+        Raises:
+            InputError: an unknown part, or one without rows.
+        """
+        if name not in PARTS:
+            raise InputError(f"there is no part {name!r}; choose one of {', '.join(PARTS)}.")
+        rows = self.parts == PARTS[name]
+        if not rows.any():
+            raise InputError(
+                f"{self.source}: the {name} part has no pictures; mark some with {PARTS[name]} in "
+                "the partition file."
+            )
+        return self.take(rows)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one line of a file, or with the picture it names.
+
+    Attributes:
+        file: the label or partition file.
+        line: its line, from 1.
+        message: what is wrong, and the remedy.
+    """
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.message}"
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raises an InputError that shows the first problems and counts them, if there are any."""
+    if not problems:
+        return
+    shown = [str(problem) for problem in problems[:_SHOWN_PROBLEMS]]
+    hidden = len(problems) - len(shown)
+    if hidden:
+        shown.append(f"... and {hidden} more.")
+    raise InputError("\n".join([*shown, "Correct them, or go on without them: --skip-bad."]))

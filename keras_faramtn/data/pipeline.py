@@ -1,0 +1,150 @@
+"""From a table of faces to a `tf.data.Dataset` of batches for `model.fit`."""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.data.faces import FaceTable
+from keras_faramtn.errors import InputError
+
+# Decoded pictures are kept in memory up to this size; a larger set is decoded in each epoch.
+_CACHE_BYTES = 4 * 1024**3
+
+# The augmentation's ranges: how far pictures are moved and zoomed (share of the size), turned
+# (radians) and relit (share). They keep each attribute recognisable; hair colours set the last.
+_SHIFT = 0.08
+_ZOOM = 0.08
+_TURN = 0.12
+_LIGHT = 0.2
+
+
+def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
+    """An encoded picture as pixels of one size.
+
+    The one way from bytes to pixels of this package: bilinear with antialiasing, without regard
+    to the aspect ratio, rounded to whole numbers.
+
+    Args:
+        encoded: scalar string tensor, a JPEG, PNG, BMP or GIF (its first frame).
+        image_size: height and width in pixels.
+
+    Returns:
+        uint8 tensor `(height, width, 3)`, RGB.
+    """
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape((None, None, 3))
+    resized = tf.image.resize(image, image_size, antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def make_dataset(
+    table: FaceTable,
+    groups: AttributeGroups,
+    image_size: tuple[int, int],
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    augment: bool = False,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches of pictures and labels by group.
+
+    Args:
+        table: the pictures; its attributes must be those of `groups`.
+        groups: how the labels are grouped.
+        image_size: height and width in pixels.
+        batch_size: pictures a batch; the last may be smaller.
+        shuffle: a new order in each pass, the same ones for the same seed.
+        augment: flip, move, zoom, turn and relight each picture at random, anew in each pass.
+        seed: of order and augmentation.
+
+    Returns:
+        A dataset of known length of `(images, labels)`: images uint8
+        `(batch, height, width, 3)`, RGB in 0..255; labels a dict from each group's name to float32
+        `(batch, attributes of the group)`: 1 has it, 0 has it not, -1 unknown.
+
+    Raises:
+        InputError: the table has other attributes than `groups`.
+    """
+    if table.attributes != groups.attributes:
+        raise InputError(
+            f"{table.source}: the data's attributes are not those of the groups; build the groups "
+            f"from {', '.join(table.attributes)}."
+        )
+    paths = [str(picture) for picture in table.pictures]
+    dataset = tf.data.Dataset.from_tensor_slices((paths, group_labels(table.labels, groups)))
+    cached = len(table) * math.prod(image_size) * 3 <= _CACHE_BYTES
+    if shuffle and not cached:
+        dataset = dataset.shuffle(len(table), seed=seed)
+    dataset = dataset.map(
+        lambda path, labels: (decode_and_resize(tf.io.read_file(path), image_size), labels),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    if cached:
+        dataset = dataset.cache()
+        if shuffle:
+            dataset = dataset.shuffle(len(table), seed=seed)
+    dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
+    if augment:
+        dataset = _augmented(dataset, seed)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def group_labels(labels: np.ndarray, groups: AttributeGroups) -> dict[str, np.ndarray]:
+    """Labels `(n, k)` in canonical order as a dict of float32 `(n, attributes)` by group."""
+    return {group: labels[:, list(groups.positions(group))].astype("float32") for group in groups}
+
+
+def _augmented(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+    return tf.data.Dataset.zip(dataset, seeds).map(
+        lambda batch, batch_seed: (augment_images(batch[0], batch_seed), batch[1]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def augment_images(images: Any, seed: Any) -> Any:
+    """Flips, moves, zooms, turns and relights each picture at random.
+
+    Keras's preprocessing layers do the same a picture at a time; one projective transform a batch
+    is several times faster on a processor.
+
+    Args:
+        images: uint8 `(batch, height, width, 3)`.
+        seed: int64 `(2,)`; the same seed gives the same pictures.
+
+    Returns:
+        uint8 tensor of the same shape.
+    """
+    count = tf.shape(images)[0]
+    height, width = images.shape[1], images.shape[2]
+
+    def draw(index: int, low: float, high: float) -> Any:
+        return tf.random.stateless_uniform((count,), seed + index, low, high)
+
+    flip = tf.sign(draw(0, -1, 1))
+    zoom = 1 + draw(1, -_ZOOM, _ZOOM)
+    turn = draw(2, -_TURN, _TURN)
+    # Output pixel (x, y), seen from the centre, takes its colour from this place of the input.
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    a, b = flip * zoom * tf.cos(turn), -zoom * tf.sin(turn)
+    c, d = flip * zoom * tf.sin(turn), zoom * tf.cos(turn)
+    move_x = centre_x * (1 - a) - centre_y * b + draw(3, -_SHIFT, _SHIFT) * width
+    move_y = centre_y * (1 - d) - centre_x * c + draw(4, -_SHIFT, _SHIFT) * height
+    zero = tf.zeros_like(a)
+    pixels = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=tf.stack([a, b, move_x, c, d, move_y, zero, zero], axis=1),
+        output_shape=(height, width),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    contrast = draw(5, 1 - _LIGHT, 1 + _LIGHT)[:, None, None, None]
+    brightness = draw(6, 1 - _LIGHT, 1 + _LIGHT)[:, None, None, None]
+    mean = tf.reduce_mean(pixels, axis=(1, 2), keepdims=True)
+    relit = (pixels - mean) * contrast + mean * brightness
+    return tf.cast(tf.clip_by_value(tf.round(relit), 0, 255), tf.uint8)

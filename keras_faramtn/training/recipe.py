@@ -1,0 +1,191 @@
+"""A recipe: one experiment, written down in a short YAML file, checked before anything runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+
+from keras_faramtn.attributes import GROUPINGS, AttributeGroups
+from keras_faramtn.errors import InputError
+
+# Recipes are in `recipes/` beside the package in a checkout, and inside it when installed.
+_RECIPE_FOLDERS = (
+    Path(__file__).parents[1] / "recipes",
+    Path(__file__).parents[2] / "recipes",
+)
+
+Positive = Annotated[float, pydantic.Field(gt=0)]
+Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(_Section):
+    """Which pictures, and how they reach the network.
+
+    Attributes:
+        folder: a folder in one of CelebA's layouts; None where the command line gives it.
+        image_size: height and width in pixels that pictures are resized to, 32 to 1024.
+        augment: whether training pictures are flipped, moved, turned and relit at random.
+    """
+
+    folder: str | None = None
+    image_size: tuple[
+        Annotated[int, pydantic.Field(ge=32, le=1024)],
+        Annotated[int, pydantic.Field(ge=32, le=1024)],
+    ] = pydantic.Field(strict=False)
+    augment: bool = True
+
+
+class Model(_Section):
+    """Which network.
+
+    Attributes:
+        network: `faramtn`, or one of the baselines `multi_label` and `multi_task`.
+        backbone: a key of `keras_faramtn.BACKBONES`.
+        groups: the name of a grouping (`face_regions`, `mcnn_aux`), or a mapping from group to
+            attribute names that holds all 40.
+        weights: None, `imagenet`, or the path of a weights file of the backbone.
+        attention, fusion: False leaves WSGSA or CGFF out of `faramtn`.
+    """
+
+    network: Literal["faramtn", "multi_label", "multi_task"] = "faramtn"
+    backbone: Literal["resnet50", "mobilenetv3_large", "mobilenetv3_small", "efficientnetv2_b0"]
+    groups: Literal["face_regions", "mcnn_aux"] | dict[str, list[str]] = "face_regions"
+    weights: str | None = None
+    attention: bool = True
+    fusion: bool = True
+
+    @pydantic.field_validator("groups")
+    @classmethod
+    def _partition(cls, groups: str | dict[str, list[str]]) -> str | dict[str, list[str]]:
+        if isinstance(groups, dict):
+            AttributeGroups(groups)
+        return groups
+
+    @pydantic.model_validator(mode="after")
+    def _switches_are_of_faramtn(self) -> "Model":
+        if self.network != "faramtn" and not (self.attention and self.fusion):
+            raise ValueError(f"attention and fusion are parts of faramtn, not of {self.network}")
+        return self
+
+    def attribute_groups(self) -> AttributeGroups:
+        """The grouping, checked."""
+        if isinstance(self.groups, str):
+            return GROUPINGS[self.groups]
+        return AttributeGroups(self.groups)
+
+
+class Weighting(_Section):
+    """DWS; the attributes are the arguments of `DynamicWeighting`."""
+
+    temperature: Positive = 2.0
+    smoothing: Share = 0.5
+
+
+class Training(_Section):
+    """How the network is trained: AdamW, the rate rising and then falling along a cosine.
+
+    Attributes:
+        epochs: passes over the training pictures.
+        batch_size: pictures a step.
+        learning_rate: the highest rate.
+        warmup: the share of all steps in which the rate rises to it.
+        weight_decay: of kernels; biases and normalisation have none.
+        positive_weight: factor on the loss of positive labels.
+        dynamic_weighting: DWS, or None for equal weights.
+        seed: of the initial weights, the order of the pictures and the augmentation.
+    """
+
+    epochs: Annotated[int, pydantic.Field(ge=1)]
+    batch_size: Annotated[int, pydantic.Field(ge=1)] = 64
+    learning_rate: Positive = 0.002
+    warmup: Share = 0.05
+    weight_decay: Annotated[float, pydantic.Field(ge=0)] = 0.02
+    positive_weight: Positive = 1.0
+    dynamic_weighting: Weighting | None = Weighting()
+    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+
+
+class Recipe(_Section):
+    """One experiment."""
+
+    data: Data
+    model: Model
+    training: Training
+
+    @pydantic.model_validator(mode="after")
+    def _weighting_needs_groups(self) -> "Recipe":
+        if self.model.network == "multi_label" and self.training.dynamic_weighting is not None:
+            raise ValueError(
+                "training.dynamic_weighting needs groups, and multi_label has one output; set it "
+                "to null"
+            )
+        return self
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
+    """Reads and checks a recipe.
+
+    Args:
+        name_or_path: path of a YAML file, or the bare name of a recipe that comes with the
+            package, such as `demo`.
+
+    Returns:
+        The recipe and the path of its file.
+
+    Raises:
+        InputError: no such file, no YAML, an unknown key, a wrong type or an impossible value; the
+            message names the file, the key's path and the remedy.
+    """
+    path = _find(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this is no YAML file: {error}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: a recipe has the sections data, model and training.")
+    try:
+        return Recipe.model_validate(content), path
+    except pydantic.ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise InputError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Writes `recipe`, every value spelled out, as YAML that `read_recipe` takes."""
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = {
+        file.stem: file for folder in _RECIPE_FOLDERS for file in sorted(folder.glob("*.yaml"))
+    }
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    raise InputError(
+        f"{name_or_path}: there is no such recipe; give the path of a YAML file or one of "
+        f"{', '.join(shipped)}."
+    )
+
+
+def _explain(problem: Any) -> str:
+    # A union's branches appear in the place of a key that the user never wrote; leave them out.
+    place = ".".join(
+        str(key) for key in problem["loc"] if not str(key).startswith(("literal[", "dict["))
+    )
+    kind, given = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return f"{place}: there is no such key; remove it or correct its spelling."
+    if kind == "missing":
+        return f"{place}: this key is required; add it."
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    received = "" if isinstance(given, Mapping) else f"; got {given!r}"
+    return f"{place or 'recipe'}: {message}{received}."
