@@ -142,7 +142,8 @@ def _refuse_bad_groups(groups: Mapping[str, Sequence[str]]) -> None:
                 f"group name {name!r} can't name an output of a Keras model; use letters, digits "
                 "and underscores, beginning with a letter."
             )
-        if isinstance(members, str) or not all(isinstance(member, str) for member in members):
+        listed = isinstance(members, Sequence) and not isinstance(members, str)
+        if not listed or not all(isinstance(member, str) for member in members):
             raise ValueError(f"group {name!r} must be a list of attribute names; got {members!r}.")
         if not members:
             raise ValueError(f"group {name!r} is empty; give it attributes or leave it out.")

@@ -1,4 +1,4 @@
-"""Opens every picture of a data set before a training relies on them."""
+"""Reads a data set and opens every picture before a training relies on them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,9 +7,42 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from keras_faramtn.data.faces import FaceTable, Problem, refuse
+from keras_faramtn.data.celeba import read_celeba
+from keras_faramtn.data.faces import PARTS, FaceTable, Problem, refuse
 
 _THREADS = 4  # Pillow decodes outside of Python's lock
+_SHOWN_PROBLEMS = 5
+
+
+def check_data(folder: str | Path, *, skip_bad: bool = False) -> FaceTable:
+    """Reads the labels of a folder, opens every picture, and prints what was left out.
+
+    Args:
+        folder: a data set in one of CelebA's layouts.
+        skip_bad: go on without the rows and pictures that can't be used.
+
+    Raises:
+        InputError: as `read_celeba` and `check_pictures`.
+    """
+    table, bad_rows = read_celeba(folder, skip_bad=skip_bad)
+    table, bad_pictures = check_pictures(table, skip_bad=skip_bad)
+    left_out = [*bad_rows, *bad_pictures]
+    for problem in left_out[:_SHOWN_PROBLEMS]:
+        print(problem)
+    if left_out:
+        print(f"{folder}: {len(left_out)} problems; goes on with {len(table):,} good pictures.")
+    return table
+
+
+def describe(table: FaceTable) -> str:
+    """Pictures by part and the positive rate of each attribute, as text."""
+    parts = ", ".join(f"{(table.parts == number).sum():,} {part}" for part, number in PARTS.items())
+    lines = [f"{len(table):,} good pictures: {parts}.", "Share of the known labels that are yes:"]
+    for column, attribute in enumerate(table.attributes):
+        known = table.labels[table.labels[:, column] >= 0, column]
+        rate = f"{100 * known.mean():5.1f} %" if len(known) else "no known label"
+        lines.append(f"  {attribute:<20}{rate}")
+    return "\n".join(lines)
 
 
 def check_pictures(

@@ -21,7 +21,9 @@ Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = pydantic.ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
 
 
 class Data(_Section):

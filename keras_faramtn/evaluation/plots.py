@@ -1,0 +1,279 @@
+"""Pictures of a training run and of what a network says about faces, as PNG files.
+
+Drawn on `Figure` objects, not through pyplot: no window, no state shared with the caller's plots.
+Colours are Okabe and Ito's, told apart with any colour vision; marks never rest on colour alone.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.report import write_whole
+
+DPI = 150
+"""Pixels an inch of the PNG files."""
+
+_BLUE, _ORANGE, _PURPLE = "#0072B2", "#D55E00", "#A0488A"
+_INK, _GREY, _PALE = "#222222", "#777777", "#CCCCCC"
+# The font that comes with matplotlib; it has the marks below.
+_STYLE = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.labelcolor": _INK}
+
+_PANELS = (
+    ("Loss", "loss"),
+    ("Mean accuracy", "accuracy"),
+    ("Mean balanced accuracy", "balanced_accuracy"),
+)
+_WEIGHT = "dws_"
+
+# mark, colour, its meaning in the key
+_RIGHT = ("✓", _BLUE, "predicted, right")
+_WRONG = ("✗", _ORANGE, "predicted, wrong")
+_MISSED = ("○", _PURPLE, "has it, missed")
+_UNKNOWN = ("?", _GREY, "predicted, label unknown")
+
+
+def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> Figure:
+    """Draws loss, accuracy and balanced accuracy by epoch, and the weights of DWS by group.
+
+    Args:
+        history: `History.history` of Keras: lists with a number an epoch. Drawn are `loss`,
+            `accuracy` and `balanced_accuracy`, each with its `val_` twin, and every
+            `dws_{group}`; those that are missing are left out, others are ignored.
+        path: the PNG file; an older one is replaced.
+
+    Returns:
+        The figure: axes of the three scores that there are, then one a group.
+
+    Raises:
+        InputError: there is no `loss`, or the file can't be written.
+    """
+    if not len(history.get("loss", ())):
+        raise InputError("the training history has no `loss` of any epoch; train at least one.")
+    panels = [(title, key) for title, key in _PANELS if key in history or f"val_{key}" in history]
+    weights = {
+        key.removeprefix(_WEIGHT): history[key] for key in history if key.startswith(_WEIGHT)
+    }
+    columns = 4
+    rows = -(-len(weights) // columns)
+    heights = (3.4, 0.5 + 1.6 * rows) if rows else (3.4,)  # inches
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(10, sum(heights)), dpi=DPI, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
+        parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        axes = parts[0].subplots(1, len(panels), squeeze=False)[0]
+        for place, (ax, (title, key)) in enumerate(zip(axes, panels, strict=True)):
+            _draw_score(ax, title, history.get(key, ()), history.get(f"val_{key}", ()))
+            if key != "loss":
+                ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+            if place == 0:
+                ax.legend(frameon=False, fontsize=9)
+        if weights:
+            _draw_weights(parts[1], weights, rows, columns)
+        _save(figure, path)
+    return figure
+
+
+def contact_sheet(
+    images: np.ndarray,
+    probabilities: np.ndarray,
+    labels: np.ndarray | None,
+    attributes: Sequence[str],
+    path: str | Path,
+    thresholds: float | Sequence[float] | np.ndarray = 0.5,
+    columns: int = 3,
+) -> Figure:
+    """Draws faces, each with the attributes predicted for it and how sure the network is.
+
+    With labels, each name is marked as right, wrong or missed, and the number of attributes that
+    are right, those rightly not predicted included, stands above.
+
+    Args:
+        images: `(n, height, width, 3)` uint8, RGB.
+        probabilities: `(n, k)` in 0..1, columns in the order of `attributes`.
+        labels: `(n, k)`: 1 yes, 0 no, -1 unknown; or None where there are none.
+        attributes: the k names.
+        path: the PNG file; an older one is replaced.
+        thresholds: a probability above it says yes; one for all, or k.
+        columns: faces in a row.
+
+    Returns:
+        The figure: an axes a face, in order.
+
+    Raises:
+        InputError: no face, shapes that don't fit, or the file can't be written.
+    """
+    images, probabilities = np.asarray(images), np.asarray(probabilities)
+    expected = (len(images), len(attributes))
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
+        raise InputError(
+            f"the faces are {images.dtype} of the shape {images.shape}; give at least one as "
+            "uint8 (n, height, width, 3)."
+        )
+    if probabilities.shape != expected or (labels is not None and np.shape(labels) != expected):
+        raise InputError(
+            f"there are probabilities of the shape {probabilities.shape} and labels of "
+            f"{None if labels is None else np.shape(labels)} for {expected[0]} faces and "
+            f"{expected[1]} attributes."
+        )
+    notes = [
+        _notes(probabilities[i], None if labels is None else labels[i], attributes, thresholds)
+        for i in range(len(images))
+    ]
+    with matplotlib.rc_context(_STYLE):
+        figure = _draw_faces(images, notes, labels is not None, min(columns, len(images)))
+        _save(figure, path)
+    return figure
+
+
+def _draw_score(
+    ax: Axes, title: str, training: Sequence[float], validation: Sequence[float]
+) -> None:
+    # With few epochs a line alone would hide where they are, or be nothing at all.
+    marker = {"marker": "o", "markersize": 4} if max(len(training), len(validation)) < 25 else {}
+    if len(training):
+        ax.plot(_epochs(training), training, color=_BLUE, label="training", **marker)
+    if len(validation):
+        line = {"color": _ORANGE, "linestyle": "--", "label": "validation", **marker}
+        ax.plot(_epochs(validation), validation, **line)
+    ax.set_title(title, loc="left", fontsize=11)
+    ax.set_xlabel("epoch", fontsize=9)
+    _tidy(ax)
+
+
+def _draw_weights(
+    figure: Figure, weights: Mapping[str, Sequence[float]], rows: int, columns: int
+) -> None:
+    title = "Weight of each group's loss (the other groups in grey)"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for ax, group in zip(axes, weights, strict=False):
+        for other in weights:
+            if other != group:
+                ax.plot(_epochs(weights[other]), weights[other], color=_PALE, linewidth=0.8)
+        marker = "o" if len(weights[group]) == 1 else None
+        ax.plot(_epochs(weights[group]), weights[group], color=_BLUE, marker=marker)
+        ax.set_title(group.replace("_", " "), loc="left", fontsize=9, parse_math=False)
+        _tidy(ax)
+    for ax in axes[len(weights) :]:
+        ax.remove()
+    for ax in axes[max(0, len(weights) - columns) : len(weights)]:
+        ax.tick_params(labelbottom=True)
+        ax.set_xlabel("epoch", fontsize=9)
+
+
+def _epochs(values: Sequence[float]) -> range:
+    return range(1, len(values) + 1)
+
+
+def _tidy(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(_GREY)
+    ax.tick_params(colors=_GREY, labelcolor=_INK, labelsize=8)
+    ax.margins(y=0.1)
+    ax.grid(axis="y", color=_PALE, linewidth=0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _notes(
+    probabilities: np.ndarray,
+    labels: np.ndarray | None,
+    attributes: Sequence[str],
+    thresholds: float | Sequence[float] | np.ndarray,
+) -> tuple[str, list[tuple[str, str, str, str]]]:
+    """The heading of a face, and its lines of mark, colour, name and probability."""
+    predicted = probabilities > np.asarray(thresholds)
+    if labels is None:
+        kinds = [(("•", _BLUE, ""), predicted)]
+        heading = f"{predicted.sum()} of {len(attributes)} predicted"
+    else:
+        labels = np.asarray(labels)
+        kinds = [
+            (_RIGHT, predicted & (labels == 1)),
+            (_WRONG, predicted & (labels == 0)),
+            (_UNKNOWN, predicted & (labels < 0)),
+            (_MISSED, ~predicted & (labels == 1)),
+        ]
+        known = labels >= 0
+        right = known & (predicted == (labels == 1))
+        heading = f"{right.sum()} of {known.sum()} labels right"
+    lines = [
+        (mark, colour, attributes[place].replace("_", " "), f"{100 * probabilities[place]:.0f}%")
+        for (mark, colour, _), chosen in kinds
+        for place in np.flatnonzero(chosen)
+    ]
+    return heading, lines
+
+
+def _draw_faces(
+    images: np.ndarray,
+    notes: list[tuple[str, list[tuple[str, str, str, str]]]],
+    labelled: bool,
+    columns: int,
+) -> Figure:
+    # All lengths in inches, from the top left corner.
+    margin, gap, head, line = 0.3, 0.35, 0.75 if labelled else 0.45, 0.165
+    longest = max((_inches(name, 8) for _, lines in notes for _, _, name, _ in lines), default=0)
+    picture_width, text_width = 1.5, max(1.6, 0.16 + longest + 0.5)
+    picture_height = picture_width * images.shape[1] / images.shape[2]
+    tile_width = picture_width + 0.12 + text_width
+    count = len(images)
+    rows = [range(first, min(first + columns, count)) for first in range(0, count, columns)]
+    heights = [
+        max(picture_height, line * (1.3 + max(len(notes[i][1]) for i in row))) for row in rows
+    ]
+    width = max(2 * margin + columns * tile_width + (columns - 1) * gap, 7.2 if labelled else 3.6)
+    height = 2 * margin + head + sum(heights) + gap * (len(rows) - 1)
+    figure = Figure(figsize=(width, height), dpi=DPI)
+
+    def write(x: float, y: float, text: str, size: float = 8, **style: object) -> None:
+        place = {"va": "top", "parse_math": False, "fontsize": size}
+        figure.text(x / width, 1 - y / height, text, **(place | style))
+
+    write(margin, margin, "Predicted attributes", 13)
+    x = margin
+    used = {mark for _, lines in notes for mark, *_ in lines}
+    key = (_RIGHT, _WRONG, _MISSED) + ((_UNKNOWN,) if _UNKNOWN[0] in used else ())
+    for mark, colour, meaning in key if labelled else ():
+        write(x, margin + 0.32, mark, 9, color=colour, fontweight="bold")
+        write(x + 0.17, margin + 0.32, meaning, 9, color=_GREY)
+        x += 0.17 + _inches(meaning, 9) + 0.35
+    top = margin + head
+    share = (picture_width / width, picture_height / height)
+    for row, row_height in zip(rows, heights, strict=True):
+        for column, i in enumerate(row):
+            x = margin + column * (tile_width + gap)
+            ax = figure.add_axes((x / width, 1 - (top + picture_height) / height, *share))
+            ax.imshow(images[i], interpolation="bilinear", aspect="auto")
+            ax.set_axis_off()
+            x += picture_width + 0.12
+            heading, lines = notes[i]
+            write(x, top, heading, 8.5, fontweight="bold")
+            for place, (mark, colour, name, percent) in enumerate(lines):
+                y = top + line * (place + 1.3)
+                write(x, y, mark, color=colour, fontweight="bold")
+                write(x + 0.16, y, name, color=colour)
+                write(x + text_width, y, percent, 7.5, color=_GREY, ha="right")
+        top += row_height + gap
+    return figure
+
+
+def _inches(text: str, size: float) -> float:
+    """The width of `text` at `size` points."""
+    font = FontProperties(family=_STYLE["font.family"], size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", facecolor="white")
+    write_whole(path, content.getvalue())

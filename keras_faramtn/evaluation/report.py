@@ -1,0 +1,198 @@
+"""What is handed over of an evaluation: `metrics.json` for programs, a table for people."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.scores import VARYING_RATES, AttributeScores, Scores
+
+_DIGITS = 6
+_PACKAGES = ("keras-faramtn", "keras", "tensorflow", "numpy", "scikit-learn")
+
+
+def metrics(
+    scores: Scores, groups: AttributeGroups, *, data: str, part: str, model: str
+) -> dict[str, Any]:
+    """The content of `metrics.json`: nothing but JSON's types, no NaN.
+
+    Scores are fractions in 0..1 to six decimals; a score that isn't defined is null.
+
+    Args:
+        scores: from `score`.
+        groups: the groups of the scored attributes.
+        data: name of the data.
+        part: name of its part, such as "test".
+        model: name of the model.
+
+    Returns:
+        A dict with the keys `data`, `part`, `pictures`, `model`, `majority_of`, `means`,
+        `varying`, `attributes` (by name, in canonical order) and `versions`.
+    """
+    group_of = {attribute: group for group, members in groups.items() for attribute in members}
+    return {
+        "data": data,
+        "part": part,
+        "pictures": scores.pictures,
+        "model": model,
+        "majority_of": scores.majority_of,
+        "means": {
+            "accuracy": _rounded(scores.mean_accuracy),
+            "balanced_accuracy": _rounded(scores.mean_balanced_accuracy),
+            "average_precision": _rounded(scores.mean_average_precision),
+            "majority_accuracy": _rounded(scores.mean_majority_accuracy),
+            "attributes_in_accuracy": scores.in_accuracy,
+            "attributes_in_balanced_accuracy": scores.in_balanced,
+        },
+        "varying": {
+            "positive_rate_from": VARYING_RATES[0],
+            "positive_rate_to": VARYING_RATES[1],
+            "attributes": scores.in_varying,
+            "accuracy": _rounded(scores.varying_accuracy),
+            "balanced_accuracy": _rounded(scores.varying_balanced_accuracy),
+            "average_precision": _rounded(scores.varying_average_precision),
+            "majority_accuracy": _rounded(scores.varying_majority_accuracy),
+            "gain": _rounded(scores.varying_gain),
+        },
+        "attributes": {
+            each.attribute: {
+                "group": group_of[each.attribute],
+                "known": each.known,
+                "threshold": _rounded(each.threshold),
+                "positive_rate": _rounded(each.positive_rate),
+                "majority_accuracy": _rounded(each.majority_accuracy),
+                "accuracy": _rounded(each.accuracy),
+                "balanced_accuracy": _rounded(each.balanced_accuracy),
+                "average_precision": _rounded(each.average_precision),
+            }
+            for each in scores.attributes
+        },
+        "versions": versions(),
+    }
+
+
+def write_metrics(path: str | Path, content: dict[str, Any]) -> None:
+    """Writes `metrics.json` whole or not at all, in place of an older one.
+
+    Args:
+        path: the file.
+        content: from `metrics`.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, (text + "\n").encode())
+
+
+def table(scores: Scores, groups: AttributeGroups) -> str:
+    """The scores as text for a terminal, at most 80 wide for CelebA's names.
+
+    One row an attribute, by group; then the means, and what they are means of. Scores are in
+    percent; one that isn't defined is `-`.
+
+    Args:
+        scores: from `score`.
+        groups: the groups of the scored attributes.
+    """
+    by_name = {each.attribute: each for each in scores.attributes}
+    width = max(len(name) for name in (*by_name, "mean of varying")) + 2
+    head = ("known", "rate", "majority", "accuracy", "balanced", "avg. prec.")
+    lines = [_row("", width, head)]
+    for group, members in groups.items():
+        lines.append(group)
+        lines += [_row(f"  {name}", width, _cells(by_name[name])) for name in members]
+    means = (
+        scores.mean_majority_accuracy,
+        scores.mean_accuracy,
+        scores.mean_balanced_accuracy,
+        scores.mean_average_precision,
+    )
+    varying = (
+        scores.varying_majority_accuracy,
+        scores.varying_accuracy,
+        scores.varying_balanced_accuracy,
+        scores.varying_average_precision,
+    )
+    mean_row = _row("mean", width, ("", "", *map(_percent, means)))
+    low, high = (f"{100 * rate:g}" for rate in VARYING_RATES)
+    gain = "" if scores.varying_gain is None else f": {100 * scores.varying_gain:+.1f} points"
+    lines += [
+        "-" * len(mean_row),
+        mean_row,
+        _row("mean of varying", width, ("", "", *map(_percent, varying))),
+        "",
+        f"Percent, of {scores.pictures} pictures. Majority: the constant answer that is most "
+        f"frequent\namong the {scores.majority_of}.",
+        f"Mean accuracy is over {scores.in_accuracy} of {len(by_name)} attributes, mean balanced "
+        f"accuracy and average\nprecision over the {scores.in_balanced} that have both a yes and "
+        "a no label.",
+        f"{scores.in_varying} attributes vary (rate {low} to {high} percent); accuracy there, less "
+        f"the\nmajority's{gain}.",
+    ]
+    return "\n".join(lines)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the installed packages that a score depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Writes a file so that it is never seen half written; makes its folder where needed.
+
+    Args:
+        path: the file; an older one is replaced.
+        content: all of it.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: can't be written ({error.strerror}); choose another folder."
+        ) from error
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _cells(each: AttributeScores) -> tuple[str, ...]:
+    scores = (
+        each.positive_rate,
+        each.majority_accuracy,
+        each.accuracy,
+        each.balanced_accuracy,
+        each.average_precision,
+    )
+    return (str(each.known), *map(_percent, scores))
+
+
+def _row(name: str, width: int, cells: tuple[str, ...]) -> str:
+    known, rate, *rest = cells
+    row = f"{name:<{width}}{known:>7}{rate:>7}" + "".join(f"{cell:>11}" for cell in rest)
+    return row.rstrip()

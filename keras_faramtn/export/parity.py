@@ -1,0 +1,55 @@
+"""Whether an exported file gives what the trained model gives, number by number."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+THRESHOLD = 0.5  # of the decisions that are compared
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How near an exported file's probabilities are to the trained model's.
+
+    Attributes:
+        pictures: the number of pictures compared.
+        largest: the largest difference of two probabilities.
+        mean: the mean difference.
+        agreement: the share of yes/no decisions, of all attributes of all pictures, that are alike.
+        tolerance: the largest difference that passes.
+    """
+
+    pictures: int
+    largest: float
+    mean: float
+    agreement: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the largest difference is within the tolerance; NaN never is."""
+        return self.largest <= self.tolerance
+
+
+def compare(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> Parity:
+    """Compares the probabilities of an exported file with those of the trained model.
+
+    Args:
+        expected, actual: `(pictures, attributes)` in 0..1, of the same pictures.
+        tolerance: the largest difference that passes.
+
+    Returns:
+        The comparison. A NaN on either side, or another shape, is an infinite difference.
+    """
+    if expected.shape != actual.shape:
+        return Parity(len(expected), float("inf"), float("inf"), 0.0, tolerance)
+    difference = np.abs(expected.astype("float64") - actual.astype("float64"))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    agreement = np.mean((expected > THRESHOLD) == (actual > THRESHOLD))
+    return Parity(
+        pictures=len(expected),
+        largest=float(difference.max()),
+        mean=float(difference.mean()),
+        agreement=float(agreement),
+        tolerance=tolerance,
+    )

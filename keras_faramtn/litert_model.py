@@ -1,0 +1,58 @@
+"""Runs a TFLite file with LiteRT alone: neither TensorFlow nor Keras is imported."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_faramtn.errors import InputError
+
+
+class LiteRTModel:
+    """A TFLite file of this package, ready to run.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        image_size: height and width in pixels of the pictures it takes.
+
+    Raises:
+        InputError: the file is missing, or is no TFLite file with one picture in and one vector
+            out.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such model file; give a .tflite file.")
+        try:
+            self._interpreter = Interpreter(model_path=str(path))
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{path}: this is no TFLite file that LiteRT can run.") from error
+        inputs, outputs = (
+            self._interpreter.get_input_details(),
+            self._interpreter.get_output_details(),
+        )
+        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
+            raise InputError(
+                f"{path}: expected one picture in and one vector of probabilities out; export the "
+                "file with `faramtn export`."
+            )
+        self._input, self._output = inputs[0], outputs[0]
+        self.image_size = tuple(int(size) for size in self._input["shape"][1:3])
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Probabilities of the attributes of one picture.
+
+        Args:
+            image: `(height, width, 3)` in 0..255, RGB, of `image_size`.
+
+        Returns:
+            float32 `(attributes,)` in 0..1.
+        """
+        self._interpreter.set_tensor(self._input["index"], image[None].astype("float32"))
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"])[0]

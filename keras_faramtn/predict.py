@@ -1,0 +1,137 @@
+"""From picture files to named probabilities; a `.tflite` is run without TensorFlow or Keras."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.litert_model import LiteRTModel
+
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"}
+_LABELS_FILE = "labels.txt"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model file that is ready to predict pictures.
+
+    Attributes:
+        attributes: the names of the k probabilities.
+        image_size: height and width in pixels of the pictures it takes.
+        predict: from `(height, width, 3)` uint8, RGB, to k probabilities in 0..1.
+    """
+
+    attributes: tuple[str, ...]
+    image_size: tuple[int, int]
+    predict: Callable[[np.ndarray], np.ndarray]
+
+
+def load_predictor(path: str | Path) -> Predictor:
+    """Opens a model file for prediction.
+
+    Args:
+        path: a `.tflite` file that `faramtn export` made, with its `labels.txt` beside it or in
+            the folder above; or a `.keras` file.
+
+    Raises:
+        InputError: a missing file, another kind of file, or no labels.
+    """
+    path = Path(path)
+    openers = {".tflite": _open_tflite, ".keras": _open_keras}
+    if path.suffix not in openers:
+        raise InputError(f"{path}: a model to predict with is a .tflite or a .keras file.")
+    return openers[path.suffix](path)
+
+
+def predict_files(
+    model_file: str | Path, places: Sequence[str | Path]
+) -> Iterator[tuple[Path, dict[str, float]]]:
+    """Predicts picture files, one after the other.
+
+    Args:
+        model_file: as `load_predictor` takes.
+        places: pictures, and folders of pictures, as `find_pictures` takes.
+
+    Returns:
+        Each picture with its probabilities, in 0..1, by attribute in canonical order.
+
+    Raises:
+        InputError: anything wrong with the model or a picture.
+    """
+    predictor = load_predictor(model_file)
+    for picture in find_pictures(places):
+        probabilities = predictor.predict(load_picture(picture, predictor.image_size))
+        yield picture, dict(zip(predictor.attributes, map(float, probabilities), strict=True))
+
+
+def load_picture(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
+    """A picture file as pixels, resized as in training (bilinear, antialiased).
+
+    Args:
+        path: a picture in any format that Pillow reads; it is turned upright if it says how.
+        image_size: height and width in pixels.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB.
+
+    Raises:
+        InputError: the file is missing or is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such picture.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: this can't be read as a picture: {error}.") from error
+    height, width = image_size
+    return np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def find_pictures(places: Sequence[str | Path]) -> list[Path]:
+    """The picture files that `places` name: files as they are, folders with all below them.
+
+    Raises:
+        InputError: a place that isn't there, or a folder without pictures.
+    """
+    found: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            inside = sorted(
+                file for file in place.rglob("*") if file.suffix.lower() in _PICTURE_SUFFIXES
+            )
+            if not inside:
+                raise InputError(f"{place}: there is no picture in this folder.")
+            found += inside
+        elif place.is_file():
+            found.append(place)
+        else:
+            raise InputError(f"{place}: there is no such picture or folder.")
+    return found
+
+
+def _open_tflite(path: Path) -> Predictor:
+    model = LiteRTModel(path)
+    for labels in (path.with_name(_LABELS_FILE), path.parent.with_name(_LABELS_FILE)):
+        if labels.is_file():
+            attributes = tuple(labels.read_text(encoding="utf-8").split())
+            return Predictor(attributes, model.image_size, model.predict)
+    raise InputError(
+        f"{path}: the names of the attributes are missing; keep the {_LABELS_FILE} of the export "
+        "beside the file or in the folder above."
+    )
+
+
+def _open_keras(path: Path) -> Predictor:
+    from keras_faramtn.models import groups_of, inference_model, load_model
+
+    model = load_model(path)
+    inference = inference_model(model)
+    return Predictor(
+        groups_of(model).attributes,
+        inference.input_shape[1:3],
+        lambda image: np.asarray(inference.predict_on_batch(image[None]))[0],
+    )

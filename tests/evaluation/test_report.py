@@ -1,0 +1,133 @@
+import json
+import stat
+
+import numpy as np
+import pytest
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
+from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.report import metrics, table, write_metrics, write_whole
+from keras_faramtn.evaluation.scores import score
+
+GROUPS = AttributeGroups(
+    {"late": ("hat", "beard"), "early": ("smile",)}, attributes=("smile", "beard", "hat")
+)
+
+
+def _scores():
+    # smile: 2 of 3 right | beard: nothing known | hat: all no, all right
+    labels = np.array([[1, -1, 0], [0, -1, 0], [0, -1, 0]])
+    probabilities = np.array([[0.9, 0.5, 0.1], [0.8, 0.5, 0.1], [0.2, 0.5, 0.1]])
+    return score(probabilities, labels, GROUPS.attributes)
+
+
+def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path):
+    content = metrics(_scores(), GROUPS, data="drawn", part="test", model="small")
+    path = tmp_path / "run" / "metrics.json"
+    write_metrics(path, content)
+    text = path.read_text(encoding="utf-8")
+    assert "NaN" not in text
+    read = json.loads(text)
+    assert read == content
+    assert list(read) == [
+        "data",
+        "part",
+        "pictures",
+        "model",
+        "majority_of",
+        "means",
+        "varying",
+        "attributes",
+        "versions",
+    ]
+    assert (read["data"], read["part"], read["pictures"], read["model"]) == (
+        "drawn",
+        "test",
+        3,
+        "small",
+    )
+    assert read["means"] == {
+        "accuracy": 0.833333,  # (2/3 + 1) / 2
+        "balanced_accuracy": 0.75,  # (1/1 + 1/2) / 2
+        "average_precision": 1.0,
+        "majority_accuracy": 0.833333,
+        "attributes_in_accuracy": 2,
+        "attributes_in_balanced_accuracy": 1,
+    }
+    assert read["varying"]["attributes"] == 1
+    assert read["varying"]["gain"] == 0.0
+    assert list(read["attributes"]) == ["smile", "beard", "hat"]
+    assert read["attributes"]["beard"] == {
+        "group": "late",
+        "known": 0,
+        "threshold": 0.5,
+        "positive_rate": None,
+        "majority_accuracy": None,
+        "accuracy": None,
+        "balanced_accuracy": None,
+        "average_precision": None,
+    }
+    assert {"python", "keras", "numpy", "scikit-learn"} <= set(read["versions"])
+
+
+def test_the_table_has_a_row_an_attribute_by_group_and_all_scores_together():
+    lines = table(_scores(), GROUPS).splitlines()
+    assert lines[0].split() == [
+        "known",
+        "rate",
+        "majority",
+        "accuracy",
+        "balanced",
+        "avg.",
+        "prec.",
+    ]
+    assert [line.split() for line in lines[1:6]] == [
+        ["late"],
+        ["hat", "3", "0.0", "100.0", "100.0", "-", "-"],
+        ["beard", "0", "-", "-", "-", "-", "-"],
+        ["early"],
+        ["smile", "3", "33.3", "66.7", "66.7", "75.0", "100.0"],
+    ]
+    assert lines[7].split() == ["mean", "83.3", "83.3", "75.0", "100.0"]
+    assert lines[8].split() == ["mean", "of", "varying", "66.7", "66.7", "75.0", "100.0"]
+    notes = " ".join(lines[9:])
+    assert "over 2 of 3 attributes" in notes
+    assert "over the 1 that have both" in notes
+    assert "+0.0 points" in notes
+
+
+def test_the_table_of_celeba_fits_a_terminal():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (30, 40))
+    scores = score(rng.random((30, 40)), labels, CELEBA_ATTRIBUTES)
+    lines = table(scores, FACE_REGIONS).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("  ") and "known" not in line for line in lines) == 40
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in tmp_path.iterdir()] == ["metrics.json"]
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/metrics\.json: can't be written"):
+        write_whole(tmp_path / "file" / "metrics.json", b"new")
+    folder = tmp_path / "metrics.json"
+    folder.mkdir()
+    with pytest.raises(InputError, match="can't be written"):
+        write_whole(folder, b"new")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "metrics.json"]
+
+
+def test_a_value_that_json_lacks_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_metrics(tmp_path / "metrics.json", {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
