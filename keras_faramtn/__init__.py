@@ -47,5 +47,5 @@ def __dir__() -> list[str]:
 
 # Where Keras is in use already, make the classes known to `keras.saving.load_model` at once.
 if "keras" in sys.modules:
-    for _home in ("layers", "training.losses", "training.metrics", "training.dynamic_weighting"):
+    for _home in ("layers", "training.losses", "training.metrics"):
         importlib.import_module(f"{__name__}.{_home}")

@@ -59,7 +59,6 @@ def _floored(losses: np.ndarray) -> np.ndarray:
     return np.maximum(losses, _LEAST_SHARE * losses.mean()) if losses.any() else losses + 1.0
 
 
-@keras.saving.register_keras_serializable(package="keras_faramtn")
 class DynamicWeighting(keras.callbacks.Callback):
     """Sets the `loss_weights` of a compiled model at the end of each epoch (`dynamic_weights`).
 
@@ -113,10 +112,6 @@ class DynamicWeighting(keras.callbacks.Callback):
         for variable, weight in zip(self.variables.values(), updated, strict=True):
             variable.assign(float(weight))
         self.previous_losses = losses
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the callback."""
-        return {"temperature": self.temperature, "smoothing": self.smoothing}
 
 
 def _refuse_divergence(losses: dict[str, float], epoch: int) -> None:

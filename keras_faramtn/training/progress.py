@@ -10,7 +10,6 @@ from keras_faramtn.attributes import AttributeGroups
 _SCORES = ("accuracy", "balanced_accuracy")
 
 
-@keras.saving.register_keras_serializable(package="keras_faramtn")
 class MeanScores(keras.callbacks.Callback):
     """Adds the means over all attributes to the logs of each epoch.
 

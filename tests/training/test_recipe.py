@@ -115,5 +115,5 @@ def test_files_that_are_no_recipe(text, message, tmp_path):
 
 
 def test_a_recipe_that_is_not_there():
-    with pytest.raises(InputError, match="nothing: there is no such recipe; .* demo"):
+    with pytest.raises(InputError, match=r"nothing: there is no such recipe; .* demo"):
         read_recipe("nothing")

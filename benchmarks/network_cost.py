@@ -1,0 +1,100 @@
+"""What FAR-AMTN costs beside the plain and the traditional multi-task network.
+
+All three are measured in one run, a step of each in turn, so that whatever else the machine does
+meets all alike; the ratios are what counts.
+
+    python benchmarks/network_cost.py --backbone resnet50 --size 128 --batch 16
+"""
+
+import argparse
+import os
+import platform
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_faramtn import BACKBONES, FARAMTN, MultiLabel, MultiTask, groups_of, objective
+
+NETWORKS = {"plain": MultiLabel, "FAR-AMTN": FARAMTN, "traditional": MultiTask}
+
+
+def flops(model):
+    """Floating point operations of predicting one picture, by TensorFlow's profiler."""
+    shape = (1, *model.input_shape[1:])
+    graph = tf.function(model).get_concrete_function(tf.TensorSpec(shape)).graph
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+
+
+def measure(arguments):
+    shape = (arguments.size, arguments.size, 3)
+    rng = np.random.default_rng(0)
+    images = tf.constant(rng.integers(0, 256, (arguments.batch, *shape)), tf.float32)
+    models, labels = {}, {}
+    for name, network in NETWORKS.items():
+        model = network(arguments.backbone, input_shape=shape)
+        groups = groups_of(model)
+        model.compile(keras.optimizers.AdamW(1e-3), **objective(groups))
+        labels[name] = {
+            group: tf.constant(
+                rng.integers(0, 2, (arguments.batch, len(groups[group]))), tf.float32
+            )
+            for group in groups
+        }
+        models[name] = model
+    actions = {
+        "train": lambda name: models[name].train_on_batch(images, labels[name]),
+        "predict": lambda name: models[name].predict_on_batch(images),
+    }
+    seconds = {action: {name: [] for name in models} for action in actions}
+    for _ in range(arguments.rounds + 1):
+        for action, run in actions.items():
+            for name in models:
+                started = time.perf_counter()
+                run(name)
+                seconds[action][name].append(time.perf_counter() - started)
+    medians = {
+        action: {name: np.median(times[1:]) for name, times in by_name.items()}
+        for action, by_name in seconds.items()
+    }
+    return models, medians
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbone", default="resnet50", choices=BACKBONES)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=8)
+    arguments = parser.parse_args()
+    models, medians = measure(arguments)
+
+    print(
+        f"{arguments.backbone}, {arguments.size}x{arguments.size}, batch {arguments.batch}, median "
+        f"of {arguments.rounds}; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
+        f"{tf.__version__}, Python {platform.python_version()}"
+    )
+    print(f"{'':14}{'parameters':>12}{'GFLOPs':>9}{'train':>16}{'predict':>16}")
+    plain = {action: by_name["plain"] for action, by_name in medians.items()}
+    for name, model in models.items():
+        times = "".join(
+            f"{1000 * by_name[name]:7.0f} ms {by_name[name] / plain[action]:4.2f}x"
+            for action, by_name in medians.items()
+        )
+        print(f"{name:14}{model.count_params() / 1e6:10.2f} M{flops(model) / 1e9:9.3f} {times}")
+    ours, traditional = models["FAR-AMTN"].count_params(), models["traditional"].count_params()
+    steps = medians["train"]
+    print(
+        f"FAR-AMTN: {steps['FAR-AMTN'] / steps['plain']:.2f} of the plain network's step time; "
+        f"{steps['traditional'] / steps['FAR-AMTN']:.2f} times as fast as the traditional one, "
+        f"with {ours / traditional:.3f} of its parameters."
+    )
+
+
+if __name__ == "__main__":
+    main()

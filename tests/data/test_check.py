@@ -1,0 +1,72 @@
+import pytest
+from PIL import Image
+
+from keras_faramtn.data.celeba import read_celeba
+from keras_faramtn.data.check import check_data, check_pictures, describe
+from keras_faramtn.errors import InputError
+
+
+def _spoil(folder):
+    """One picture gone, one cut short, one that is no picture."""
+    pictures = folder / "img_align_celeba"
+    (pictures / "000002.jpg").unlink()
+    content = (pictures / "000005.jpg").read_bytes()
+    (pictures / "000005.jpg").write_bytes(content[: len(content) // 2])
+    (pictures / "000007.jpg").write_text("no picture")
+
+
+def test_good_pictures_pass(celeba_folder):
+    table, _ = read_celeba(celeba_folder)
+    checked, problems = check_pictures(table, progress=False)
+    assert problems == []
+    assert checked.pictures == table.pictures
+
+
+def test_bad_pictures_are_named_with_their_line(celeba_folder):
+    _spoil(celeba_folder)
+    table, _ = read_celeba(celeba_folder)
+    with pytest.raises(InputError) as error:
+        check_pictures(table, progress=False)
+    first, second, third, remedy = str(error.value).splitlines()
+    assert "list_attr_celeba.txt, line 4:" in first
+    assert first.endswith("000002.jpg isn't there.")
+    assert "line 7:" in second
+    assert "000005.jpg can't be read as a picture: image file is truncated" in second
+    assert "line 9:" in third
+    assert "000007.jpg can't be read as a picture: cannot identify" in third
+    assert "--skip-bad" in remedy
+
+
+def test_skipping_leaves_the_bad_ones_out_and_counts_them(celeba_folder, capsys):
+    _spoil(celeba_folder)
+    lines = (celeba_folder / "list_attr_celeba.txt").read_text().splitlines()
+    lines[2] = "000001.jpg 1"
+    (celeba_folder / "list_attr_celeba.txt").write_text("\n".join(lines))
+    table = check_data(celeba_folder, skip_bad=True)
+    names = {picture.name for picture in table.pictures}
+    assert names == {f"{n:06d}.jpg" for n in range(1, 21)} - {f"{n:06d}.jpg" for n in (1, 2, 5, 7)}
+    assert len(table.labels) == len(table.parts) == len(table.lines) == 16
+    assert "4 problems; goes on with 16 good pictures" in capsys.readouterr().out
+
+
+def test_nothing_left_is_an_error_also_when_skipping(celeba_folder):
+    for picture in (celeba_folder / "img_align_celeba").iterdir():
+        picture.unlink()
+    table, _ = read_celeba(celeba_folder)
+    with pytest.raises(InputError, match=r"isn't there(.|\n)*and 15 more"):
+        check_pictures(table, skip_bad=True, progress=False)
+
+
+def test_a_decompression_bomb_is_a_bad_picture(celeba_folder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    table, _ = read_celeba(celeba_folder)
+    with pytest.raises(InputError, match="exceeds limit"):
+        check_pictures(table, progress=False)
+
+
+def test_description_counts_parts_and_rates(celeba_folder):
+    table, _ = read_celeba(celeba_folder)
+    text = describe(table)
+    assert "20 good pictures: 12 train, 5 validation, 3 test." in text
+    known = [label for label in table.labels[:, 20] if label >= 0]
+    assert f"Male                 {100 * known.count(1) / len(known):5.1f} %" in text

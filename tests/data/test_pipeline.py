@@ -1,0 +1,127 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX, AttributeGroups
+from keras_faramtn.data import pipeline
+from keras_faramtn.data.celeba import read_celeba
+from keras_faramtn.data.pipeline import augment_images, decode_and_resize, make_dataset
+from keras_faramtn.errors import InputError
+
+SIZE = (48, 36)
+
+
+@pytest.fixture
+def table(celeba_folder):
+    return read_celeba(celeba_folder)[0]
+
+
+def _collect(dataset):
+    batches = [(images.numpy(), labels) for images, labels in dataset]
+    images = np.concatenate([images for images, _ in batches])
+    labels = {g: np.concatenate([labels[g] for _, labels in batches]) for g in batches[0][1]}
+    return images, labels
+
+
+def test_images_and_labels_in_the_tables_order(table):
+    dataset = make_dataset(table, MCNN_AUX, SIZE, 8)
+    assert int(dataset.cardinality()) == 3
+    images, labels = _collect(dataset)
+    assert images.shape == (20, *SIZE, 3)
+    assert images.dtype == "uint8"
+    assert list(labels) == list(MCNN_AUX)
+    for group, attributes in MCNN_AUX.items():
+        assert labels[group].dtype == "float32"
+        for column, attribute in enumerate(attributes):
+            expected = table.labels[:, CELEBA_ATTRIBUTES.index(attribute)]
+            np.testing.assert_array_equal(labels[group][:, column], expected)
+    for picture, image in zip(table.pictures, images, strict=True):
+        # Pillow's bilinear filter is antialiased too; it rounds after each of two passes.
+        theirs = np.asarray(Image.open(picture).resize(SIZE[::-1], Image.Resampling.BILINEAR))
+        assert np.abs(theirs.astype(int) - image).max() <= 3
+
+
+def test_shuffling_is_decided_by_the_seed_and_new_in_each_pass(table):
+    def order(seed, passes=2):
+        dataset = make_dataset(table, FACE_REGIONS, SIZE, 8, shuffle=True, seed=seed)
+        return [_collect(dataset)[0].reshape(20, -1).sum(axis=1).tolist() for _ in range(passes)]
+
+    first, second = order(seed=1)
+    assert first != second
+    assert sorted(first) == sorted(second)
+    assert order(seed=1) == [first, second]
+    assert order(seed=2)[0] != first
+
+
+def test_a_set_too_large_for_memory_gives_the_same(table, monkeypatch):
+    kept, _ = _collect(make_dataset(table, FACE_REGIONS, SIZE, 8))
+    monkeypatch.setattr(pipeline, "_CACHE_BYTES", 0)
+    decoded, _ = _collect(make_dataset(table, FACE_REGIONS, SIZE, 8))
+    np.testing.assert_array_equal(kept, decoded)
+    shuffled, _ = _collect(make_dataset(table, FACE_REGIONS, SIZE, 8, shuffle=True))
+    assert sorted(shuffled.sum(axis=(1, 2, 3))) == sorted(kept.sum(axis=(1, 2, 3)))
+
+
+def test_augmentation_is_decided_by_the_seed_and_new_in_each_pass(table):
+    def passes(seed):
+        dataset = make_dataset(table, FACE_REGIONS, SIZE, 8, augment=True, seed=seed)
+        return [_collect(dataset)[0] for _ in range(2)]
+
+    first, second = passes(3)
+    assert (first != second).any(axis=(1, 2, 3)).all()
+    again, again_second = passes(3)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(second, again_second)
+    assert (passes(4)[0] != first).any()
+
+
+def test_augmentation_flips_half_and_keeps_the_picture_in_place():
+    """A bright spot stays within the shift, zoom and turn that are allowed, or their mirror."""
+    images = np.full((400, 60, 40, 3), 40, "uint8")
+    images[:, 10:16, 6:12] = 240
+    result = augment_images(images, tf.constant([5, 6], tf.int64)).numpy()
+    assert result.shape == images.shape
+    assert result.dtype == "uint8"
+    contrast = result[..., 0] - result[..., 0].min(axis=(1, 2), keepdims=True).astype(float)
+    mass = np.where(contrast > contrast.max(axis=(1, 2), keepdims=True) / 2, contrast, 0)
+    across = (mass.sum(axis=1) * np.arange(40)).sum(axis=1) / mass.sum(axis=(1, 2))
+    down = (mass.sum(axis=2) * np.arange(60)).sum(axis=1) / mass.sum(axis=(1, 2))
+    left = np.where(across < 19.5, across, 39 - across)
+    # From (12.5, 8.5): 8 % of the size, 8 % of the way from the centre, 0.12 of the other way.
+    assert np.abs(down - 12.5).max() < 0.08 * 60 + 0.09 * 17 + 0.13 * 11 + 1
+    assert np.abs(left - 8.5).max() < 0.08 * 40 + 0.09 * 11 + 0.13 * 17 + 1
+    assert 0.4 < (across > 19.5).mean() < 0.6
+
+
+def test_without_shift_zoom_and_turn_only_flips_and_light_are_left(monkeypatch):
+    for name in ("_SHIFT", "_ZOOM", "_TURN", "_LIGHT"):
+        monkeypatch.setattr(pipeline, name, 0.0)
+    images = np.random.default_rng(0).integers(0, 256, (30, 9, 14, 3), dtype="uint8")
+    result = augment_images(images, tf.constant([1, 2], tf.int64)).numpy()
+    same = [(r == i).all() for r, i in zip(result, images, strict=True)]
+    flipped = [(r == i[:, ::-1]).all() for r, i in zip(result, images, strict=True)]
+    assert all(a != b for a, b in zip(same, flipped, strict=True))
+    assert 5 < sum(flipped) < 25
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_pictures_of_other_kinds_become_rgb(tmp_path, mode):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype="uint8"))
+    picture.convert(mode).save(tmp_path / "picture.png")
+    decoded = decode_and_resize(tf.io.read_file(str(tmp_path / "picture.png")), (20, 30))
+    assert decoded.shape == (20, 30, 3)
+    expected = np.asarray(picture.convert(mode).convert("RGB"))
+    np.testing.assert_array_equal(decoded, expected)
+
+
+def test_other_attributes_than_the_groups_are_refused(table):
+    groups = AttributeGroups({"a": ["x"]}, attributes=["x"])
+    with pytest.raises(InputError, match="attributes are not those of the groups"):
+        make_dataset(table, groups, SIZE, 8)
+    fewer = dataclasses.replace(table, attributes=("x",), labels=table.labels[:, :1])
+    images, labels = _collect(make_dataset(fewer, groups, SIZE, 8))
+    np.testing.assert_array_equal(labels["a"], fewer.labels)
+    assert len(images) == 20
