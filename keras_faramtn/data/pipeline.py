@@ -1,6 +1,7 @@
 """From a table of faces to a `tf.data.Dataset` of batches for `model.fit`."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape((None, None, 3))
+    return resize(image, image_size)
+
+
+def resize(image: Any, image_size: tuple[int, int]) -> Any:
+    """A decoded picture, uint8 `(any height, any width, 3)`, as `decode_and_resize` returns it."""
     resized = tf.image.resize(image, image_size, antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
@@ -75,18 +81,48 @@ def make_dataset(
             f"from {', '.join(table.attributes)}."
         )
     paths = [str(picture) for picture in table.pictures]
-    dataset = tf.data.Dataset.from_tensor_slices((paths, group_labels(table.labels, groups)))
-    cached = len(table) * math.prod(image_size) * 3 <= _CACHE_BYTES
-    if shuffle and not cached:
-        dataset = dataset.shuffle(len(table), seed=seed)
-    dataset = dataset.map(
+    pictures = tf.data.Dataset.from_tensor_slices((paths, group_labels(table.labels, groups)))
+    return batches(
+        pictures,
         lambda path, labels: (decode_and_resize(tf.io.read_file(path), image_size), labels),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        image_size,
+        batch_size,
+        shuffle=shuffle,
+        augment=augment,
+        seed=seed,
     )
+
+
+def batches(
+    pictures: tf.data.Dataset,
+    load: Callable[..., tuple[Any, Any]],
+    image_size: tuple[int, int],
+    batch_size: int,
+    *,
+    shuffle: bool,
+    augment: bool,
+    seed: int,
+) -> tf.data.Dataset:
+    """The common way from single pictures, wherever they come from, to batches.
+
+    Args:
+        pictures: a dataset of known length.
+        load: from an element of it to `(image, labels)`, the image uint8 of `image_size`.
+        image_size, batch_size, shuffle, augment, seed: as in `make_dataset`.
+
+    Returns:
+        As `make_dataset`.
+    """
+    count = int(pictures.cardinality())
+    cached = count * math.prod(image_size) * 3 <= _CACHE_BYTES
+    # What is shuffled is held in memory: the decoded pictures only where they are there anyway.
+    if shuffle and not cached:
+        pictures = pictures.shuffle(count, seed=seed)
+    dataset = pictures.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     if cached:
         dataset = dataset.cache()
-        if shuffle:
-            dataset = dataset.shuffle(len(table), seed=seed)
+    if shuffle and cached:
+        dataset = dataset.shuffle(count, seed=seed)
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if augment:
         dataset = _augmented(dataset, seed)

@@ -1,0 +1,105 @@
+"""TensorFlow Datasets: a builder for one's own folder, and batches from a prepared set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
+from keras_faramtn.data.celeba import read_celeba
+from keras_faramtn.data.faces import PARTS, FaceTable
+from keras_faramtn.data.pipeline import batches, resize
+from keras_faramtn.errors import InputError
+
+
+class CelebaFolder(tfds.core.GeneratorBasedBuilder):
+    """A folder in one of CelebA's layouts, as the TensorFlow dataset `celeba_folder`.
+
+    Each example has `image`, the picture as it is in the file, and `attributes`, from each of the
+    40 names to an int8: 1 yes, 0 no, -1 unknown. The splits are `train`, `validation` and `test`,
+    those that the folder has.
+
+    Example:
+        >>> import keras_faramtn.data.tfds
+        >>> config = tfds.download.DownloadConfig(manual_dir="FOLDER")
+        >>> tfds.load("celeba_folder", download_and_prepare_kwargs={"download_config": config})
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Give the folder with your copy of CelebA, in its own, torchvision's or Kaggle's layout, "
+        "as manual_dir."
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
+                    "attributes": dict.fromkeys(CELEBA_ATTRIBUTES, np.int8),
+                }
+            ),
+            homepage="http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        table, _ = read_celeba(Path(dl_manager.manual_dir))
+        return {
+            name: self._generate_examples(table.part(name))
+            for name, number in PARTS.items()
+            if (table.parts == number).any()
+        }
+
+    def _generate_examples(self, table: FaceTable) -> Iterator[tuple[str, dict[str, Any]]]:
+        for picture, labels in zip(table.pictures, table.labels, strict=True):
+            attributes = dict(zip(table.attributes, labels, strict=True))
+            yield picture.name, {"image": picture, "attributes": attributes}
+
+
+def from_tfds(
+    examples: tf.data.Dataset,
+    image_size: tuple[int, int],
+    batch_size: int,
+    groups: AttributeGroups = FACE_REGIONS,
+    *,
+    shuffle: bool = False,
+    augment: bool = False,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches for `model.fit` from a split of `celeb_a`, the official one, or `celeba_folder`.
+
+    Args:
+        examples: what `tfds.load(..., split=...)` returns.
+        image_size, batch_size, groups, shuffle, augment, seed: as in `make_dataset`.
+
+    Returns:
+        As `make_dataset`.
+
+    Raises:
+        InputError: the examples have no image, or lack an attribute.
+    """
+    spec = examples.element_spec
+    known = spec.get("attributes", {}) if isinstance(spec, dict) and "image" in spec else {}
+    missing = [attribute for attribute in groups.attributes if attribute not in known]
+    if missing:
+        raise InputError(
+            f"the dataset has no image with the attributes {', '.join(missing)}; give a split of "
+            "celeb_a or celeba_folder."
+        )
+
+    def load(example: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        labels = {
+            group: tf.stack(
+                [tf.cast(example["attributes"][name], tf.float32) for name in groups[group]]
+            )
+            for group in groups
+        }
+        return resize(example["image"], image_size), labels
+
+    return batches(
+        examples, load, image_size, batch_size, shuffle=shuffle, augment=augment, seed=seed
+    )
