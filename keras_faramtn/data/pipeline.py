@@ -29,14 +29,15 @@ def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
     to the aspect ratio, rounded to whole numbers.
 
     Args:
-        encoded: scalar string tensor, a JPEG, PNG, BMP or GIF (its first frame).
+        encoded: scalar string tensor, a JPEG, a PNG or a GIF of one frame.
         image_size: height and width in pixels.
 
     Returns:
         uint8 tensor `(height, width, 3)`, RGB.
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape((None, None, 3))
+    # The accurate transform is the one that Pillow and browsers use. Despite its name the
+    # function takes the other formats too.
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
     return resize(image, image_size)
 
 
