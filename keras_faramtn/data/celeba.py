@@ -1,7 +1,8 @@
 """CelebA as people have it on disk: the official folder, torchvision's, and Kaggle's."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,18 +68,19 @@ def read_celeba(
         The table, and the problems of the rows left out (none without `skip_bad`).
 
     Raises:
-        InputError: a missing folder or file, a header with other attributes, no usable row; and
-            without `skip_bad` a wrong count, a row with the wrong number of columns, a value other
-            than 1, -1 or 0, a picture listed twice, without a part or with an unknown one. The
-            message names file and line.
+        InputError: a missing folder or file, one that is empty or no text, a header with other
+            attributes, no usable row; and without `skip_bad` a wrong count, a row with the wrong
+            number of columns, a value other than 1, -1 or 0, a picture listed twice, without a
+            part or with an unknown one. The message names file and line.
     """
     folder = Path(folder)
     layout = _recognise(folder)
     problems: list[Problem] = []
     parts = _read_parts(folder / layout.parts, problems)
     source = folder / layout.labels
-    names, rows = _header_and_rows(source, problems)
-    columns = _columns(source, names, attributes)
+    (header, names), rows = _header_and_rows(source, problems)
+    columns = _columns(source, header, names, attributes)
+    picture_folder = _picture_folder(folder, layout)
 
     pictures, labels, numbers, lines = [], [], [], []
     seen: set[str] = set()
@@ -96,10 +98,6 @@ def read_celeba(
         refuse(problems)
     if not pictures:
         raise InputError(f"{source}: there is no usable row in this file.")
-    picture_folder = next(
-        (folder / place for place in layout.pictures if (folder / place).is_dir()),
-        folder / layout.pictures[0],
-    )
     table = FaceTable(
         attributes=tuple(attributes),
         pictures=tuple(picture_folder / picture for picture in pictures),
@@ -129,24 +127,62 @@ def _recognise(folder: Path) -> Layout:
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers, from 1, and fields of the lines that are not blank."""
+def _picture_folder(folder: Path, layout: Layout) -> Path:
+    for place in layout.pictures:
+        if (folder / place).is_dir():
+            return folder / place
+    raise InputError(
+        f"{folder / layout.pictures[0]}: the folder of the pictures is missing; unpack "
+        "img_align_celeba.zip there."
+    )
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The line each row begins in, from 1, and its fields; blank lines are left out."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines, which also splits at characters that no editor counts as a line's end.
+        lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: this is no text file: {error}.") from error
-    fields = csv.reader(lines) if path.suffix == ".csv" else (line.split() for line in lines)
-    return ((number, row) for number, row in enumerate(fields, start=1) if row)
+    split = _split_commas(path, lines) if path.suffix == ".csv" else _split_blanks(lines)
+    rows = [(line, row) for line, row in split if any(row)]
+    if not rows:
+        raise InputError(f"{path}: the file is empty; get it from the data set anew.")
+    return rows
+
+
+def _split_blanks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    return ((number, line.split()) for number, line in enumerate(lines, start=1))
+
+
+def _split_commas(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    # Strict, lest a quote that is never closed swallows all rows below it unnoticed.
+    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    begin = 1
+    try:
+        for row in reader:
+            yield begin, row
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {begin}: this is no row of comma-separated values: {error}; correct "
+            "its quotation marks."
+        ) from error
 
 
 def _header_and_rows(
     path: Path, problems: list[Problem]
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    rows = list(_rows(path))
+) -> tuple[tuple[int, list[str]], list[tuple[int, list[str]]]]:
+    """The header's line and attribute names, and the rows below it."""
+    rows = _rows(path)
     if path.suffix == ".csv":
-        if not rows or rows[0][1][0] != "image_id":
-            raise InputError(f"{path}, line 1: the header must begin with image_id.")
-        return rows[0][1][1:], rows[1:]
+        line, header = rows[0]
+        if header[0] != "image_id":
+            raise InputError(
+                f"{path}, line {line}: the header must begin with image_id; it begins with "
+                f"{header[0]!r}."
+            )
+        return (line, header[1:]), rows[1:]
     if len(rows) < 2 or len(rows[0][1]) != 1 or not rows[0][1][0].isdecimal():
         raise InputError(
             f"{path}, line 1: the first line must be the number of pictures, the second the "
@@ -156,10 +192,10 @@ def _header_and_rows(
     if count != len(rows) - 2:
         message = f"the count is {count}, but the file has {len(rows) - 2} rows; correct the count."
         problems.append(Problem(path, 1, message))
-    return rows[1][1], rows[2:]
+    return rows[1], rows[2:]
 
 
-def _columns(path: Path, names: list[str], attributes: Sequence[str]) -> list[int]:
+def _columns(path: Path, line: int, names: list[str], attributes: Sequence[str]) -> list[int]:
     missing = [attribute for attribute in attributes if attribute not in names]
     unknown = [name for name in names if name not in attributes]
     if missing or unknown or len(set(names)) != len(names):
@@ -168,20 +204,23 @@ def _columns(path: Path, names: list[str], attributes: Sequence[str]) -> list[in
             *([f"unknown: {', '.join(unknown)}"] if unknown else []),
         ]
         raise InputError(
-            f"{path}: the header must have each of the {len(attributes)} attributes once; "
-            f"{'; '.join(parts) or 'one is there twice'}."
+            f"{path}, line {line}: the header must have each of the {len(attributes)} attributes "
+            f"once; {'; '.join(parts) or 'one is there twice'}."
         )
     return [names.index(attribute) for attribute in attributes]
 
 
 def _read_parts(path: Path, problems: list[Problem]) -> dict[str, int]:
-    rows = list(_rows(path))
-    if rows and rows[0][1][0] == "image_id":
+    rows = _rows(path)
+    if rows[0][1][0] == "image_id":
         rows = rows[1:]
     parts: dict[str, int] = {}
     for line, row in rows:
         if len(row) != 2 or row[1] not in _PART_NUMBERS:
             message = f"expected a picture and 0, 1 or 2; got {' '.join(row)!r}."
+            problems.append(Problem(path, line, message))
+        elif row[0] in parts:
+            message = f"{row[0]} is listed a second time; keep one row."
             problems.append(Problem(path, line, message))
         else:
             parts[row[0]] = _PART_NUMBERS[row[1]]

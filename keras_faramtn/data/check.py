@@ -13,6 +13,9 @@ from keras_faramtn.data.faces import PARTS, FaceTable, Problem, refuse
 _THREADS = 4  # Pillow decodes outside of Python's lock
 _SHOWN_PROBLEMS = 5
 
+# What `decode_and_resize` reads too; MPO is the JPEG of many phones, with a second picture behind.
+_FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
+
 
 def check_data(folder: str | Path, *, skip_bad: bool = False) -> FaceTable:
     """Reads the labels of a folder, opens every picture, and prints what was left out.
@@ -59,8 +62,9 @@ def check_pictures(
         The table without the bad pictures, and their problems (none without `skip_bad`).
 
     Raises:
-        InputError: without `skip_bad`, a picture that isn't there, is truncated or is no picture;
-            with it, all are. The message names the picture, and the label file and line.
+        InputError: without `skip_bad`, a picture that isn't there, is truncated, is no picture, or
+            of a kind that `decode_and_resize` can't read (WebP, TIFF, several frames); with it, all
+            are. The message names the picture, and the label file and line.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         messages = list(
@@ -86,7 +90,16 @@ def check_pictures(
 def _what_is_wrong(picture: Path) -> str | None:
     try:
         with Image.open(picture) as image:
+            kind = image.format
+            if kind not in _FORMATS:
+                return f"{picture} is a {kind} file; save it as JPEG or PNG."
+            if kind == "GIF" and image.n_frames > 1:
+                return f"{picture} has {image.n_frames} frames; save one as JPEG or PNG."
             image.load()
+        if kind == "PNG":
+            # Pillow shows a PNG whose checksums are wrong or whose end is missing, TensorFlow not.
+            with Image.open(picture) as image:
+                image.verify()
     except FileNotFoundError:
         return f"{picture} isn't there."
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

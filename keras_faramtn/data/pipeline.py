@@ -29,7 +29,8 @@ def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
     to the aspect ratio, rounded to whole numbers.
 
     Args:
-        encoded: scalar string tensor, a JPEG, a PNG or a GIF of one frame.
+        encoded: scalar string tensor, a JPEG, a PNG or a GIF of one frame; `check_pictures` finds
+            those that are something else.
         image_size: height and width in pixels.
 
     Returns:
@@ -91,6 +92,7 @@ def make_dataset(
         shuffle=shuffle,
         augment=augment,
         seed=seed,
+        light=True,
     )
 
 
@@ -103,6 +105,7 @@ def batches(
     shuffle: bool,
     augment: bool,
     seed: int,
+    light: bool,
 ) -> tf.data.Dataset:
     """The common way from single pictures, wherever they come from, to batches.
 
@@ -110,20 +113,23 @@ def batches(
         pictures: a dataset of known length.
         load: from an element of it to `(image, labels)`, the image uint8 of `image_size`.
         image_size, batch_size, shuffle, augment, seed: as in `make_dataset`.
+        light: whether all elements fit in memory before they are loaded (paths do, pixels don't).
 
     Returns:
-        As `make_dataset`.
+        As `make_dataset`. What is neither light nor fits in memory as loaded is shuffled within
+        as many pictures as do fit.
     """
     count = int(pictures.cardinality())
-    cached = count * math.prod(image_size) * 3 <= _CACHE_BYTES
-    # What is shuffled is held in memory: the decoded pictures only where they are there anyway.
-    if shuffle and not cached:
+    room = max(1, _CACHE_BYTES // (math.prod(image_size) * 3))
+    cached = count <= room
+    # What is shuffled is held in memory: decoded pictures no more of than there is room for.
+    if shuffle and light and not cached:
         pictures = pictures.shuffle(count, seed=seed)
     dataset = pictures.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     if cached:
         dataset = dataset.cache()
-    if shuffle and cached:
-        dataset = dataset.shuffle(count, seed=seed)
+    if shuffle and (cached or not light):
+        dataset = dataset.shuffle(min(count, room), seed=seed)
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if augment:
         dataset = _augmented(dataset, seed)

@@ -1,9 +1,10 @@
 """Synthetic faces with CelebA's 40 attributes, in CelebA's layout: a data set for everyone.
 
-`face_drawing` says what each attribute looks like; here is which attributes come together, and how
-a data set of such faces is written.
+`drawing.picture` says what each attribute looks like; here is which attributes come together, and
+how a data set of such faces is written.
 """
 
+import functools
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.celeba import LAYOUTS
-from keras_faramtn.data.face_drawing import FRAME, paint
+from keras_faramtn.data.drawing.picture import FRAME, paint
 from keras_faramtn.data.faces import PARTS
 from keras_faramtn.errors import InputError
 
@@ -153,8 +154,14 @@ def draw_labels(count: int, rng: np.random.Generator) -> np.ndarray:
     men = rng.random(count) < RATES["Male"]
     drawn = {"Male": men}
     for name, rule in _RULES.items():
-        chance = np.where(men, *(_chances(name, rule, drawn, sex) for sex in (1, 0)))
-        drawn[name] = rng.random(count) < chance
+        (man_with, man_else), (woman_with, woman_else) = _chances(name, True), _chances(name, False)
+        chance = np.where(men, man_else, woman_else)
+        if rule.given:
+            chance = np.where(drawn[rule.given], np.where(men, man_with, woman_with), chance)
+        has = rng.random(count) < chance
+        for other in rule.never_with:
+            has &= ~drawn[other]
+        drawn[name] = has
     drawn["No_Beard"] = ~drawn[_BEARD]
     return np.stack([drawn[name] for name in CELEBA_ATTRIBUTES], axis=1)
 
@@ -166,17 +173,19 @@ def _rate(name: str, man: bool) -> float:
     return rate * men / RATES["Male"] if man else rate * (1 - men) / (1 - RATES["Male"])
 
 
-def _chances(name: str, rule: _Rule, drawn: Mapping[str, np.ndarray], man: bool) -> np.ndarray:
-    """How likely the attribute is for each person, `(count,)`, were they all men, or women."""
-    excluded = np.any([drawn[other] for other in rule.never_with] or [[False]], axis=0)
+@functools.cache
+def _chances(name: str, man: bool) -> tuple[float, float]:
+    """How likely the attribute is for a man, or a woman, with the rule's `given` and without it.
+
+    Both are for people without what `never_with` names: the two together keep the rate.
+    """
+    rule = _RULES[name]
     rate = _rate(name, man) / (1 - sum(_rate(other, man) for other in rule.never_with))
-    if rule.given is None:
-        return np.where(excluded, 0, rate)
-    share = _rate(rule.given, man)
-    with_it = rate / max(share, rate, 1e-9) if rule.rate is None else rule.rate
-    with_it = min(with_it, rate / share) if share else 0.0
-    without_it = (rate - with_it * share) / (1 - share)
-    return np.where(excluded, 0, np.where(drawn[rule.given], with_it, without_it))
+    share = _rate(rule.given, man) if rule.given else 0.0
+    if not share:
+        return rate, 0.0 if rule.given and rule.rate is None else rate
+    with_it = rate / share if rule.rate is None else min(rule.rate, rate / share)
+    return with_it, (rate - with_it * share) / (1 - share)
 
 
 def draw_face(
@@ -184,7 +193,7 @@ def draw_face(
     rng: np.random.Generator,
     image_size: tuple[int, int] = FRAME,
 ) -> Image.Image:
-    """A face that shows the attributes; what each looks like is in `face_drawing`.
+    """A face that shows the attributes; what each looks like is in `drawing.picture`.
 
     Args:
         labels: whether each of the 40 attributes is on.

@@ -1,8 +1,10 @@
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.data.check import check_data, check_pictures, describe
+from keras_faramtn.data.pipeline import decode_and_resize
 from keras_faramtn.errors import InputError
 
 
@@ -69,4 +71,46 @@ def test_description_counts_parts_and_rates(celeba_folder):
     text = describe(table)
     assert "20 good pictures: 12 train, 5 validation, 3 test." in text
     known = [label for label in table.labels[:, 20] if label >= 0]
-    assert f"Male                 {100 * known.count(1) / len(known):5.1f} %" in text
+    assert f"  {'Male':<20}{100 * known.count(1) / len(known):5.1f} %" in text
+
+
+def _replace(picture, form):
+    image = Image.open(picture)
+    image.load()
+    if form == "frames":
+        image.save(picture, "GIF", save_all=True, append_images=[image.rotate(180)])
+    elif form == "cut PNG":
+        image.save(picture, "PNG")
+        picture.write_bytes(picture.read_bytes()[:-8])  # within the last chunk, behind all pixels
+    else:
+        image.save(picture, form)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("BMP", "is a BMP file; save it as JPEG or PNG"),
+        ("WEBP", "is a WEBP file; save it as JPEG or PNG"),
+        ("TIFF", "is a TIFF file; save it as JPEG or PNG"),
+        ("frames", "has 2 frames; save one as JPEG or PNG"),
+        ("cut PNG", "can't be read as a picture"),
+    ],
+)
+def test_what_only_pillow_reads_is_a_bad_picture(celeba_folder, form, message):
+    picture = celeba_folder / "img_align_celeba" / "000004.jpg"
+    _replace(picture, form)
+    # Of WebP TensorFlow makes a batch of one.
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.ensure_shape(decode_and_resize(tf.io.read_file(str(picture)), (9, 7)), (9, 7, 3))
+    table, _ = read_celeba(celeba_folder)
+    with pytest.raises(InputError, match=f"line 6: .*000004.jpg {message}"):
+        check_pictures(table, progress=False)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "MPO", "PNG", "GIF"])
+def test_what_passes_the_check_can_be_decoded(celeba_folder, form):
+    picture = celeba_folder / "img_align_celeba" / "000004.jpg"
+    _replace(picture, form)
+    table, _ = read_celeba(celeba_folder)
+    assert check_pictures(table, progress=False)[1] == []
+    assert decode_and_resize(tf.io.read_file(str(picture)), (9, 7)).shape == (9, 7, 3)

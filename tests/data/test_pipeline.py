@@ -28,7 +28,8 @@ def _collect(dataset):
 
 def test_images_and_labels_in_the_tables_order(table):
     dataset = make_dataset(table, MCNN_AUX, SIZE, 8)
-    assert int(dataset.cardinality()) == 3
+    augmented = make_dataset(table, MCNN_AUX, SIZE, 8, shuffle=True, augment=True)
+    assert int(dataset.cardinality()) == int(augmented.cardinality()) == 3
     images, labels = _collect(dataset)
     assert images.shape == (20, *SIZE, 3)
     assert images.dtype == "uint8"

@@ -6,8 +6,9 @@ import tensorflow as tf
 from conftest import random_labels, write_celeba
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX
+from keras_faramtn.data import pipeline
 from keras_faramtn.data.celeba import read_celeba
-from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.pipeline import decode_and_resize, make_dataset, resize
 from keras_faramtn.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -35,6 +36,7 @@ def test_ones_own_folder_loads_by_name_and_keeps_pictures_and_unknown_labels(
     splits = tfds.load(
         "celeba_folder",
         data_dir=tmp_path / "prepared",
+        decoders={"image": tfds.decode.SkipDecoding()},
         download_and_prepare_kwargs={"download_config": config},
     )
     assert {name: int(split.cardinality()) for name, split in splits.items()} == {
@@ -80,17 +82,66 @@ def test_a_prepared_official_celeb_a_is_read(tmp_path, monkeypatch):
     builder = tfds.builder("celeb_a", data_dir=tmp_path / "prepared")
     builder.download_and_prepare()
 
-    split = tfds.load("celeb_a", data_dir=tmp_path / "prepared", split="train", download=False)
-    images, by_group = _collect(from_tfds(split, SIZE, 2))
-    assert images.shape == (3, *SIZE, 3)
     table, _ = read_celeba(tmp_path / "downloads")
-    expected = make_dataset(table.part("train"), FACE_REGIONS, SIZE, 2)
-    for ours, theirs in zip(
-        _in_one_order(images, by_group, FACE_REGIONS),
-        _in_one_order(*_collect(expected), FACE_REGIONS),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(ours, theirs)
+    table = table.part("train")
+    _, expected_labels = _collect(make_dataset(table, FACE_REGIONS, SIZE, 2))
+    encoded = [tf.io.read_file(str(picture)) for picture in table.pictures]
+    ways = [
+        ({"image": tfds.decode.SkipDecoding()}, lambda picture: decode_and_resize(picture, SIZE)),
+        (None, lambda picture: resize(tf.image.decode_image(picture, 3), SIZE)),
+    ]
+    for decoders, to_pixels in ways:
+        split = tfds.load(
+            "celeb_a",
+            data_dir=tmp_path / "prepared",
+            split="train",
+            download=False,
+            decoders=decoders,
+        )
+        images, labels = _collect(from_tfds(split, SIZE, 2))
+        assert images.shape == (3, *SIZE, 3)
+        expected = np.stack([to_pixels(picture) for picture in encoded])
+        for ours, theirs in zip(
+            _in_one_order(images, labels, FACE_REGIONS),
+            _in_one_order(expected, expected_labels, FACE_REGIONS),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def _examples(count):
+    """Decoded examples, each picture of one colour: its number."""
+    return tf.data.Dataset.range(count).map(
+        lambda number: {
+            "image": tf.fill((30, 20, 3), tf.cast(number, tf.uint8)),
+            "attributes": dict.fromkeys(CELEBA_ATTRIBUTES, tf.constant(True)),
+        }
+    )
+
+
+def test_a_split_too_large_for_memory_is_shuffled_within_what_fits(monkeypatch):
+    monkeypatch.setattr(pipeline, "_CACHE_BYTES", 20 * 9 * 7 * 3 + 5)  # twenty pictures
+
+    def orders(seed):
+        dataset = from_tfds(_examples(200), (9, 7), 8, shuffle=True, seed=seed)
+        return [_collect(dataset)[0][:, 0, 0, 0].astype(int) for _ in range(2)]
+
+    first, second = orders(seed=1)
+    assert sorted(first) == sorted(second) == list(range(200))
+    assert (first != second).any()
+    # A picture can come late, but not before it has been read into the twenty.
+    assert (first < np.arange(200) + 20).all()
+    assert (first != np.arange(200)).mean() > 0.5
+    np.testing.assert_array_equal(orders(seed=1), [first, second])
+    assert (orders(seed=2)[0] != first).any()
+
+
+def test_a_dataset_of_unknown_length_is_refused_with_the_remedy():
+    filtered = _examples(9).filter(lambda example: example["attributes"]["Male"])
+    with pytest.raises(InputError, match="assert_cardinality"):
+        from_tfds(filtered, SIZE, 2)
+    known = filtered.apply(tf.data.experimental.assert_cardinality(9))
+    assert int(from_tfds(known, SIZE, 2).cardinality()) == 5
 
 
 def test_a_dataset_of_something_else_is_refused():

@@ -21,16 +21,12 @@ def _catmull_rom_weights(steps: int) -> np.ndarray:
     return np.concatenate(weights, axis=1) / 2
 
 
-def _bump(size: int = 64) -> Image.Image:
-    """A soft round spot: 255 in the middle, falling smoothly to 0 at the rim."""
-    x = np.linspace(-1, 1, size)
+@functools.lru_cache(maxsize=256)
+def _bump(strength: float) -> Image.Image:
+    """A soft round spot: 255 times `strength` in the middle, falling smoothly to 0 at the rim."""
+    x = np.linspace(-1, 1, 64)
     distance = np.minimum(np.hypot(x, x[:, None]), 1)
-    return Image.fromarray(np.uint8(np.rint(255 * (1 + np.cos(np.pi * distance)) / 2)))
-
-
-@functools.cache
-def _fading(strength: float) -> list[int]:
-    return [round(level * strength) for level in range(256)]
+    return Image.fromarray(np.uint8(np.rint(255 * strength * (1 + np.cos(np.pi * distance)) / 2)))
 
 
 @functools.cache
@@ -40,7 +36,6 @@ def _taper(n: int) -> np.ndarray:
 
 _TURN = np.array([-1.0, 1.0])
 _WEIGHTS = _catmull_rom_weights(_SPLINE_STEPS)
-_BUMP = _bump()
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
@@ -152,5 +147,5 @@ class Canvas:
         """A soft spot of `colour` that fades to nothing at the rim; `strength` is 0..1."""
         cx, cy = self._pixels(np.array([x, y])).tolist()
         size = (max(1, round(2 * rx * self._scale)), max(1, round(2 * ry * self._scale)))
-        spot = _BUMP.resize(size, Image.Resampling.BILINEAR).point(_fading(strength))
+        spot = _bump(strength).resize(size, Image.Resampling.BILINEAR)
         self.image.paste(colour, (round(cx - size[0] / 2), round(cy - size[1] / 2)), spot)
