@@ -29,7 +29,7 @@ SkipBad = Annotated[
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file.")]
 DataFolder = Annotated[
-    Path, typer.Option("--data", help="A folder in CelebA's, torchvision's or Kaggle's layout.")
+    Path, typer.Option("--data", help="A folder of CelebA or LFWA, or a .csv file of attributes.")
 ]
 
 
@@ -83,13 +83,13 @@ def synthesize(
 
 @data_app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="A folder in one of CelebA's layouts.")],
+    data: Annotated[Path, typer.Argument(help="A folder of CelebA or LFWA, or a .csv file.")],
     skip_bad: SkipBad = False,
 ) -> None:
     """Read all labels of a data set, open all pictures, and say what is there."""
     from keras_faramtn.data.check import check_data, describe
 
-    table = check_data(folder, skip_bad=skip_bad)
+    table = check_data(data, skip_bad=skip_bad)
     typer.echo(describe(table))
 
 

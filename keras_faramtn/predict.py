@@ -117,7 +117,7 @@ def _open_tflite(path: Path) -> Predictor:
     model = LiteRTModel(path)
     for labels in (path.with_name(_LABELS_FILE), path.parent.with_name(_LABELS_FILE)):
         if labels.is_file():
-            attributes = tuple(labels.read_text(encoding="utf-8").split())
+            attributes = tuple(labels.read_text(encoding="utf-8").splitlines())
             return Predictor(attributes, model.image_size, model.predict)
     raise InputError(
         f"{path}: the names of the attributes are missing; keep the {_LABELS_FILE} of the export "

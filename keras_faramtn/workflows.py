@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
@@ -33,7 +34,7 @@ def train_recipe(
 
     Args:
         name_or_path: a recipe, as `read_recipe` takes.
-        data: the data set's folder; None where the recipe names it.
+        data: the data set's folder or file; None where the recipe names it.
         folder: where to; it must not exist, or be empty.
         skip_bad: go on without rows and pictures that can't be used.
 
@@ -47,7 +48,7 @@ def train_recipe(
     if source is None:
         raise InputError(f"{path}: data.folder is not set; set it, or give --data FOLDER.")
     make_new_folder(folder)
-    table = check_data(source, skip_bad=skip_bad)
+    table = check_data(source, recipe.model.attribute_groups().attributes, skip_bad=skip_bad)
     _train(recipe, table, folder)
     evaluate(
         folder / MODEL_FILE,
@@ -104,7 +105,20 @@ def evaluate(
     Raises:
         InputError: anything wrong with the model or the part.
     """
-    model = load_model(model_file)
+    return _evaluate(
+        load_model(model_file), table, part, data=data, folder=folder, training_rates=training_rates
+    )
+
+
+def _evaluate(
+    model: keras.Model,
+    table: FaceTable,
+    part: str,
+    *,
+    data: str,
+    folder: Path,
+    training_rates: np.ndarray | None = None,
+) -> Scores:
     groups, inference = groups_of(model), inference_model(model)
     chosen = table.part(part)
     dataset = make_dataset(chosen, groups, model.input_shape[1:3], _EVALUATION_BATCH)
@@ -132,14 +146,15 @@ def evaluate(
 def evaluate_file(
     model_file: Path, data: Path, part: str, folder: Path, *, skip_bad: bool = False
 ) -> None:
-    """Scores a model file on one part of a folder; the arguments are those of the command.
+    """Scores a model file on one part of a data set; the arguments are those of the command.
 
     Raises:
         InputError: anything wrong with the model, the data or the part.
     """
     make_new_folder(folder)
-    table = check_data(data, skip_bad=skip_bad)
-    evaluate(model_file, table, part, data=data.name, folder=folder)
+    model = load_model(model_file)
+    table = check_data(data, groups_of(model).attributes, skip_bad=skip_bad)
+    _evaluate(model, table, part, data=data.name, folder=folder)
     print(f"metrics.json and contact_sheet.png are in {folder}/")
 
 

@@ -1,8 +1,6 @@
 """CelebA as people have it on disk: the official folder, torchvision's, and Kaggle's."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.faces import PARTS, UNKNOWN, FaceTable, Problem, refuse
+from keras_faramtn.data.rows import read_rows
 from keras_faramtn.errors import InputError
 
 
@@ -109,6 +108,11 @@ def read_celeba(
     return table, problems
 
 
+def is_celeba(place: Path) -> bool:
+    """Whether there is a label file of one of CelebA's layouts in the folder."""
+    return any((place / layout.labels).is_file() for layout in LAYOUTS.values())
+
+
 def _recognise(folder: Path) -> Layout:
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give the folder of the data set.")
@@ -137,44 +141,11 @@ def _picture_folder(folder: Path, layout: Layout) -> Path:
     )
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The line each row begins in, from 1, and its fields; blank lines are left out."""
-    try:
-        # Not splitlines, which also splits at characters that no editor counts as a line's end.
-        lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: this is no text file: {error}.") from error
-    split = _split_commas(path, lines) if path.suffix == ".csv" else _split_blanks(lines)
-    rows = [(line, row) for line, row in split if any(row)]
-    if not rows:
-        raise InputError(f"{path}: the file is empty; get it from the data set anew.")
-    return rows
-
-
-def _split_blanks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    return ((number, line.split()) for number, line in enumerate(lines, start=1))
-
-
-def _split_commas(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    # Strict, lest a quote that is never closed swallows all rows below it unnoticed.
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
-    begin = 1
-    try:
-        for row in reader:
-            yield begin, row
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(
-            f"{path}, line {begin}: this is no row of comma-separated values: {error}; correct "
-            "its quotation marks."
-        ) from error
-
-
 def _header_and_rows(
     path: Path, problems: list[Problem]
 ) -> tuple[tuple[int, list[str]], list[tuple[int, list[str]]]]:
     """The header's line and attribute names, and the rows below it."""
-    rows = _rows(path)
+    rows = read_rows(path)
     if path.suffix == ".csv":
         line, header = rows[0]
         if header[0] != "image_id":
@@ -211,7 +182,7 @@ def _columns(path: Path, line: int, names: list[str], attributes: Sequence[str])
 
 
 def _read_parts(path: Path, problems: list[Problem]) -> dict[str, int]:
-    rows = _rows(path)
+    rows = read_rows(path)
     if rows[0][1][0] == "image_id":
         rows = rows[1:]
     parts: dict[str, int] = {}

@@ -1,5 +1,6 @@
 """Reads a data set and opens every picture before a training relies on them."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.data.faces import PARTS, FaceTable, Problem, refuse
+from keras_faramtn.data.sources import read_faces
 
 _THREADS = 4  # Pillow decodes outside of Python's lock
 _SHOWN_PROBLEMS = 5
@@ -17,23 +18,26 @@ _SHOWN_PROBLEMS = 5
 _FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
 
 
-def check_data(folder: str | Path, *, skip_bad: bool = False) -> FaceTable:
-    """Reads the labels of a folder, opens every picture, and prints what was left out.
+def check_data(
+    place: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
+) -> FaceTable:
+    """Reads the labels of a data set, opens every picture, and prints what was left out.
 
     Args:
-        folder: a data set in one of CelebA's layouts.
+        place: the folder or file of a data set, as `read_faces` takes.
+        attributes: as in `read_faces`.
         skip_bad: go on without the rows and pictures that can't be used.
 
     Raises:
-        InputError: as `read_celeba` and `check_pictures`.
+        InputError: as `read_faces` and `check_pictures`.
     """
-    table, bad_rows = read_celeba(folder, skip_bad=skip_bad)
+    table, bad_rows = read_faces(place, attributes, skip_bad=skip_bad)
     table, bad_pictures = check_pictures(table, skip_bad=skip_bad)
     left_out = [*bad_rows, *bad_pictures]
     for problem in left_out[:_SHOWN_PROBLEMS]:
         print(problem)
     if left_out:
-        print(f"{folder}: {len(left_out)} problems; goes on with {len(table):,} good pictures.")
+        print(f"{place}: {len(left_out)} problems; goes on with {len(table):,} good pictures.")
     return table
 
 
@@ -78,7 +82,7 @@ def check_pictures(
         )
     bad = np.array([message is not None for message in messages])
     problems = [
-        Problem(table.source, int(line), message)
+        Problem(table.source, int(line), message, table.unit)
         for line, message in zip(table.lines, messages, strict=True)
         if message is not None
     ]

@@ -1,5 +1,6 @@
 """A table of pictures and their labels: what every reader returns and every pipeline takes."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class FaceTable:
         parts: `(n,)` int8: 0 train, 1 validation, 2 test.
         source: the file that the labels come from.
         lines: `(n,)` int: the line of each row in it, from 1.
+        unit: what `lines` counts: `line`, or `row` in a file that has no lines.
     """
 
     attributes: tuple[str, ...]
@@ -37,6 +39,7 @@ class FaceTable:
     parts: np.ndarray
     source: Path
     lines: np.ndarray
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -44,12 +47,11 @@ class FaceTable:
     def take(self, rows: Any) -> "FaceTable":
         """The rows that a NumPy index or mask over the n rows picks, in its order."""
         chosen = np.arange(len(self))[rows]
-        return FaceTable(
-            attributes=self.attributes,
+        return dataclasses.replace(
+            self,
             pictures=tuple(self.pictures[row] for row in chosen),
             labels=self.labels[chosen],
             parts=self.parts[chosen],
-            source=self.source,
             lines=self.lines[chosen],
         )
 
@@ -67,8 +69,7 @@ class FaceTable:
         rows = self.parts == PARTS[name]
         if not rows.any():
             raise InputError(
-                f"{self.source}: the {name} part has no pictures; mark some with {PARTS[name]} in "
-                "the partition file."
+                f"{self.source}: the {name} part has no pictures; give some of them that part."
             )
         return self.take(rows)
 
@@ -81,14 +82,16 @@ class Problem:
         file: the label or partition file.
         line: its line, from 1.
         message: what is wrong, and the remedy.
+        unit: `row` where the file has no lines.
     """
 
     file: Path
     line: int
     message: str
+    unit: str = "line"
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.message}"
+        return f"{self.file}, {self.unit} {self.line}: {self.message}"
 
 
 def refuse(problems: Sequence[Problem]) -> None:

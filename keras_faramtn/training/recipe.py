@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
-from keras_faramtn.attributes import GROUPINGS, AttributeGroups
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
 from keras_faramtn.errors import InputError
 
 # Recipes are in `recipes/` beside the package in a checkout, and inside it when installed.
@@ -30,7 +30,8 @@ class Data(_Section):
     """Which pictures, and how they reach the network.
 
     Attributes:
-        folder: a folder in one of CelebA's layouts; None where the command line gives it.
+        folder: a folder of CelebA or LFWA, or a `.csv` file of attributes, as `read_faces` takes;
+            None where the command line gives it.
         image_size: height and width in pixels that pictures are resized to, 32 to 1024.
         augment: whether training pictures are flipped, moved, turned and relit at random.
     """
@@ -50,7 +51,8 @@ class Model(_Section):
         network: `faramtn`, or one of the baselines `multi_label` and `multi_task`.
         backbone: a key of `keras_faramtn.BACKBONES`.
         groups: the name of a grouping (`face_regions`, `mcnn_aux`), or a mapping from group to
-            attribute names that holds all 40.
+            attribute names, CelebA's or those of one's own data. The canonical order is CelebA's
+            where they are its 40, else the order in which they are written here.
         weights: None, `imagenet`, or the path of a weights file of the backbone.
         attention, fusion: False leaves WSGSA or CGFF out of `faramtn`.
     """
@@ -66,7 +68,7 @@ class Model(_Section):
     @classmethod
     def _partition(cls, groups: str | dict[str, list[str]]) -> str | dict[str, list[str]]:
         if isinstance(groups, dict):
-            AttributeGroups(groups)
+            _own_groups(groups)
         return groups
 
     @pydantic.model_validator(mode="after")
@@ -79,7 +81,7 @@ class Model(_Section):
         """The grouping, checked."""
         if isinstance(self.groups, str):
             return GROUPINGS[self.groups]
-        return AttributeGroups(self.groups)
+        return _own_groups(self.groups)
 
 
 class Weighting(_Section):
@@ -161,6 +163,13 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
 def write_recipe(recipe: Recipe, path: Path) -> None:
     """Writes `recipe`, every value spelled out, as YAML that `read_recipe` takes."""
     path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+
+
+def _own_groups(groups: Mapping[str, list[str]]) -> AttributeGroups:
+    # Each once: a name that is in two groups is refused there, with both named.
+    names = tuple(dict.fromkeys(name for members in groups.values() for name in members))
+    celeba = set(names) == set(CELEBA_ATTRIBUTES)
+    return AttributeGroups(groups, CELEBA_ATTRIBUTES if celeba else names)
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -57,6 +57,15 @@ def test_groups_of_ones_own(tmp_path):
     assert dict(recipe.model.attribute_groups()) == {k: tuple(v) for k, v in groups.items()}
 
 
+def test_attributes_of_ones_own_are_in_the_order_written(tmp_path):
+    own = {"mood": ["Happy", "Angry"], "outfit": ["Scarf"]}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=own)))
+    assert recipe.model.attribute_groups().attributes == ("Happy", "Angry", "Scarf")
+    turned = {"rest": list(CELEBA_ATTRIBUTES[:6:-1]), "first": list(CELEBA_ATTRIBUTES[:7])}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=turned)))
+    assert recipe.model.attribute_groups().attributes == CELEBA_ATTRIBUTES
+
+
 def test_written_recipe_is_read_back_equal(tmp_path):
     recipe, _ = read_recipe(_write(tmp_path, _content(training__dynamic_weighting=None)))
     write_recipe(recipe, tmp_path / "copy.yaml")
@@ -80,7 +89,11 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ({"data__image_size": [64, 64, 3]}, "data.image_size: .* at most 2"),
         ({"model__backbone": "resnet18"}, "model.backbone: .*'resnet50'.*; got 'resnet18'"),
         ({"model__groups": "nine"}, "model.groups: .*'face_regions' or 'mcnn_aux'; got 'nine'"),
-        ({"model__groups": {"a": ["Smiling"]}}, "model.groups: no group has 5_o_Clock_Shadow"),
+        (
+            {"model__groups": {"a": ["Hat"], "b": ["Hat"]}},
+            "attribute 'Hat' is in group 'a'",
+        ),
+        ({"model__groups": {}}, "model.groups: groups is empty"),
         ({"model__network": "multi_task", "model__fusion": False}, "model: attention and fusion"),
         ({"model__network": "multi_label"}, "training.dynamic_weighting needs groups"),
         ({"training__dynamic_weighting": {"temperature": 0}}, "dynamic_weighting.temperature: "),
