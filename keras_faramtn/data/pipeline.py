@@ -14,6 +14,9 @@ from keras_faramtn.errors import InputError
 # Decoded pictures are kept in memory up to this size; a larger set is decoded in each epoch.
 _CACHE_BYTES = 4 * 1024**3
 
+# Keeps the orders of one seed's passes apart from those of the next seed's.
+_SEED_STEP = 1_000_003
+
 # The augmentation's ranges: how far pictures are moved and zoomed (share of the size), turned
 # (radians) and relit (share). They keep each attribute recognisable; hair colours set the last.
 _SHIFT = 0.08
@@ -57,6 +60,7 @@ def make_dataset(
     shuffle: bool = False,
     augment: bool = False,
     seed: int = 0,
+    epoch: tf.Variable | None = None,
 ) -> tf.data.Dataset:
     """Batches of pictures and labels by group.
 
@@ -68,6 +72,9 @@ def make_dataset(
         shuffle: a new order in each pass, the same ones for the same seed.
         augment: flip, move, zoom, turn and relight each picture at random, anew in each pass.
         seed: of order and augmentation.
+        epoch: an `epoch_variable`, whose value as a pass begins decides, with the seed, the pass's
+            order and augmentation; so a training that is resumed sees what it would have seen.
+            Where None, the passes are numbered as they begin.
 
     Returns:
         A dataset of known length of `(images, labels)`: images uint8
@@ -92,6 +99,7 @@ def make_dataset(
         shuffle=shuffle,
         augment=augment,
         seed=seed,
+        epoch=epoch,
         light=True,
     )
 
@@ -106,13 +114,14 @@ def batches(
     augment: bool,
     seed: int,
     light: bool,
+    epoch: tf.Variable | None = None,
 ) -> tf.data.Dataset:
     """The common way from single pictures, wherever they come from, to batches.
 
     Args:
         pictures: a dataset of known length.
         load: from an element of it to `(image, labels)`, the image uint8 of `image_size`.
-        image_size, batch_size, shuffle, augment, seed: as in `make_dataset`.
+        image_size, batch_size, shuffle, augment, seed, epoch: as in `make_dataset`.
         light: whether all elements fit in memory before they are loaded (paths do, pixels don't).
 
     Returns:
@@ -124,15 +133,15 @@ def batches(
     cached = count <= room
     # What is shuffled is held in memory: decoded pictures no more of than there is room for.
     if shuffle and light and not cached:
-        pictures = pictures.shuffle(count, seed=seed)
+        pictures = _shuffled(pictures, count, seed, epoch)
     dataset = pictures.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     if cached:
         dataset = dataset.cache()
     if shuffle and (cached or not light):
-        dataset = dataset.shuffle(min(count, room), seed=seed)
+        dataset = _shuffled(dataset, min(count, room), seed, epoch)
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if augment:
-        dataset = _augmented(dataset, seed)
+        dataset = _augmented(dataset, seed, epoch)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
@@ -141,8 +150,45 @@ def group_labels(labels: np.ndarray, groups: AttributeGroups) -> dict[str, np.nd
     return {group: labels[:, list(groups.positions(group))].astype("float32") for group in groups}
 
 
-def _augmented(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+def epoch_variable() -> tf.Variable:
+    """A variable to give to `make_dataset` as `epoch`; assign to it before a pass begins."""
+    with tf.device("CPU"):  # where tf.data reads it
+        return tf.Variable(0, trainable=False, dtype=tf.int64)
+
+
+def _in_each_pass(
+    make: Callable[[Any], tf.data.Dataset], count: int, epoch: tf.Variable | None
+) -> tf.data.Dataset:
+    """In each pass, the dataset of `count` elements that `make` gives for the pass's number."""
+    begun = epoch_variable()
+    number = tf.data.Dataset.from_tensors(0).map(
+        lambda _: begun.assign_add(1) if epoch is None else epoch.read_value()
+    )
+    return number.flat_map(make).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _shuffled(
+    dataset: tf.data.Dataset, room: int, seed: int, epoch: tf.Variable | None
+) -> tf.data.Dataset:
+    def order(number: Any) -> tf.data.Dataset:
+        # Within this graph only: TensorFlow's global seed has no part in the order.
+        tf.random.set_seed(None)
+        return dataset.shuffle(
+            room, seed=seed * _SEED_STEP + number, reshuffle_each_iteration=False
+        )
+
+    return _in_each_pass(order, int(dataset.cardinality()), epoch)
+
+
+def _augmented(dataset: tf.data.Dataset, seed: int, epoch: tf.Variable | None) -> tf.data.Dataset:
+    steps = int(dataset.cardinality())
+    seeds = _in_each_pass(
+        lambda number: tf.data.Dataset.range(steps).map(
+            lambda step: tf.random.fold_in(tf.stack([seed, number]), step)
+        ),
+        steps,
+        epoch,
+    )
     return tf.data.Dataset.zip(dataset, seeds).map(
         lambda batch, batch_seed: (augment_images(batch[0], batch_seed), batch[1]),
         num_parallel_calls=tf.data.AUTOTUNE,

@@ -8,7 +8,12 @@ from PIL import Image
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX, AttributeGroups
 from keras_faramtn.data import pipeline
 from keras_faramtn.data.celeba import read_celeba
-from keras_faramtn.data.pipeline import augment_images, decode_and_resize, make_dataset
+from keras_faramtn.data.pipeline import (
+    augment_images,
+    decode_and_resize,
+    epoch_variable,
+    make_dataset,
+)
 from keras_faramtn.errors import InputError
 
 SIZE = (48, 36)
@@ -126,3 +131,33 @@ def test_other_attributes_than_the_groups_are_refused(table):
     images, labels = _collect(make_dataset(fewer, groups, SIZE, 8))
     np.testing.assert_array_equal(labels["a"], fewer.labels)
     assert len(images) == 20
+
+
+@pytest.mark.parametrize("kept_in_memory", [True, False])
+def test_the_epochs_number_decides_the_pass_whatever_came_before(
+    table, kept_in_memory, monkeypatch
+):
+    if not kept_in_memory:
+        monkeypatch.setattr(pipeline, "_CACHE_BYTES", 0)
+
+    def passes(epochs):
+        epoch = epoch_variable()
+        dataset = make_dataset(
+            table, FACE_REGIONS, SIZE, 8, shuffle=True, augment=True, seed=3, epoch=epoch
+        )
+        results = []
+        for number in epochs:
+            tf.random.set_seed(number)  # Keras sets it; it must not matter
+            epoch.assign(number)
+            results.append(_collect(dataset))
+        return results
+
+    first, second, third = passes([0, 1, 2])
+    for (images, labels), (again, labels_again) in zip(
+        [third, first, third], passes([2, 0, 2]), strict=True
+    ):
+        np.testing.assert_array_equal(images, again)
+        for group in FACE_REGIONS:
+            np.testing.assert_array_equal(labels[group], labels_again[group])
+    assert (first[1]["hair"] != second[1]["hair"]).any()
+    assert (second[1]["hair"] != third[1]["hair"]).any()
