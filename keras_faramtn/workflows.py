@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.faces import FaceTable
 from keras_faramtn.data.pipeline import make_dataset
@@ -64,7 +65,7 @@ def train_recipe(
 def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
     model = build_model(recipe)
     groups = groups_of(model)
-    settings = recipe.training
+    settings, cache = recipe.training, cache_folder(recipe.data.cache)
     training = make_dataset(
         table.part("train"),
         groups,
@@ -73,9 +74,10 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
         shuffle=True,
         augment=recipe.data.augment,
         seed=settings.seed,
+        cache=cache,
     )
     validation = make_dataset(
-        table.part("validation"), groups, recipe.data.image_size, _EVALUATION_BATCH
+        table.part("validation"), groups, recipe.data.image_size, _EVALUATION_BATCH, cache=cache
     )
     print(f"{model.name}: {model.count_params():,} parameters, {len(groups)} groups")
     write_recipe(recipe, folder / "recipe.yaml")

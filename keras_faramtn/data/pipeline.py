@@ -1,17 +1,19 @@
 """From a table of faces to a `tf.data.Dataset` of batches for `model.fit`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.data.cache import stored_pictures
 from keras_faramtn.data.faces import FaceTable
 from keras_faramtn.errors import InputError
 
-# Decoded pictures are kept in memory up to this size; a larger set is decoded in each epoch.
+# Decoded pictures are kept in memory up to this size; those of a larger set are kept on disk.
 _CACHE_BYTES = 4 * 1024**3
 
 # Keeps the orders of one seed's passes apart from those of the next seed's.
@@ -47,7 +49,13 @@ def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
 
 def resize(image: Any, image_size: tuple[int, int]) -> Any:
     """A decoded picture, uint8 `(any height, any width, 3)`, as `decode_and_resize` returns it."""
-    resized = tf.image.resize(image, image_size, antialias=True)
+    # Where neither side shrinks, antialiasing changes nothing and takes three times as long.
+    grows = tf.reduce_all(tf.shape(image)[:2] <= image_size)
+    resized = tf.cond(
+        grows,
+        lambda: tf.image.resize(image, image_size),
+        lambda: tf.image.resize(image, image_size, antialias=True),
+    )
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
@@ -61,8 +69,11 @@ def make_dataset(
     augment: bool = False,
     seed: int = 0,
     epoch: tf.Variable | None = None,
+    cache: Path | None = None,
 ) -> tf.data.Dataset:
     """Batches of pictures and labels by group.
+
+    Pictures are decoded once and kept in memory where they take no more than 4 GiB.
 
     Args:
         table: the pictures; its attributes must be those of `groups`.
@@ -75,6 +86,8 @@ def make_dataset(
         epoch: an `epoch_variable`, whose value as a pass begins decides, with the seed, the pass's
             order and augmentation; so a training that is resumed sees what it would have seen.
             Where None, the passes are numbered as they begin.
+        cache: the folder where the decoded pictures of a larger set are kept, as
+            `stored_pictures` does; None to decode them in each pass.
 
     Returns:
         A dataset of known length of `(images, labels)`: images uint8
@@ -82,7 +95,7 @@ def make_dataset(
         `(batch, attributes of the group)`: 1 has it, 0 has it not, -1 unknown.
 
     Raises:
-        InputError: the table has other attributes than `groups`.
+        InputError: the table has other attributes than `groups`, or `cache` can't be written to.
     """
     if table.attributes != groups.attributes:
         raise InputError(
@@ -90,10 +103,18 @@ def make_dataset(
             f"from {', '.join(table.attributes)}."
         )
     paths = [str(picture) for picture in table.pictures]
-    pictures = tf.data.Dataset.from_tensor_slices((paths, group_labels(table.labels, groups)))
+    stored = None
+    if cache is not None and len(table) > _room(image_size):
+        stored = stored_pictures(
+            table.pictures, image_size, cache, lambda: _decoded(paths, image_size)
+        )
+    if stored is None:
+        keys, pixels = paths, lambda path: _read(path, image_size)
+    else:
+        keys, pixels = np.arange(len(table)), lambda row: _stored(stored, row)
     return batches(
-        pictures,
-        lambda path, labels: (decode_and_resize(tf.io.read_file(path), image_size), labels),
+        tf.data.Dataset.from_tensor_slices((keys, group_labels(table.labels, groups))),
+        lambda key, labels: (pixels(key), labels),
         image_size,
         batch_size,
         shuffle=shuffle,
@@ -129,7 +150,7 @@ def batches(
         as many pictures as do fit.
     """
     count = int(pictures.cardinality())
-    room = max(1, _CACHE_BYTES // (math.prod(image_size) * 3))
+    room = _room(image_size)
     cached = count <= room
     # What is shuffled is held in memory: decoded pictures no more of than there is room for.
     if shuffle and light and not cached:
@@ -143,6 +164,27 @@ def batches(
     if augment:
         dataset = _augmented(dataset, seed, epoch)
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _room(image_size: tuple[int, int]) -> int:
+    """How many decoded pictures are kept in memory."""
+    return max(1, _CACHE_BYTES // (math.prod(image_size) * 3))
+
+
+def _read(path: Any, image_size: tuple[int, int]) -> Any:
+    return decode_and_resize(tf.io.read_file(path), image_size)
+
+
+def _decoded(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
+    pictures = tf.data.Dataset.from_tensor_slices(paths).map(
+        lambda path: _read(path, image_size), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return pictures.batch(64).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+def _stored(pictures: np.ndarray, row: Any) -> Any:
+    image = tf.numpy_function(lambda at: pictures[at], [row], tf.uint8, stateful=False)
+    return tf.ensure_shape(image, pictures.shape[1:])
 
 
 def group_labels(labels: np.ndarray, groups: AttributeGroups) -> dict[str, np.ndarray]:

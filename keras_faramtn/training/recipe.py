@@ -34,6 +34,8 @@ class Data(_Section):
             None where the command line gives it.
         image_size: height and width in pixels that pictures are resized to, 32 to 1024.
         augment: whether training pictures are flipped, moved, turned and relit at random.
+        cache: the folder for decoded pictures, where they take more than 4 GiB (less is kept in
+            memory); None for `keras_faramtn` in the user's folder of caches.
     """
 
     folder: str | None = None
@@ -42,6 +44,7 @@ class Data(_Section):
         Annotated[int, pydantic.Field(ge=32, le=1024)],
     ] = pydantic.Field(strict=False)
     augment: bool = True
+    cache: str | None = None
 
 
 class Model(_Section):

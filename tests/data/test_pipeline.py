@@ -71,6 +71,27 @@ def test_a_set_too_large_for_memory_gives_the_same(table, monkeypatch):
     assert sorted(shuffled.sum(axis=(1, 2, 3))) == sorted(kept.sum(axis=(1, 2, 3)))
 
 
+def test_a_set_too_large_for_memory_is_decoded_once_to_disk(table, tmp_path, monkeypatch):
+    kept, labels = _collect(make_dataset(table, FACE_REGIONS, SIZE, 8))
+    make_dataset(table, FACE_REGIONS, SIZE, 8, cache=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(pipeline, "_CACHE_BYTES", 0)
+    for seed in (1, 2):
+        cached = make_dataset(
+            table, FACE_REGIONS, SIZE, 8, shuffle=True, seed=seed, cache=tmp_path / "new"
+        )
+        for _ in range(2):
+            images, by_group = _collect(cached)
+            order = [
+                int(np.flatnonzero((kept == image).all(axis=(1, 2, 3)))[0]) for image in images
+            ]
+            assert sorted(order) == list(range(20)) != order
+            for group in FACE_REGIONS:
+                np.testing.assert_array_equal(by_group[group], labels[group][order])
+        monkeypatch.setattr(pipeline, "decode_and_resize", None)  # from here, from the file alone
+    assert len(list((tmp_path / "new").iterdir())) == 1
+
+
 def test_augmentation_is_decided_by_the_seed_and_new_in_each_pass(table):
     def passes(seed):
         dataset = make_dataset(table, FACE_REGIONS, SIZE, 8, augment=True, seed=seed)
@@ -111,6 +132,16 @@ def test_without_shift_zoom_and_turn_only_flips_and_light_are_left(monkeypatch):
     flipped = [(r == i[:, ::-1]).all() for r, i in zip(result, images, strict=True)]
     assert all(a != b for a, b in zip(same, flipped, strict=True))
     assert 5 < sum(flipped) < 25
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [((30, 21), (61, 22)), ((30, 21), (30, 21)), ((30, 21), (40, 15))]
+)
+def test_growing_and_shrinking_is_as_antialiased_as_pillows(given, wanted):
+    image = np.random.default_rng(1).integers(0, 256, (*given, 3), dtype="uint8")
+    resized = pipeline.resize(tf.constant(image), wanted).numpy()
+    theirs = Image.fromarray(image).resize(wanted[::-1], Image.Resampling.BILINEAR)
+    assert np.abs(np.asarray(theirs).astype(int) - resized).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])

@@ -1,0 +1,127 @@
+"""How fast pictures reach the network, beside decoding alone and Keras's own utility.
+
+Each way is measured in turn in each round, all with the same pictures and threads, so that
+whatever else the machine does meets all alike; the ratios are what counts. The processor time a
+picture says the same without the noise.
+
+    python benchmarks/input_pipeline.py --data FOLDER --size 112
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.data import pipeline
+from keras_faramtn.data.sources import read_faces
+from keras_faramtn.data.synthetic import synthesize
+
+LIMIT, KERAS = "decoding and resizing alone", "image_dataset_from_directory"
+FIRST, MEMORY, DISK = "first pass", "later passes, from memory", "later passes, from disk"
+WRITING, AUGMENTED = "first pass, writing to disk", "later passes, memory, augmented"
+
+
+def run_through(dataset):
+    """Seconds of wall clock and of processor that one pass takes, pictures in it."""
+    begun, busy = time.perf_counter(), time.process_time()
+    count = int(dataset.reduce(0, lambda n, batch: n + tf.shape(tf.nest.flatten(batch)[0])[0]))
+    return time.perf_counter() - begun, time.process_time() - busy, count
+
+
+def round_of_all(table, groups, size, batch, links):
+    """One pass of each way."""
+    paths = [str(picture) for picture in table.pictures]
+    decoding = tf.data.Dataset.from_tensor_slices(paths).map(
+        lambda path: pipeline.decode_and_resize(tf.io.read_file(path), size)[None],
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        utility = keras.utils.image_dataset_from_directory(
+            links, labels=None, image_size=size, batch_size=batch
+        )
+
+    def ours(**options):
+        return pipeline.make_dataset(table, groups, size, batch, shuffle=True, **options)
+
+    times = {}
+    times[LIMIT] = run_through(decoding)
+    in_memory = ours()
+    times[FIRST] = run_through(in_memory)
+    times[KERAS] = run_through(utility)
+    times[MEMORY] = run_through(in_memory)
+    augmented = ours(augment=True)
+    run_through(augmented)
+    times[AUGMENTED] = run_through(augmented)
+    memory, pipeline._CACHE_BYTES = pipeline._CACHE_BYTES, 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        begun, busy = time.perf_counter(), time.process_time()
+        on_disk = ours(cache=Path(folder))
+        begun, busy = time.perf_counter() - begun, time.process_time() - busy
+        seconds, processor, count = run_through(on_disk)
+        times[WRITING] = begun + seconds, busy + processor, count
+        times[DISK] = run_through(on_disk)
+    pipeline._CACHE_BYTES = memory
+    assert len({count for *_, count in times.values()}) == 1
+    return {name: (seconds, processor) for name, (seconds, processor, _) in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a data set; else synthetic faces are drawn")
+    parser.add_argument("--count", type=int, default=4000, help="pictures at most")
+    parser.add_argument("--size", type=int, nargs="+", default=[112], help="height and width")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    size = (arguments.size[0], arguments.size[-1])
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = arguments.data or synthesize(Path(folder) / "faces", arguments.count)
+        table, _ = read_faces(data)
+        table = table.take(slice(arguments.count))
+        groups = AttributeGroups({"all": table.attributes}, table.attributes)
+        links = Path(folder) / "links"
+        links.mkdir()
+        for number, picture in enumerate(table.pictures):
+            (links / f"{number}{picture.suffix}").symlink_to(picture.resolve())
+        rounds = [
+            round_of_all(table, groups, size, arguments.batch, links)
+            for _ in range(arguments.rounds + 1)
+        ][1:]
+
+    print(
+        f"{len(table):,} pictures to {size[0]}x{size[1]}, batches of {arguments.batch}, median of "
+        f"{arguments.rounds} rounds; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
+        f"{tf.__version__}, Python {platform.python_version()}"
+    )
+    print(f"{'':34}{'pictures/s':>11}{'processor':>12}{'of decoding':>14}{'of Keras':>11}")
+    for name in rounds[0]:
+        seconds, processor = np.median([times[name] for times in rounds], axis=0)
+        # Of each round by itself: what slows the machine down slows all of a round.
+        ratios = [
+            np.median([times[other][0] / times[name][0] for times in rounds])
+            for other in (LIMIT, KERAS)
+        ]
+        print(
+            f"{name:34}{len(table) / seconds:11,.0f}{1000 * processor / len(table):9.3f} ms"
+            f"{ratios[0]:13.2f}x{ratios[1]:10.2f}x"
+        )
+
+
+if __name__ == "__main__":
+    main()
