@@ -1,0 +1,139 @@
+"""The command line as a user meets it: what it says, how it fails, what it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import random_labels, write_celeba
+from PIL import Image
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.data.synthetic import synthesize
+from keras_faramtn.models import FARAMTN
+
+HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "PIL"}
+
+
+def _faramtn(*arguments, folder=None):
+    code = "from keras_faramtn.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        check=False,
+    )
+
+
+def _fails(result, *messages):
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    for message in messages:
+        assert message in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["typo"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys\n"
+        "from keras_faramtn.cli import app\n"
+        "try:\n    app()\n"
+        f"finally:\n    print(sorted({HEAVY!r} & sys.modules.keys()), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert result.stderr.splitlines()[-1] == "[]"
+
+
+def test_help_names_the_commands():
+    result = _faramtn("--help")
+    assert result.returncode == 0
+    for command in ("demo", "data", "train", "evaluate", "predict", "export"):
+        assert f" {command} " in result.stdout
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    FARAMTN("mobilenetv3_small", input_shape=(48, 40, 3)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faces") / "faces"
+    return synthesize(folder, 30, image_size=(60, 48), progress=False)
+
+
+def test_check_says_what_is_there(faces):
+    result = _faramtn("data", "check", faces)
+    assert result.returncode == 0
+    assert "30 good pictures: 24 train, 3 validation, 3 test." in result.stdout
+    for attribute in CELEBA_ATTRIBUTES:
+        assert attribute in result.stdout
+
+
+def test_a_bad_picture_stops_the_check_and_skip_bad_goes_on(tmp_path):
+    folder = write_celeba(tmp_path / "celeba", random_labels(8), [0] * 5 + [1] * 2 + [2])
+    picture = folder / "img_align_celeba" / "000003.jpg"
+    picture.write_bytes(picture.read_bytes()[:200])
+    (folder / "img_align_celeba" / "000005.jpg").unlink()
+    _fails(_faramtn("data", "check", folder), "line 5", "000003.jpg", "line 7", "000005.jpg")
+    result = _faramtn("data", "check", folder, "--skip-bad")
+    assert result.returncode == 0
+    assert "2 problems; goes on with 6 good pictures" in result.stdout
+
+
+def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path):
+    to = tmp_path / "scores"
+    result = _faramtn("evaluate", model_file, "--data", faces, "--part", "train", "--to", to)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((to / "metrics.json").read_text())
+    assert (metrics["pictures"], metrics["part"]) == (24, "train")
+    assert set(metrics["attributes"]) == set(CELEBA_ATTRIBUTES)
+    assert f"{100 * metrics['means']['accuracy']:.1f}" in result.stdout
+    assert min(Image.open(to / "contact_sheet.png").size) > 500
+    again = _faramtn("evaluate", model_file, "--data", faces, "--to", to)
+    _fails(again, "scores: it exists already")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere.yaml"], "nowhere.yaml: there is no such recipe"),
+        (["train", "crops_quick"], "data.folder is not set; set it, or give --data FOLDER"),
+        (["train", "crops_quick", "--data", "nowhere"], "nowhere: there is no such folder"),
+        (["evaluate", "nowhere.keras", "--data", "."], "this is no data set in a layout of CelebA"),
+        (["export", "nowhere.keras", "--to", "out"], "nowhere.keras: there is no such model file"),
+        (["predict", "nowhere.tflite", "a.jpg"], "nowhere.tflite: there is no such model file"),
+        (["predict", "model.h5", "a.jpg"], "a model to predict with is a .tflite or a .keras file"),
+        (["data", "synthesize", "."], "exists already; give a new folder, nothing is overwritten"),
+    ],
+)
+def test_wrong_input_is_answered_in_plain_words(arguments, message, tmp_path):
+    (tmp_path / "something").touch()
+    _fails(_faramtn(*arguments, folder=tmp_path), f"faramtn: {message}".split(": ", 1)[1])
+
+
+@pytest.mark.slow
+def test_demo_goes_from_nothing_to_predictions(tmp_path):
+    result = _faramtn("demo", "--to", tmp_path / "demo", "--count", "100")
+    assert result.returncode == 0, result.stderr
+    left = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert left >= {
+        "model.keras",
+        "metrics.json",
+        "training_curve.png",
+        "contact_sheet.png",
+        "recipe.yaml",
+    }
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert (metrics["pictures"], metrics["part"]) == (10, "test")
+    assert "synthetic" in metrics["data"]
+    assert len(list((tmp_path / "demo" / "export").rglob("*.tflite"))) == 1
+    predicted = [line for line in result.stdout.splitlines() if ".jpg: " in line]
+    assert len(predicted) == 3
