@@ -160,10 +160,7 @@ def _refuse_divergence(losses: dict[str, float], epoch: int) -> None:
     diverged = {group: loss for group, loss in losses.items() if not math.isfinite(loss)}
     if diverged:
         named = ", ".join(f"{group} ({loss})" for group, loss in diverged.items())
-        raise FloatingPointError(
-            f"training has diverged in epoch {epoch + 1}: the loss is not finite for {named}. Try "
-            "a lower learning rate or gradient clipping, and look for wrong pictures or labels."
-        )
+        raise FloatingPointError(f"after epoch {epoch + 1} the loss is not finite for {named}.")
 
 
 def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -178,7 +175,7 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
     given = compiled._user_loss_weights or dict.fromkeys(losses, 1.0)
     if all(isinstance(weight, keras.Variable) for weight in given.values()):
         return dict(given)
-    with _variable_scope(model):
+    with variable_scope(model):
         variables = {
             group: keras.Variable(
                 _value(given[group]),
@@ -196,6 +193,7 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
     return variables
 
 
-def _variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+    """Where variables for `model` are made: the scope of its `tf.distribute` strategy, if any."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
