@@ -96,15 +96,29 @@ class DynamicWeighting(keras.callbacks.Callback):
         """Takes hold of the model's loss weights; Keras calls this before it makes the step."""
         super().set_model(model)
         self.variables = _loss_weight_variables(model)
+        _hold_as_state(model, self.variables)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch's weights depend on, as JSON can hold it to the last digit."""
+        previous = self.previous_losses
+        return {
+            "weights": {group: _value(variable) for group, variable in self.variables.items()},
+            "previous_losses": None if previous is None else previous.tolist(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from `state`; to be called as or after training begins."""
+        for group, weight in state["weights"].items():
+            self.variables[group].assign(weight)
+        previous = state["previous_losses"]
+        self.previous_losses = None if previous is None else np.array(previous)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the weights of this epoch and sets those of the next."""
         logs = {} if logs is None else logs
         losses = np.array([float(logs[f"{group}_loss"]) for group in self.variables])
         _refuse_divergence(dict(zip(self.variables, losses, strict=True)), epoch)
-        weights = np.array(
-            [float(keras.ops.convert_to_numpy(variable)) for variable in self.variables.values()]
-        )
+        weights = np.array([_value(variable) for variable in self.variables.values()])
         logs.update({f"dws_{group}": w for group, w in zip(self.variables, weights, strict=True)})
         updated = dynamic_weights(
             losses, self.previous_losses, weights, self.temperature, self.smoothing
@@ -114,14 +128,39 @@ class DynamicWeighting(keras.callbacks.Callback):
         self.previous_losses = losses
 
 
+class _LossWeights(keras.metrics.Metric):
+    """Makes loss weights a part of the state of a model's training step; measures nothing.
+
+    On JAX, a variable that is no such part is compiled into the step as a constant.
+    """
+
+    def __init__(self, held: list[keras.Variable]) -> None:
+        super().__init__(name="loss_weights")
+        self.held = held  # which tracks them as variables of this metric
+
+    def reset_state(self) -> None:
+        """Keeps the weights, which outlast an epoch."""
+
+    def result(self) -> dict[str, Any]:
+        """Nothing for the logs."""
+        return {}
+
+
+def _hold_as_state(model: keras.Model, variables: dict[str, keras.Variable]) -> None:
+    # Not as an attribute of the model: that would be saved with it.
+    others = [metric for metric in model._metrics if not isinstance(metric, _LossWeights)]
+    model._metrics[:] = [*others, _LossWeights(list(variables.values()))]
+
+
+def _value(variable: Any) -> float:
+    return float(keras.ops.convert_to_numpy(variable))
+
+
 def _refuse_divergence(losses: dict[str, float], epoch: int) -> None:
     diverged = {group: loss for group, loss in losses.items() if not math.isfinite(loss)}
     if diverged:
         named = ", ".join(f"{group} ({loss})" for group, loss in diverged.items())
-        raise FloatingPointError(
-            f"training has diverged in epoch {epoch + 1}: the loss is not finite for {named}. Try "
-            "a lower learning rate or gradient clipping, and look for wrong pictures or labels."
-        )
+        raise FloatingPointError(f"after epoch {epoch + 1} the loss is not finite for {named}.")
 
 
 def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -136,10 +175,10 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
     given = compiled._user_loss_weights or dict.fromkeys(losses, 1.0)
     if all(isinstance(weight, keras.Variable) for weight in given.values()):
         return dict(given)
-    with _variable_scope(model):
+    with variable_scope(model):
         variables = {
             group: keras.Variable(
-                float(keras.ops.convert_to_numpy(given[group])),
+                _value(given[group]),
                 trainable=False,
                 name=f"{group}_loss_weight",
             )
@@ -154,6 +193,7 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
     return variables
 
 
-def _variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+    """Where variables for `model` are made: the scope of its `tf.distribute` strategy, if any."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
