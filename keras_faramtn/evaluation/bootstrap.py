@@ -91,22 +91,26 @@ def _average_precisions(
     probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
     """`(resamples, k)`: scikit-learn's average precision with the counts as sample weights."""
+    by_picture = np.ascontiguousarray(counts.T)  # sums run down the pictures, a resample a lane
     precisions = np.full((len(counts), labels.shape[1]), np.nan)
     for column in range(labels.shape[1]):
         known = np.flatnonzero(labels[:, column] >= 0)
-        if not len(known):
-            continue
         order = known[np.argsort(-probabilities[known, column], kind="stable")]
-        ranked = probabilities[order, column]
-        # Pictures of the same probability are answered together: only where they end counts.
-        ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-        weights = counts[:, order]
-        answered = np.cumsum(weights, axis=1)[:, ends]
-        hits = np.cumsum(weights * (labels[order, column] == 1), axis=1)[:, ends]
-        gained = np.diff(hits, axis=1, prepend=0)
-        summed = np.einsum("ij,ij->i", gained, hits / np.maximum(answered, 1), dtype="float64")
-        both = (hits[:, -1] > 0) & (hits[:, -1] < answered[:, -1])
-        precisions[both, column] = summed[both] / hits[both, -1]
+        yes = np.flatnonzero(labels[order, column] == 1)
+        if not len(yes):
+            continue
+        weights = by_picture[order]
+        hits = np.cumsum(weights[yes], axis=0)
+        answered = np.cumsum(weights, axis=0)
+        # The precision where a yes is found; pictures of one probability are found together.
+        falling = -probabilities[order, column]
+        ends = np.searchsorted(falling, falling[yes], side="right") - 1
+        precision = hits[np.searchsorted(yes, ends, side="right") - 1] / np.maximum(
+            answered[ends], 1
+        )
+        summed = np.einsum("ij,ij->j", weights[yes], precision, dtype="float64")
+        both = (hits[-1] > 0) & (hits[-1] < answered[-1])
+        precisions[both, column] = summed[both] / hits[-1][both]
     return precisions
 
 

@@ -9,7 +9,7 @@ import pydantic
 from keras_faramtn.training.recipe import Recipe, read_content, validate
 
 # Names become folders.
-Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
 Seed = Annotated[int, pydantic.Field(ge=0)]
 
 
@@ -27,7 +27,7 @@ class Comparison(pydantic.BaseModel):
 
     Attributes:
         data, model, training: the base, as in a recipe, without `training.seed`.
-        variants: from a name to its changes, at least two; lower-case letters, digits and `_`.
+        variants: from a name to its changes, at least two; letters, digits and `_`.
         seeds: each variant is trained once with each.
         against: the variants that all others are compared with.
         part: the part of the data that all are scored on.
