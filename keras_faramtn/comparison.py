@@ -25,7 +25,7 @@ from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.training.recipe import read_recipe, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model
 from keras_faramtn.training.variants import Comparison, read_comparison
-from keras_faramtn.workflows import train_recipe
+from keras_faramtn.workflows import METRICS_FILE, train_recipe
 
 _RECIPE_FILE = "comparison.yaml"
 _RESULT_FILES = ("comparison.md", "comparison.json", "comparison.png")
@@ -78,17 +78,18 @@ def compare_recipe(
     }
     rates = positive_rates(table.part("train").labels)
     runs = _runs(comparison)
-    seeds = []
     for place, (variant, seed) in enumerate(runs, 1):
         print(f"\n[{place}/{len(runs)}] {variant}, seed {seed}", flush=True)
         run_folder = _run_folder(folder, variant, seed)
-        if (variant, seed) in done:
+        finished = (variant, seed) in done
+        if finished:
             print(f"is finished: {run_folder}/")
         else:
-            train_recipe(_recipe_file(run_folder), source, run_folder, skip_bad=skip_bad)
+            if not (run_folder / METRICS_FILE).exists():
+                train_recipe(_recipe_file(run_folder), source, run_folder, skip_bad=skip_bad)
             done[variant, seed] = _predict(run_folder, scored)
-        if variant == list(comparison.variants)[-1]:
-            seeds.append(seed)
+        if place == len(runs) or (not finished and variant == list(comparison.variants)[-1]):
+            seeds = comparison.seeds[: comparison.seeds.index(seed) + 1]
             content = about | _compare(comparison, seeds, done, scored, rates, costs)
             _write_results(folder, content)
     print(f"\n{markdown(content)}\n{', '.join(_RESULT_FILES)} are in {folder}/")
@@ -231,7 +232,7 @@ def _compare(
         name: costs["networks"][name] | each for name, each in result.pop("networks").items()
     }
     about = {key: costs[key] for key in ("machine", "versions", "batch_size")}
-    return {"seeds": seeds.copy(), **about, **result, "networks": networks}
+    return {"seeds": seeds, **about, **result, "networks": networks}
 
 
 def _write_results(folder: Path, content: dict[str, Any]) -> None:

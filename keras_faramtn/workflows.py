@@ -21,6 +21,7 @@ from keras_faramtn.predict import find_pictures, load_picture, predict_files
 from keras_faramtn.training.recipe import Recipe, read_recipe, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
 
+METRICS_FILE = "metrics.json"
 _SHEET_FACES = 12
 _PARITY_FACES = 32
 _EVALUATION_BATCH = 64
@@ -114,7 +115,7 @@ def evaluate(
     scores = score(probabilities, labels, groups.attributes, training_rates=training_rates)
     print(report.table(scores, groups))
     report.write_metrics(
-        folder / "metrics.json",
+        folder / METRICS_FILE,
         report.metrics(scores, groups, data=data, part=part, model=model.name),
     )
     faces = next(iter(dataset))[0].numpy()[:_SHEET_FACES]

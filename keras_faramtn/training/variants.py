@@ -47,6 +47,8 @@ class Comparison(pydantic.BaseModel):
     def _consistent(self) -> "Comparison":
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: each may stand there once only")
+        if len({name.casefold() for name in self.variants}) < len(self.variants):
+            raise ValueError("variants: two names differ in their case only")
         for name in self.against:
             if name not in self.variants:
                 raise ValueError(f"against: {name} is none of the variants")
