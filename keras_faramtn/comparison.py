@@ -22,7 +22,7 @@ from keras_faramtn.evaluation.cost import machine, step_times
 from keras_faramtn.evaluation.report import versions, write_whole
 from keras_faramtn.evaluation.scores import positive_rates, predict_probabilities
 from keras_faramtn.models import groups_of, inference_model, load_model
-from keras_faramtn.training.recipe import read_recipe, write_recipe
+from keras_faramtn.training.recipe import read_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model
 from keras_faramtn.training.variants import Comparison, read_comparison
 from keras_faramtn.workflows import METRICS_FILE, train_recipe
@@ -126,12 +126,15 @@ def _open_folder(folder: Path, comparison: Comparison) -> None:
                 f"{recipe_file}: this run has other settings than the recipe now says; choose "
                 f"another folder with --to, or remove {recipe_file.parent}/."
             )
-    content = comparison.model_dump(mode="json", exclude_unset=True)
-    write_whole(ours, yaml.safe_dump(content, sort_keys=False).encode())
+    # First: it is what tells this folder from a stranger's.
+    _write_yaml(ours, comparison.model_dump(mode="json", exclude_unset=True))
     for variant, seed in _runs(comparison):
-        recipe_file = _recipe_file(_run_folder(folder, variant, seed))
-        recipe_file.parent.mkdir(parents=True, exist_ok=True)
-        write_recipe(comparison.recipe(variant, seed), recipe_file)
+        recipe = comparison.recipe(variant, seed).model_dump(mode="json")
+        _write_yaml(_recipe_file(_run_folder(folder, variant, seed)), recipe)
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    write_whole(path, yaml.safe_dump(content, sort_keys=False).encode())
 
 
 def _costs(comparison: Comparison, folder: Path) -> dict[str, Any]:
