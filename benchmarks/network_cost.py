@@ -9,15 +9,14 @@ meets all alike; the ratios are what counts.
 import argparse
 import os
 import platform
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_faramtn import BACKBONES, FARAMTN, MultiLabel, MultiTask, groups_of, objective
+from keras_faramtn import BACKBONES, FARAMTN, MultiLabel, MultiTask
+from keras_faramtn.evaluation.cost import step_times
 
 NETWORKS = {"plain": MultiLabel, "FAR-AMTN": FARAMTN, "traditional": MultiTask}
 
@@ -31,40 +30,6 @@ def flops(model):
     return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
 
 
-def measure(arguments):
-    shape = (arguments.size, arguments.size, 3)
-    rng = np.random.default_rng(0)
-    images = tf.constant(rng.integers(0, 256, (arguments.batch, *shape)), tf.float32)
-    models, labels = {}, {}
-    for name, network in NETWORKS.items():
-        model = network(arguments.backbone, input_shape=shape)
-        groups = groups_of(model)
-        model.compile(keras.optimizers.AdamW(1e-3), **objective(groups))
-        labels[name] = {
-            group: tf.constant(
-                rng.integers(0, 2, (arguments.batch, len(groups[group]))), tf.float32
-            )
-            for group in groups
-        }
-        models[name] = model
-    actions = {
-        "train": lambda name: models[name].train_on_batch(images, labels[name]),
-        "predict": lambda name: models[name].predict_on_batch(images),
-    }
-    seconds = {action: {name: [] for name in models} for action in actions}
-    for _ in range(arguments.rounds + 1):
-        for action, run in actions.items():
-            for name in models:
-                started = time.perf_counter()
-                run(name)
-                seconds[action][name].append(time.perf_counter() - started)
-    medians = {
-        action: {name: np.median(times[1:]) for name, times in by_name.items()}
-        for action, by_name in seconds.items()
-    }
-    return models, medians
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="resnet50", choices=BACKBONES)
@@ -72,7 +37,11 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=8)
     arguments = parser.parse_args()
-    models, medians = measure(arguments)
+    shape = (arguments.size, arguments.size, 3)
+    models = {
+        name: network(arguments.backbone, input_shape=shape) for name, network in NETWORKS.items()
+    }
+    medians = step_times(models, arguments.batch, arguments.rounds)
 
     print(
         f"{arguments.backbone}, {arguments.size}x{arguments.size}, batch {arguments.batch}, median "

@@ -113,6 +113,28 @@ def train(
 
 
 @app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The data; else the recipe must name it.")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Its folder, new or to go on with.  [default: runs/RECIPE]"),
+    ] = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Train variants of a network alike, and lay their scores and costs beside each other.
+
+    Stopped, the same command goes on where it was.
+    """
+    with _quiet_import():
+        from keras_faramtn.comparison import compare_recipe
+    folder = to or Path("runs") / Path(recipe).stem
+    compare_recipe(recipe, data, folder, skip_bad=skip_bad)
+
+
+@app.command()
 def evaluate(
     model: ModelFile,
     data: DataFolder,

@@ -24,8 +24,8 @@ from keras_faramtn.training.checkpoints import differences, write_whole
 from keras_faramtn.training.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
 
+METRICS_FILE = "metrics.json"
 _RECIPE_FILE = "recipe.yaml"
-_METRICS_FILE = "metrics.json"
 _SHEET_FACES = 12
 _PARITY_FACES = 32
 _EVALUATION_BATCH = 64
@@ -80,7 +80,7 @@ def _open_run(recipe: Recipe, folder: Path) -> None:
             f"{folder}: it holds a run of another recipe: {different}. Choose another folder with "
             "--to, or remove it."
         )
-    if (folder / _METRICS_FILE).exists():
+    if (folder / METRICS_FILE).exists():
         raise InputError(
             f"{folder}: this run is finished. To train anew, choose another folder with --to, or "
             "remove it."
@@ -156,7 +156,7 @@ def _evaluate(
     scores = score(probabilities, labels, groups.attributes, training_rates=training_rates)
     print(report.table(scores, groups))
     report.write_metrics(
-        folder / _METRICS_FILE,
+        folder / METRICS_FILE,
         report.metrics(scores, groups, data=data, part=part, model=model.name),
     )
     faces = next(iter(dataset))[0].numpy()[:_SHEET_FACES]

@@ -1,10 +1,5 @@
-"""Pictures of a training run and of what a network says about faces, as PNG files.
+"""Pictures of a training run and of what a network says about faces, as PNG files."""
 
-Drawn on `Figure` objects, not through pyplot: no window, no state shared with the caller's plots.
-Colours are Okabe and Ito's, told apart with any colour vision; marks never rest on colour alone.
-"""
-
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,15 +12,17 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from keras_faramtn.errors import InputError
-from keras_faramtn.evaluation.report import write_whole
-
-DPI = 150
-"""Pixels an inch of the PNG files."""
-
-_BLUE, _ORANGE, _PURPLE = "#0072B2", "#D55E00", "#A0488A"
-_INK, _GREY, _PALE = "#222222", "#777777", "#CCCCCC"
-# The font that comes with matplotlib; it has the marks below.
-_STYLE = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.labelcolor": _INK}
+from keras_faramtn.evaluation.style import (
+    BLUE,
+    DPI,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    STYLE,
+    save_figure,
+)
 
 _PANELS = (
     ("Loss", "loss"),
@@ -35,10 +32,10 @@ _PANELS = (
 _WEIGHT = "dws_"
 
 # mark, colour, its meaning in the key
-_RIGHT = ("✓", _BLUE, "predicted, right")
-_WRONG = ("✗", _ORANGE, "predicted, wrong")
-_MISSED = ("○", _PURPLE, "has it, missed")
-_UNKNOWN = ("?", _GREY, "predicted, label unknown")
+_RIGHT = ("✓", BLUE, "predicted, right")
+_WRONG = ("✗", ORANGE, "predicted, wrong")
+_MISSED = ("○", PURPLE, "has it, missed")
+_UNKNOWN = ("?", GREY, "predicted, label unknown")
 
 
 def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> Figure:
@@ -65,7 +62,7 @@ def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> 
     columns = 4
     rows = -(-len(weights) // columns)
     heights = (3.4, 0.5 + 1.6 * rows) if rows else (3.4,)  # inches
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, sum(heights)), dpi=DPI, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -78,7 +75,7 @@ def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> 
                 ax.legend(frameon=False, fontsize=9)
         if weights:
             _draw_weights(parts[1], weights, rows, columns)
-        _save(figure, path)
+        save_figure(figure, path)
     return figure
 
 
@@ -128,9 +125,9 @@ def contact_sheet(
         _notes(probabilities[i], None if labels is None else labels[i], attributes, thresholds)
         for i in range(len(images))
     ]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = _draw_faces(images, notes, labels is not None, min(columns, len(images)))
-        _save(figure, path)
+        save_figure(figure, path)
     return figure
 
 
@@ -140,9 +137,9 @@ def _draw_score(
     # With few epochs a line alone would hide where they are, or be nothing at all.
     marker = {"marker": "o", "markersize": 4} if max(len(training), len(validation)) < 25 else {}
     if len(training):
-        ax.plot(_epochs(training), training, color=_BLUE, label="training", **marker)
+        ax.plot(_epochs(training), training, color=BLUE, label="training", **marker)
     if len(validation):
-        line = {"color": _ORANGE, "linestyle": "--", "label": "validation", **marker}
+        line = {"color": ORANGE, "linestyle": "--", "label": "validation", **marker}
         ax.plot(_epochs(validation), validation, **line)
     ax.set_title(title, loc="left", fontsize=11)
     ax.set_xlabel("epoch", fontsize=9)
@@ -158,9 +155,9 @@ def _draw_weights(
     for ax, group in zip(axes, weights, strict=False):
         for other in weights:
             if other != group:
-                ax.plot(_epochs(weights[other]), weights[other], color=_PALE, linewidth=0.8)
+                ax.plot(_epochs(weights[other]), weights[other], color=PALE, linewidth=0.8)
         marker = "o" if len(weights[group]) == 1 else None
-        ax.plot(_epochs(weights[group]), weights[group], color=_BLUE, marker=marker)
+        ax.plot(_epochs(weights[group]), weights[group], color=BLUE, marker=marker)
         ax.set_title(group.replace("_", " "), loc="left", fontsize=9, parse_math=False)
         _tidy(ax)
     for ax in axes[len(weights) :]:
@@ -176,10 +173,10 @@ def _epochs(values: Sequence[float]) -> range:
 
 def _tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(_GREY)
-    ax.tick_params(colors=_GREY, labelcolor=_INK, labelsize=8)
+    ax.spines[["left", "bottom"]].set_color(GREY)
+    ax.tick_params(colors=GREY, labelcolor=INK, labelsize=8)
     ax.margins(y=0.1)
-    ax.grid(axis="y", color=_PALE, linewidth=0.5)
+    ax.grid(axis="y", color=PALE, linewidth=0.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
 
@@ -193,7 +190,7 @@ def _notes(
     """The heading of a face, and its lines of mark, colour, name and probability."""
     predicted = probabilities > np.asarray(thresholds)
     if labels is None:
-        kinds = [(("•", _BLUE, ""), predicted)]
+        kinds = [(("•", BLUE, ""), predicted)]
         heading = f"{predicted.sum()} of {len(attributes)} predicted"
     else:
         labels = np.asarray(labels)
@@ -245,7 +242,7 @@ def _draw_faces(
     key = (_RIGHT, _WRONG, _MISSED) + ((_UNKNOWN,) if _UNKNOWN[0] in used else ())
     for mark, colour, meaning in key if labelled else ():
         write(x, margin + 0.32, mark, 9, color=colour, fontweight="bold")
-        write(x + 0.17, margin + 0.32, meaning, 9, color=_GREY)
+        write(x + 0.17, margin + 0.32, meaning, 9, color=GREY)
         x += 0.17 + _inches(meaning, 9) + 0.35
     top = margin + head
     share = (picture_width / width, picture_height / height)
@@ -262,18 +259,12 @@ def _draw_faces(
                 y = top + line * (place + 1.3)
                 write(x, y, mark, color=colour, fontweight="bold")
                 write(x + 0.16, y, name, color=colour)
-                write(x + text_width, y, percent, 7.5, color=_GREY, ha="right")
+                write(x + text_width, y, percent, 7.5, color=GREY, ha="right")
         top += row_height + gap
     return figure
 
 
 def _inches(text: str, size: float) -> float:
     """The width of `text` at `size` points."""
-    font = FontProperties(family=_STYLE["font.family"], size=size)
+    font = FontProperties(family=STYLE["font.family"], size=size)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", facecolor="white")
-    write_whole(path, content.getvalue())

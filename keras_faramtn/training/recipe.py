@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
@@ -18,6 +18,7 @@ _RECIPE_FOLDERS = (
 
 Positive = Annotated[float, pydantic.Field(gt=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 
 
 class _Section(pydantic.BaseModel):
@@ -171,6 +172,14 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
         InputError: no such file, no YAML, an unknown key, a wrong type or an impossible value; the
             message names the file, the key's path and the remedy.
     """
+    content, path = read_content(name_or_path)
+    if "variants" in content:
+        raise InputError(f"{path}: this recipe compares several networks; use `faramtn compare`.")
+    return validate(Recipe, content, str(path)), path
+
+
+def read_content(name_or_path: str | Path) -> tuple[Mapping[str, Any], Path]:
+    """What a recipe's file holds, not checked yet, and its path; the rest is as `read_recipe`."""
     path = _find(name_or_path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -178,11 +187,20 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
         raise InputError(f"{path}: this is no YAML file: {error}") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: a recipe has the sections data, model and training.")
+    return content, path
+
+
+def validate(schema: type[Schema], content: Mapping[str, Any], place: str) -> Schema:
+    """Checks `content` against `schema`.
+
+    Raises:
+        InputError: what is wrong, a line a problem, each beginning with `place`.
+    """
     try:
-        return Recipe.model_validate(content), path
+        return schema.model_validate(content)
     except pydantic.ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
-        raise InputError("\n".join(f"{path}: {line}" for line in lines)) from error
+        raise InputError("\n".join(f"{place}: {line}" for line in lines)) from error
 
 
 def refuse_missing_files(recipe: Recipe, path: Path) -> None:

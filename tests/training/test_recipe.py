@@ -31,7 +31,11 @@ def _write(folder, content):
     return path
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+# A comparison has a schema of its own.
+SHIPPED = sorted(set(RECIPES.glob("*.yaml")) - set(RECIPES.glob("*_comparison.yaml")))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid_and_found_by_name(path):
     recipe, found = read_recipe(path.stem)
     assert found.read_text() == path.read_text()
