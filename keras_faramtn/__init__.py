@@ -14,6 +14,7 @@ _HOMES = {
     "MCNN_AUX": "attributes",
     "AttributeGroups": "attributes",
     "InputError": "errors",
+    "ServerError": "errors",
     "AttributeHead": "layers",
     "AttributeProbabilities": "layers",
     "CGFF": "layers",

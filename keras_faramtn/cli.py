@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from keras_faramtn import __version__
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, ServerError
 
 app = typer.Typer(
     help="Face attribute recognition with FAR-AMTN, an attention multi-task network.",
@@ -37,7 +37,7 @@ def main() -> None:
     """Runs the command line; what is wrong with the user's input is said in plain words."""
     try:
         app()
-    except (InputError, FloatingPointError) as error:
+    except (InputError, ServerError, FloatingPointError) as error:
         sys.exit(f"faramtn: {error}")
 
 
@@ -152,17 +152,54 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite or .keras file.")],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] PICTURES...",
+            help="A .tflite or .keras file, unless there is a server; then pictures, or folders "
+            "of pictures.",
+        ),
+    ],
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Ask a TensorFlow Serving: http://HOST:8501/v1/models/NAME, or "
+            "grpc://HOST:8500/NAME.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to wait for an answer of the server.")
+    ] = 10.0,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A new .csv or .jsonl file for all probabilities."),
+    ] = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Say which attributes faces show. A .tflite file needs no TensorFlow."""
-    from keras_faramtn.predict import predict_files
+    from keras_faramtn.predictions import refuse_output, write_predictions
 
-    with contextlib.nullcontext() if model.suffix == ".tflite" else _quiet_import():
-        if model.suffix != ".tflite":
-            import keras_faramtn.models  # noqa: F401
-    for picture, probabilities in predict_files(model, pictures):
-        _show_prediction(picture, probabilities)
+    if output:
+        refuse_output(output)
+    if server is None and len(places) == 1:
+        raise InputError("give a model and pictures: faramtn predict MODEL PICTURES...")
+    with _quiet_import():
+        if server is not None:
+            from keras_faramtn.client import predict_on_server
+
+            found = predict_on_server(
+                server, places, timeout=timeout, skip_bad=skip_bad, progress=True
+            )
+        else:
+            from keras_faramtn.predict import predict_files
+
+            found = predict_files(places[0], places[1:], skip_bad=skip_bad, progress=True)
+    if output:
+        typer.echo(f"{write_predictions(output, found):,} predictions in {output}")
+    else:
+        for picture, probabilities in found:
+            _show_prediction(picture, probabilities)
 
 
 @app.command()
@@ -184,10 +221,13 @@ def export(
 
 
 def _show_prediction(picture: Path, probabilities: dict[str, float]) -> None:
+    from tqdm import tqdm
+
     shown = {name: p for name, p in probabilities.items() if p > 0.5}
     ranked = sorted(shown.items(), key=lambda item: -item[1])
     names = ", ".join(f"{name} {100 * p:.0f} %" for name, p in ranked)
-    typer.echo(f"{picture}: {names or 'no attribute above 50 %'}")
+    # Plain printing would break a progress bar.
+    tqdm.write(f"{picture}: {names or 'no attribute above 50 %'}")
 
 
 def _workflows() -> ModuleType:

@@ -1,4 +1,4 @@
-"""The one exception that means: what the user gave can't be used."""
+"""The exceptions that mean: what was given can't be used, not: the program is wrong."""
 
 
 class InputError(ValueError):
@@ -6,4 +6,11 @@ class InputError(ValueError):
 
     The message names the file (and line), the value and the remedy. The command line prints it
     without a traceback.
+    """
+
+
+class ServerError(RuntimeError):
+    """A server can't be reached, refuses, or answers what a served model of this package doesn't.
+
+    The message names the server's address, what it said, and the remedy.
     """

@@ -1,6 +1,7 @@
 """Runs a TFLite file with LiteRT alone: neither TensorFlow nor Keras is imported."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ class LiteRTModel:
 
     Attributes:
         image_size: height and width in pixels of the pictures it takes.
+        outputs: the number of probabilities.
 
     Raises:
         InputError: the file is missing, or is no TFLite file with one picture in and one vector
@@ -43,6 +45,7 @@ class LiteRTModel:
             )
         self._input, self._output = inputs[0], outputs[0]
         self.image_size = tuple(int(size) for size in self._input["shape"][1:3])
+        self.outputs = int(self._output["shape"][-1])
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Probabilities of the attributes of one picture.
@@ -53,6 +56,23 @@ class LiteRTModel:
         Returns:
             float32 `(attributes,)` in 0..1.
         """
-        self._interpreter.set_tensor(self._input["index"], image[None].astype("float32"))
+        self._interpreter.set_tensor(self._input["index"], _quantized(image[None], self._input))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])[0]
+        output = self._interpreter.get_tensor(self._output["index"])[0]
+        return _dequantized(output, self._output)
+
+
+def _quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    if np.issubdtype(tensor["dtype"], np.floating):
+        return values.astype(tensor["dtype"])
+    scale, zero = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    steps = np.round(values.astype("float32") / (scale or 1.0)) + zero
+    return np.clip(steps, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def _dequantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    if np.issubdtype(tensor["dtype"], np.floating):
+        return values
+    scale, zero = tensor["quantization"]
+    return (values.astype("float32") - zero) * np.float32(scale)

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from keras_faramtn.errors import InputError
 from keras_faramtn.litert_model import LiteRTModel
+from keras_faramtn.predictions import Prediction, settle
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"}
 _LABELS_FILE = "labels.txt"
@@ -47,13 +48,18 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def predict_files(
-    model_file: str | Path, places: Sequence[str | Path]
-) -> Iterator[tuple[Path, dict[str, float]]]:
+    model_file: str | Path,
+    places: Sequence[str | Path],
+    *,
+    skip_bad: bool = False,
+    progress: bool = False,
+) -> Iterator[Prediction]:
     """Predicts picture files, one after the other.
 
     Args:
         model_file: as `load_predictor` takes.
         places: pictures, and folders of pictures, as `find_pictures` takes.
+        skip_bad, progress: as in `settle`.
 
     Returns:
         Each picture with its probabilities, in 0..1, by attribute in canonical order.
@@ -61,17 +67,26 @@ def predict_files(
     Raises:
         InputError: anything wrong with the model or a picture.
     """
+    pictures = find_pictures(places)
     predictor = load_predictor(model_file)
-    for picture in find_pictures(places):
-        probabilities = predictor.predict(load_picture(picture, predictor.image_size))
-        yield picture, dict(zip(predictor.attributes, map(float, probabilities), strict=True))
+    answers = ((picture, _answer(predictor, picture)) for picture in pictures)
+    return settle(answers, total=len(pictures), skip_bad=skip_bad, progress=progress)
+
+
+def _answer(predictor: Predictor, picture: Path) -> dict[str, float] | InputError:
+    try:
+        image = load_picture(picture, predictor.image_size)
+    except InputError as error:
+        return error
+    probabilities = predictor.predict(image)
+    return dict(zip(predictor.attributes, map(float, probabilities), strict=True))
 
 
 def load_picture(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
     """A picture file as pixels, resized as in training (bilinear, antialiased).
 
     Args:
-        path: a picture in any format that Pillow reads; it is turned upright if it says how.
+        path: as `load_upright` takes.
         image_size: height and width in pixels.
 
     Returns:
@@ -80,15 +95,30 @@ def load_picture(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
     Raises:
         InputError: the file is missing or is no picture.
     """
+    height, width = image_size
+    return np.asarray(load_upright(path).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def load_upright(path: str | Path) -> Image.Image:
+    """A picture file in RGB, 8 bits, without alpha.
+
+    Args:
+        path: a picture in any format that Pillow reads; it is turned upright if it says how.
+
+    Raises:
+        InputError: the file is missing or is no picture.
+    """
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):
+                # Pillow would clip to 255 what TensorFlow, and everyone else, divides by 256.
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype("uint8"))
+            return upright.convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such picture.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: this can't be read as a picture: {error}.") from error
-    height, width = image_size
-    return np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def find_pictures(places: Sequence[str | Path]) -> list[Path]:
@@ -118,6 +148,11 @@ def _open_tflite(path: Path) -> Predictor:
     for labels in (path.with_name(_LABELS_FILE), path.parent.with_name(_LABELS_FILE)):
         if labels.is_file():
             attributes = tuple(labels.read_text(encoding="utf-8").splitlines())
+            if len(attributes) != model.outputs:
+                raise InputError(
+                    f"{labels}: it names {len(attributes)} attributes, and {path.name} predicts "
+                    f"{model.outputs}; keep the files of one export together."
+                )
             return Predictor(attributes, model.image_size, model.predict)
     raise InputError(
         f"{path}: the names of the attributes are missing; keep the {_LABELS_FILE} of the export "

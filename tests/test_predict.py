@@ -1,6 +1,8 @@
+import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,7 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.pipeline import decode_and_resize
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.tree import export_model
+from keras_faramtn.litert_model import LiteRTModel
 from keras_faramtn.models import FARAMTN, inference_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 
@@ -68,6 +71,13 @@ def test_pictures_are_resized_as_in_training(tmp_path):
     assert np.abs(ours - theirs).max() <= 2
 
 
+def test_grey_pictures_of_sixteen_bits_keep_the_high_eight(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2**16, SIZE, dtype="uint16")
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    pixels = load_picture(tmp_path / "deep.png", SIZE)
+    np.testing.assert_array_equal(pixels, np.repeat((values // 256)[:, :, None], 3, axis=2))
+
+
 def test_pictures_are_turned_upright(tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype="uint8"))
     exif = Image.Exif()
@@ -108,3 +118,44 @@ def test_other_kinds_of_files_and_missing_labels_are_named(files, tmp_path):
     (tmp_path / "alone.tflite").write_bytes(exported.read_bytes())
     with pytest.raises(InputError, match=r"keep the labels\.txt of the export beside the file"):
         next(predict_files(tmp_path / "alone.tflite", [picture]))
+    (tmp_path / "labels.txt").write_text("glasses\nhappy\n")
+    with pytest.raises(InputError, match=r"names 2 attributes, and alone\.tflite predicts 3"):
+        next(predict_files(tmp_path / "alone.tflite", [picture]))
+
+
+def test_a_bad_picture_in_a_folder_is_named_or_left_out(files, tmp_path, capsys):
+    exported = files[0] / "export" / "tflite" / "faramtn_float32.tflite"
+    shutil.copytree(files[0] / "pictures", tmp_path / "pictures")
+    (tmp_path / "pictures" / "bad.jpg").write_text("no picture")
+    with pytest.raises(InputError, match=r"bad\.jpg: this can't be read.* Use --skip-bad to go on"):
+        list(predict_files(exported, [tmp_path / "pictures"]))
+    results = list(predict_files(exported, [tmp_path / "pictures"], skip_bad=True, progress=True))
+    assert [path.name for path, _ in results] == ["y.png", "x.png"]
+    said = capsys.readouterr().err
+    assert "bad.jpg: this can't be read" in said
+    assert "Predicting: 100%" in said
+    assert said.endswith("1 of 3 pictures were left out.\n")
+    with pytest.raises(InputError, match="none of the 1 pictures can be used"):
+        list(predict_files(exported, [tmp_path / "pictures" / "bad.jpg"], skip_bad=True))
+
+
+def test_integer_files_are_fed_and_read_by_their_scales(tmp_path):
+    inputs = keras.Input((4, 6, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(5, "sigmoid", kernel_initializer="ones")(pooled))
+    model.layers[-1].set_weights([np.random.default_rng(0).normal(0, 0.01, (3, 5)), np.zeros(5)])
+    pictures = np.random.default_rng(1).integers(0, 256, (50, 4, 6, 3)).astype("float32")
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    (tmp_path / "integer.tflite").write_bytes(converter.convert())
+    integer = LiteRTModel(tmp_path / "integer.tflite")
+    assert (integer.image_size, integer.outputs) == ((4, 6), 5)
+    for picture in pictures[:3]:
+        expected = np.asarray(model(picture[None]))[0]
+        assert expected.std() > 0.01
+        actual = integer.predict(picture.astype("uint8"))
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, expected, atol=0.02)

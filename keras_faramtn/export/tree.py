@@ -15,7 +15,8 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.export.litert import run_tflite, write_tflite
 from keras_faramtn.export.onnx import run_onnx, write_onnx
 from keras_faramtn.export.parity import Parity, compare
-from keras_faramtn.export.saved_model import run_saved_model, write_saved_model
+from keras_faramtn.export.saved_model import run_saved_model, write_serving_model
+from keras_faramtn.export.serving_files import write_serving_files
 from keras_faramtn.models import groups_of, inference_model
 
 
@@ -37,7 +38,7 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "saved_model": Format("saved_model/1", write_saved_model, run_saved_model, 1e-4),
+    "saved_model": Format("saved_model/1", write_serving_model, run_saved_model, 1e-4),
     "tflite_float32": Format("tflite/{name}_float32.tflite", write_tflite, run_tflite, 1e-4),
     "tflite_float16": Format(
         "tflite/{name}_float16.tflite", partial(write_tflite, float16=True), run_tflite, 2e-2
@@ -63,7 +64,8 @@ def export_model(
 
     Everything is written to a folder aside, which takes its name only when all files have passed.
     Beside the formats' files it has `labels.txt`, the attributes in the order of the
-    probabilities, a line each, and `parity.json`, the comparisons.
+    probabilities, a line each, and `parity.json`, the comparisons; and, for a SavedModel,
+    `compose.yaml` and `batching_parameters.txt`, to start TensorFlow Serving with.
 
     Args:
         model: a network of this package.
@@ -132,6 +134,8 @@ def _write_and_compare(
         kind.write(inference, path)
         parities[each] = compare(expected, kind.run(path, faces), kind.tolerance)
         report(each, parities[each], _size(path))
+    if "saved_model" in formats:
+        write_serving_files(folder, model.name)
     labels = groups_of(model).attributes
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels))
     content = {each: dataclasses.asdict(parity) for each, parity in parities.items()}

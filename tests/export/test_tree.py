@@ -89,7 +89,7 @@ def test_half_floats_halve_the_file(exported):
 def test_saved_model_takes_any_batch(exported, faces, expected, count):
     serve = tf.saved_model.load(exported / "saved_model" / "1").signatures["serving_default"]
     result = serve(images=tf.constant(faces[:count], tf.float32))
-    assert set(result) == {"probabilities"}
+    assert set(result) == {"probabilities", "attributes"}
     np.testing.assert_allclose(result["probabilities"], expected[:count], atol=1e-5)
 
 
@@ -119,7 +119,13 @@ def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
         export_model(model, folder, faces, ["saved_model"])
     assert (folder / "precious").read_text() == "keep me"
     export_model(model, folder, faces, ["saved_model"], force=True)
-    assert {path.name for path in folder.iterdir()} == {"saved_model", "labels.txt", "parity.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "saved_model",
+        "compose.yaml",
+        "batching_parameters.txt",
+        "labels.txt",
+        "parity.json",
+    }
 
 
 def _write_another(model, path):

@@ -1,0 +1,89 @@
+"""The files beside a SavedModel that TensorFlow Serving is started and warmed up with."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_faramtn.data.drawing.picture import FRAME
+from keras_faramtn.data.pipeline import resize
+from keras_faramtn.data.synthetic import draw_faces
+from keras_faramtn.tf_serving_api import predict_request, serving_apis
+
+# Where TensorFlow Serving looks for them, by this very name.
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+
+_BATCHING = """\
+# For tensorflow_model_server --enable_batching --batching_parameters_file=THIS_FILE.
+# Requests that arrive within two milliseconds are run together. A request may have as many
+# pictures as the largest batch. A server of one model wants about as many batch threads as it
+# has cores, which is the default.
+max_batch_size { value: 64 }
+batch_timeout_micros { value: 2000 }
+max_enqueued_batches { value: 100 }
+"""
+
+_COMPOSE = """\
+# docker compose up --detach
+# Then: faramtn predict --server http://localhost:8501/v1/models/{name} PICTURES
+#   or: faramtn predict --server grpc://localhost:8500/{name} PICTURES
+services:
+  tensorflow-serving:
+    # For a GPU: TF_SERVING_TAG=latest-gpu, and the NVIDIA container toolkit.
+    image: tensorflow/serving:${{TF_SERVING_TAG:-latest}}
+    environment:
+      MODEL_NAME: {name}
+    command:
+      - --enable_batching
+      - --batching_parameters_file=/models/batching_parameters.txt
+    ports:
+      - "8500:8500"  # gRPC
+      - "8501:8501"  # REST
+    volumes:
+      - ./saved_model:/models/{name}:ro
+      - ./batching_parameters.txt:/models/batching_parameters.txt:ro
+    restart: unless-stopped
+"""
+
+
+def write_serving_files(folder: Path, name: str) -> None:
+    """Writes `compose.yaml` and `batching_parameters.txt` beside `saved_model/`.
+
+    Args:
+        folder: the export's folder.
+        name: what the server calls the model.
+    """
+    (folder / "compose.yaml").write_text(_COMPOSE.format(name=name))
+    (folder / "batching_parameters.txt").write_text(_BATCHING)
+
+
+def write_warmup_requests(folder: Path, image_size: tuple[int, int]) -> None:
+    """Writes a request for each signature of `write_serving_model`, of one and of two pictures.
+
+    TensorFlow Serving runs them before it takes the model's first request. The format is that of
+    its SavedModel warm-up: a TFRecord file of `PredictionLog`.
+
+    Args:
+        folder: the SavedModel.
+        image_size: height and width in pixels of the pictures that the model takes.
+
+    Raises:
+        InputError: `tensorflow-serving-api` is not installed.
+    """
+    logs = serving_apis().prediction_log_pb2
+    faces = draw_faces(2, FRAME)
+    files = [tf.io.encode_jpeg(faces[0]).numpy(), tf.io.encode_png(faces[1]).numpy()]
+    images = np.stack([resize(face, image_size) for face in faces])
+    requests = {
+        "serving_default": ("images", images.astype("float32")),
+        "serve_uint8": ("images", images),
+        "serve_bytes": ("image_bytes", np.array(files, dtype=object)),
+    }
+    path = folder / WARMUP_FILE
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as records:
+        for signature, (name, pictures) in requests.items():
+            for count in (1, 2):
+                tensor = tf.make_tensor_proto(pictures[:count])
+                log = logs.PredictLog(request=predict_request(signature, name, tensor))
+                records.write(logs.PredictionLog(predict_log=log).SerializeToString())
