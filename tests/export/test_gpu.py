@@ -24,12 +24,10 @@ def varied(model, seed=0):
     """The model with answers that are not all one half, as from a new one."""
     rng = np.random.default_rng(seed)
     for variable in model.variables:
-        if variable.path.split("/")[-1] in ("moving_variance", "gamma"):
+        name = variable.path.split("/")[-1]
+        if name in ("moving_variance", "gamma"):
             variable.assign(rng.uniform(0.7, 1.4, variable.shape))
-        elif (
-            variable.path.split("/")[-1] in ("moving_mean", "beta", "bias")
-            or "output_projection" in variable.path
-        ):
+        elif name in ("moving_mean", "beta", "bias") or "output_projection" in variable.path:
             variable.assign(rng.normal(0, 0.1, variable.shape))
     return model
 
