@@ -214,10 +214,16 @@ def export(
         Path | None,
         typer.Option(help="Pictures to compare on.  [default: synthetic faces]"),
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Training pictures, for the ranges of the 8 bit file.  [default: --faces]"
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
 ) -> None:
     """Write SavedModel, TFLite and ONNX files, each compared with the model."""
-    _workflows().export(model, to, formats=formats, faces=faces, force=force)
+    _workflows().export(model, to, formats=formats, faces=faces, calibrate=calibrate, force=force)
 
 
 def _show_prediction(picture: Path, probabilities: dict[str, float]) -> None:

@@ -1,8 +1,10 @@
 """What the commands do, from data to files: each step of the package called in its turn."""
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,8 +18,8 @@ from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
 from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_probabilities, score
-from keras_faramtn.export.parity import Parity
-from keras_faramtn.export.tree import FORMATS, export_model
+from keras_faramtn.export.gpu import describe
+from keras_faramtn.export.tree import FORMATS, ExportedFile, export_model
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 from keras_faramtn.training.checkpoints import differences, write_whole
@@ -27,7 +29,8 @@ from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
 METRICS_FILE = "metrics.json"
 _RECIPE_FILE = "recipe.yaml"
 _SHEET_FACES = 12
-_PARITY_FACES = 32
+_PARITY_FACES = 64
+_CALIBRATION_FACES = 256
 _EVALUATION_BATCH = 64
 
 
@@ -192,41 +195,90 @@ def export(
     *,
     formats: Sequence[str] | None = None,
     faces: Path | None = None,
+    calibrate: Path | None = None,
     force: bool = False,
 ) -> None:
     """Exports a model file, and prints how each exported file compares with it.
 
     Args:
-        model_file: a `.keras` file.
+        model_file: a `.keras` file; the scores of a `metrics.json` beside it go into the card.
         folder: where to.
         formats: keys of `FORMATS`; None for all.
         faces: a picture or a folder of pictures to compare on; None for synthetic faces.
+        calibrate: a folder of pictures from which the 8 bit file takes its ranges, best those of
+            training; None for `faces`, or synthetic faces.
         force: replace an existing folder.
 
     Raises:
         InputError: as `export_model`.
     """
     model = load_model(model_file)
+    formats = formats or tuple(FORMATS)
     image_size = model.input_shape[1:3]
-    if faces is None:
-        pictures = draw_faces(_PARITY_FACES, image_size)
-    else:
-        found = find_pictures([faces])[:_PARITY_FACES]
-        pictures = np.stack([load_picture(picture, image_size) for picture in found])
-    print(f"Comparing on {len(pictures)} {'synthetic faces' if faces is None else 'pictures'}:")
+    pictures, source = _pictures(faces, _PARITY_FACES, image_size, seed=0)
+    print(f"Comparing on {source}.")
+    sources, calibration = (source, source), None
+    if any(FORMATS[each].calibrated for each in formats if each in FORMATS):
+        place = calibrate or faces
+        calibration, source = _pictures(place, _CALIBRATION_FACES, image_size, seed=1)
+        sources = (sources[0], source)
+        print(f"Calibrating 8 bits on {source}.")
+        if place is None:
+            print("  Real pictures like those of training give better ranges: --calibrate FOLDER.")
     export_model(
-        model, folder, pictures, formats or tuple(FORMATS), force=force, report=_print_parity
+        model,
+        folder,
+        pictures,
+        formats,
+        calibration=calibration,
+        sources=sources,
+        metrics=_read_metrics(model_file.with_name("metrics.json")),
+        force=force,
+        progress=_exporting,
+        report=_print_exported,
     )
     print(f"All files equal the model within their tolerance. They are in {folder}/")
 
 
-def _print_parity(name: str, parity: Parity, size: int) -> None:
-    print(
-        f"  {name:<16}{size / 1e6:7.2f} MB  largest difference {parity.largest:.1e}, mean "
+def _pictures(
+    place: Path | None, count: int, image_size: tuple[int, int], seed: int
+) -> tuple[np.ndarray, str]:
+    """At most `count` pictures of a place, drawn at random, and in words what they are."""
+    if place is None:
+        return draw_faces(count, image_size, seed), f"{count} synthetic faces"
+    found = find_pictures([place])
+    chosen = np.random.default_rng(seed).permutation(len(found))[:count]
+    pictures = np.stack([load_picture(found[each], image_size) for each in sorted(chosen)])
+    return pictures, f"{len(chosen)} of the {len(found):,} pictures of {place.resolve().name}"
+
+
+def _read_metrics(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return metrics if {"data", "part", "pictures", "means"} <= set(metrics) else None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: this is no JSON ({error}); correct or remove it.") from error
+
+
+def _exporting(formats: Sequence[str]) -> Iterator[str]:
+    with tqdm(formats, unit=" file", leave=False) as bar:
+        for each in bar:
+            bar.set_description(f"Exporting {each}")
+            yield each
+
+
+def _print_exported(name: str, file: ExportedFile) -> None:
+    parity = file.parity
+    lines = [
+        f"  {name:<16}{file.size / 1e6:7.2f} MB  largest difference {parity.largest:.1e}, mean "
         f"{parity.mean:.1e}, {100 * parity.agreement:.2f} % of decisions alike"
-        f"{'' if parity.passed else '  FAILED'}",
-        flush=True,
-    )
+        f"{'' if parity.passed else '  FAILED'}"
+    ]
+    if file.gpu is not None:
+        lines.append(f"{'':18}{file.milliseconds:.1f} ms on one thread; {describe(file.gpu)}")
+    tqdm.write("\n".join(lines))
 
 
 def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.models import groups_of
 
 _OPSET = 18
 
@@ -20,7 +21,8 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     Args:
         model: from `inference_model`.
         path: the file. Names, shapes and value ranges of input and output are those of
-            `write_saved_model`.
+            `write_saved_model`. Its metadata has the key `attributes`: their names in the order of
+            the probabilities, a line each.
 
     Raises:
         InputError: tf2onnx is not installed.
@@ -35,9 +37,10 @@ def write_onnx(model: keras.Model, path: Path) -> None:
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
-        tf2onnx.convert.from_function(
-            serve, input_signature=[images], opset=_OPSET, output_path=str(path)
-        )
+        content, _ = tf2onnx.convert.from_function(serve, input_signature=[images], opset=_OPSET)
+    onnx = _import("onnx")
+    onnx.helper.set_model_props(content, {"attributes": "\n".join(groups_of(model).attributes)})
+    onnx.save(content, path)
 
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:

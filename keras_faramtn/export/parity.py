@@ -17,6 +17,7 @@ class Parity:
         mean: the mean difference.
         agreement: the share of yes/no decisions, of all attributes of all pictures, that are alike.
         tolerance: the largest difference that passes.
+        least_agreement: the smallest agreement that passes.
     """
 
     pictures: int
@@ -24,25 +25,29 @@ class Parity:
     mean: float
     agreement: float
     tolerance: float
+    least_agreement: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether the largest difference is within the tolerance; NaN never is."""
-        return self.largest <= self.tolerance
+        """Whether difference and agreement are within their bounds; NaN never is."""
+        return self.largest <= self.tolerance and self.agreement >= self.least_agreement
 
 
-def compare(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> Parity:
+def compare(
+    expected: np.ndarray, actual: np.ndarray, tolerance: float, least_agreement: float = 0.0
+) -> Parity:
     """Compares the probabilities of an exported file with those of the trained model.
 
     Args:
         expected, actual: `(pictures, attributes)` in 0..1, of the same pictures.
         tolerance: the largest difference that passes.
+        least_agreement: the smallest share of equal decisions that passes.
 
     Returns:
         The comparison. A NaN on either side, or another shape, is an infinite difference.
     """
     if expected.shape != actual.shape:
-        return Parity(len(expected), float("inf"), float("inf"), 0.0, tolerance)
+        return Parity(len(expected), float("inf"), float("inf"), 0.0, tolerance, least_agreement)
     difference = np.abs(expected.astype("float64") - actual.astype("float64"))
     difference = np.where(np.isnan(difference), np.inf, difference)
     agreement = np.mean((expected > THRESHOLD) == (actual > THRESHOLD))
@@ -52,4 +57,5 @@ def compare(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> Parit
         mean=float(difference.mean()),
         agreement=float(agreement),
         tolerance=tolerance,
+        least_agreement=least_agreement,
     )

@@ -3,21 +3,31 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_faramtn.errors import InputError
-from keras_faramtn.export.litert import run_tflite, write_tflite
+from keras_faramtn.export.gpu import GPUCheck, check_gpu
+from keras_faramtn.export.litert import (
+    latency,
+    run_tflite,
+    write_tflite,
+    write_tflite_float16,
+    write_tflite_int8,
+)
+from keras_faramtn.export.model_card import write_card
 from keras_faramtn.export.onnx import run_onnx, write_onnx
 from keras_faramtn.export.parity import Parity, compare
 from keras_faramtn.export.saved_model import run_saved_model, write_serving_model
 from keras_faramtn.export.serving_files import write_serving_files
 from keras_faramtn.models import groups_of, inference_model
+
+_GPU_FACES = 4  # a GPU in software takes its time
 
 
 @dataclass(frozen=True)
@@ -26,29 +36,63 @@ class Format:
 
     Attributes:
         place: its path in the export's folder; `{name}` stands for the model's name.
-        write: writes an inference model to a path.
+        write: writes an inference model to a path; with `calibrated`, from pictures as well.
         run: runs the file at a path on pictures `(n, height, width, 3)` in 0..255.
         tolerance: the largest difference of a probability from the trained model's.
+        least_agreement: the smallest share of yes/no decisions that must be the model's.
+        calibrated: whether `write` takes pictures.
     """
 
     place: str
-    write: Callable[[keras.Model, Path], None]
+    write: Callable[..., None]
     run: Callable[[Path, np.ndarray], np.ndarray]
     tolerance: float
+    least_agreement: float = 0.0
+    calibrated: bool = False
+
+    @property
+    def mobile(self) -> bool:
+        """Whether the file is for phones, which are asked for speed and GPU."""
+        return self.place.endswith(".tflite")
 
 
 FORMATS: dict[str, Format] = {
     "saved_model": Format("saved_model/1", write_serving_model, run_saved_model, 1e-4),
     "tflite_float32": Format("tflite/{name}_float32.tflite", write_tflite, run_tflite, 1e-4),
     "tflite_float16": Format(
-        "tflite/{name}_float16.tflite", partial(write_tflite, float16=True), run_tflite, 2e-2
+        "tflite/{name}_float16.tflite", write_tflite_float16, run_tflite, 2e-2
+    ),
+    "tflite_int8": Format(
+        *("tflite/{name}_int8.tflite", write_tflite_int8, run_tflite, 0.5),
+        least_agreement=0.95,
+        calibrated=True,
     ),
     "onnx": Format("onnx/{name}.onnx", write_onnx, run_onnx, 1e-4),
 }
 """What can be exported. The tolerances leave room for another order of additions, and for half
-floats' 11 bits; a wrong conversion is orders of magnitude away."""
+floats' 11 bits; a wrong conversion is orders of magnitude away. Of 8 bits no closeness of each
+number can be asked, only that the decisions stay."""
 
 LABELS_FILE = "labels.txt"
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """What was found of an exported file.
+
+    Attributes:
+        place: its path in the export's folder; SavedModel's is a folder.
+        size: in bytes.
+        parity: its comparison with the model.
+        milliseconds: for one picture, on this computer's CPU; None but for phones' files.
+        gpu: whether it runs on GPUs; None but for phones' files.
+    """
+
+    place: str
+    size: int
+    parity: Parity
+    milliseconds: float | None = None
+    gpu: GPUCheck | None = None
 
 
 def export_model(
@@ -57,26 +101,35 @@ def export_model(
     faces: np.ndarray,
     formats: Sequence[str] = tuple(FORMATS),
     *,
+    calibration: Sequence[np.ndarray] | None = None,
+    sources: tuple[str, str] = ("the given pictures", "the given pictures"),
+    metrics: dict[str, Any] | None = None,
     force: bool = False,
-    report: Callable[[str, Parity, int], None] = lambda *_: None,
-) -> dict[str, Parity]:
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
+    report: Callable[[str, ExportedFile], None] = lambda *_: None,
+) -> dict[str, ExportedFile]:
     """Exports a network for use elsewhere, and compares each file with it.
 
     Everything is written to a folder aside, which takes its name only when all files have passed.
     Beside the formats' files it has `labels.txt`, the attributes in the order of the
-    probabilities, a line each, and `parity.json`, the comparisons; and, for a SavedModel,
-    `compose.yaml` and `batching_parameters.txt`, to start TensorFlow Serving with.
+    probabilities, a line each; `parity.json`, the comparisons; `model_card.md`; and, for a
+    SavedModel, `compose.yaml` and `batching_parameters.txt`, to start TensorFlow Serving with.
 
     Args:
         model: a network of this package.
         folder: where to.
         faces: pictures to compare on, `(n, height, width, 3)` in 0..255, of the model's size.
         formats: keys of `FORMATS`.
+        calibration: pictures from which the 8 bit file takes its ranges, as `faces`; None for
+            `faces`.
+        sources: what the pictures to compare on and those to calibrate on are, for the card.
+        metrics: the model's scores, as `evaluation.report.metrics` returns them, for the card.
         force: replace an existing folder.
-        report: called after each file with its format, its comparison and its size in bytes.
+        progress: wraps the formats as they are gone through, to show a bar.
+        report: called after each file with its format and what was found of it.
 
     Returns:
-        From each format to its comparison.
+        From each format to its file.
 
     Raises:
         InputError: an unknown format, an existing folder without `force`, a missing package, or a
@@ -89,60 +142,94 @@ def export_model(
             f"there is no format {', '.join(unknown) or '(none given)'}; choose of "
             f"{', '.join(FORMATS)}."
         )
+    aside, replaced = (folder.with_name(f".{folder.name}.{end}") for end in ("unfinished", "old"))
+    _clear(aside, replaced, folder)
     if folder.exists() and not force:
         raise InputError(f"{folder}: it exists already; choose another folder, or --force.")
-    aside = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(aside, ignore_errors=True)
+    inference = inference_model(model)
     try:
-        parities = _write_and_compare(model, aside, faces, formats, report)
+        files = {}
+        expected = inference.predict(faces, verbose=0)
+        for each in progress(tuple(dict.fromkeys(formats))):
+            kind, place = FORMATS[each], FORMATS[each].place.format(name=model.name)
+            path = aside / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pictures = (faces if calibration is None else calibration,) if kind.calibrated else ()
+            kind.write(inference, path, *pictures)
+            files[each] = _look_at(kind, path, place, faces, expected)
+            report(each, files[each])
+        if "saved_model" in files:
+            write_serving_files(aside, model.name)
+        _write_texts(aside, model, files, sources, metrics)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    failed = {each: parity for each, parity in parities.items() if not parity.passed}
-    if failed:
-        kept = folder.with_name(f"{folder.name}.mismatch")
-        shutil.rmtree(kept, ignore_errors=True)
-        aside.rename(kept)
-        raise InputError(
-            "\n".join(
-                f"{kept / FORMATS[each].place.format(name=model.name)}: differs from the "
-                f"model by {parity.largest:.2g} (at most {parity.tolerance:.0e}); kept to be "
-                "looked at, not to be used."
-                for each, parity in failed.items()
-            )
-        )
+    _refuse_mismatches(files, aside, folder)
+    # Two renames rather than a removal and one: whatever ends the program leaves one version whole.
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(replaced)
     aside.rename(folder)
-    return parities
+    shutil.rmtree(replaced, ignore_errors=True)
+    return files
 
 
-def _write_and_compare(
-    model: keras.Model,
+def _clear(aside: Path, replaced: Path, folder: Path) -> None:
+    """Removes what an export that was killed has left, and puts the old version back if need be."""
+    shutil.rmtree(aside, ignore_errors=True)
+    if replaced.exists() and not folder.exists():
+        replaced.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _look_at(
+    kind: Format, path: Path, place: str, faces: np.ndarray, expected: np.ndarray
+) -> ExportedFile:
+    parity = compare(expected, kind.run(path, faces), kind.tolerance, kind.least_agreement)
+    inside = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in inside)
+    if not kind.mobile:
+        return ExportedFile(place, size, parity)
+    return ExportedFile(
+        place, size, parity, latency(path, faces[0]), check_gpu(path, faces[:_GPU_FACES])
+    )
+
+
+def _write_texts(
     folder: Path,
-    faces: np.ndarray,
-    formats: Sequence[str],
-    report: Callable[[str, Parity, int], None],
-) -> dict[str, Parity]:
-    inference = inference_model(model)
-    expected = inference.predict(faces, verbose=0)
-    parities = {}
-    for each in formats:
-        kind = FORMATS[each]
-        path = folder / kind.place.format(name=model.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kind.write(inference, path)
-        parities[each] = compare(expected, kind.run(path, faces), kind.tolerance)
-        report(each, parities[each], _size(path))
-    if "saved_model" in formats:
-        write_serving_files(folder, model.name)
-    labels = groups_of(model).attributes
-    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels))
-    content = {each: dataclasses.asdict(parity) for each, parity in parities.items()}
+    model: keras.Model,
+    files: dict[str, ExportedFile],
+    sources: tuple[str, str],
+    metrics: dict[str, Any] | None,
+) -> None:
+    groups = groups_of(model)
+    labels = "".join(f"{attribute}\n" for attribute in groups.attributes)
+    (folder / LABELS_FILE).write_text(labels, encoding="utf-8")
+    content = {each: _as_json(file) for each, file in files.items()}
     (folder / "parity.json").write_text(json.dumps(content, indent=2) + "\n")
-    return parities
+    card = write_card(model, groups, list(files.values()), sources, metrics)
+    (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
+def _as_json(file: ExportedFile) -> dict[str, Any]:
+    content = dataclasses.asdict(file)
+    return {"file": content.pop("place"), "bytes": content.pop("size"), **content.pop("parity")} | {
+        name: value for name, value in content.items() if value is not None
+    }
+
+
+def _refuse_mismatches(files: dict[str, ExportedFile], aside: Path, folder: Path) -> None:
+    failed = [file for file in files.values() if not file.parity.passed]
+    if not failed:
+        return
+    kept = folder.with_name(f"{folder.name}.mismatch")
+    shutil.rmtree(kept, ignore_errors=True)
+    aside.rename(kept)
+    raise InputError(
+        "\n".join(
+            f"{kept / file.place}: differs from the model by {file.parity.largest:.2g} (at most "
+            f"{file.parity.tolerance:.0e}), with {100 * file.parity.agreement:.1f} % of decisions "
+            f"alike (at least {100 * file.parity.least_agreement:.0f}); kept to be looked at, not "
+            "to be used."
+            for file in failed
+        )
+    )

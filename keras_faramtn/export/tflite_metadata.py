@@ -1,0 +1,195 @@
+"""TFLite metadata: what MediaPipe and Netron read to show names instead of numbers.
+
+The format is `mediapipe/tasks/metadata/metadata_schema.fbs` of MediaPipe, identifier `M001`. No
+released library writes it today (MediaPipe's writers need a module that its wheel has not), so the
+few tables that describe an image classifier are written here with the flatbuffers package.
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+LABELS_FILE = "labels.txt"
+"""The labels' name inside a TFLite file, which is a zip archive too."""
+
+SCORE_THRESHOLD = 0.5
+"""Attributes below it are left out by MediaPipe's ImageClassifier unless the app says otherwise."""
+
+_NAME = "TFLITE_METADATA"  # of the model's metadata entry, as all readers look it up
+_PARSER_VERSION = "1.0.0"
+
+# Enum values of the schema.
+_LABELS, _RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
+_FEATURE, _IMAGE = 1, 2  # ContentProperties
+_NORMALIZATION, _THRESHOLDING = 1, 3  # ProcessUnitOptions
+
+# Each table's fields by name, with their places in it; a union's kind and value are two fields.
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "model": (
+        *("name", "description", "version", "subgraphs", "author", "license", "files"),
+        "parser_version",
+    ),
+    "subgraph": ("name", "description", "inputs", "outputs"),
+    "tensor": ("name", "description", "dimensions", "content", "process", "stats", "files"),
+    "content": ("kind", "value", "range"),
+    "image": ("color_space", "default_size"),
+    "size": ("width", "height"),
+    "feature": (),
+    "process": ("kind", "value"),
+    "normalization": ("mean", "std"),
+    "thresholding": ("score",),
+    "stats": ("max", "min"),
+    "file": ("name", "description", "type"),
+}
+
+
+def add_metadata(
+    model: bytes, labels: Sequence[str], *, name: str, description: str, image_size: tuple[int, int]
+) -> bytes:
+    """Adds metadata and the label file to a TFLite file of one picture in, probabilities out.
+
+    Its two tensors are named `images` and `probabilities`. A picture is taken as it is, in 0..255
+    (mean 0, standard deviation 1), since the normalisation is in the graph.
+
+    Args:
+        model: the content of the file.
+        labels: what the probabilities are of, in their order.
+        name, description: of the model, for people.
+        image_size: height and width in pixels.
+
+    Returns:
+        The content of the new file. The label file is appended as a zip archive, which leaves the
+        model readable as before.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = schema.ModelT.InitFromPackedBuf(model)
+    graph = content.subgraphs[0]
+    graph.tensors[graph.inputs[0]].name = "images"
+    graph.tensors[graph.outputs[0]].name = "probabilities"
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(_encode(_describe(name, description, image_size)), "uint8")
+    content.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = _NAME, len(content.buffers) - 1
+    content.metadata = [*(content.metadata or []), entry]
+    builder = _AlignedBuilder(1024)
+    builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
+    file = io.BytesIO(bytes(builder.Output()))
+    with zipfile.ZipFile(file, "a") as archive:
+        # ZipInfo's date is 1980: the same model gives the same file.
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{label}\n" for label in labels))
+    return file.getvalue()
+
+
+class _AlignedBuilder(flatbuffers.Builder):
+    """Aligns weights to 16 bytes, as TFLite's schema asks and the package by itself does not."""
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        self.Prep(16, x.nbytes)
+        return super().CreateNumpyVector(x)
+
+
+def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Table":
+    height, width = image_size
+    picture = _Table(
+        "tensor",
+        name="images",
+        description=f"The picture of a face, {width} pixels wide and {height} high, RGB in 0..255.",
+        content=_Table(
+            "content",
+            kind=_Scalar("Uint8", _IMAGE),
+            value=_Table(
+                "image",
+                color_space=_Scalar("Int8", _RGB),
+                default_size=_Table(
+                    "size", width=_Scalar("Uint32", width), height=_Scalar("Uint32", height)
+                ),
+            ),
+        ),
+        process=[_process(_NORMALIZATION, _Table("normalization", mean=[0.0], std=[1.0]))],
+        stats=_Table("stats", max=[255.0], min=[0.0]),
+    )
+    scores = _Table(
+        "tensor",
+        name="probabilities",
+        description="The probability of each attribute, independent of the others.",
+        content=_Table("content", kind=_Scalar("Uint8", _FEATURE), value=_Table("feature")),
+        process=[
+            _process(
+                _THRESHOLDING, _Table("thresholding", score=_Scalar("Float32", SCORE_THRESHOLD))
+            )
+        ],
+        stats=_Table("stats", max=[1.0], min=[0.0]),
+        files=[
+            _Table(
+                "file",
+                name=LABELS_FILE,
+                description="The attributes, one a line, in the order of the probabilities.",
+                type=_Scalar("Int8", _LABELS),
+            )
+        ],
+    )
+    return _Table(
+        "model",
+        name=name,
+        description=description,
+        subgraphs=[_Table("subgraph", inputs=[picture], outputs=[scores])],
+        parser_version=_PARSER_VERSION,
+    )
+
+
+def _process(kind: int, options: "_Table") -> "_Table":
+    return _Table("process", kind=_Scalar("Uint8", kind), value=options)
+
+
+class _Table:
+    """A table of the schema: its kind, and the fields that it has."""
+
+    def __init__(self, kind: str, /, **fields: Any) -> None:
+        places = _FIELDS[kind]
+        self.size = len(places)
+        self.fields = {places.index(field): value for field, value in fields.items()}
+
+
+class _Scalar:
+    """A number that lies in its table; `kind` is that of the builder's `Prepend...Slot`."""
+
+    def __init__(self, kind: str, value: float) -> None:
+        self.kind, self.value = kind, value
+
+
+def _encode(table: _Table) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(_write(builder, table), file_identifier=b"M001")
+    return bytes(builder.Output())
+
+
+def _write(builder: flatbuffers.Builder, value: Any) -> int:
+    """Writes what lies outside the table that refers to it; returns its offset."""
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, list) and isinstance(value[0], float):
+        return builder.CreateNumpyVector(np.array(value, "float32"))
+    if isinstance(value, list):
+        offsets = [_write(builder, each) for each in value]
+        builder.StartVector(4, len(offsets), 4)
+        for offset in reversed(offsets):
+            builder.PrependUOffsetTRelative(offset)
+        return builder.EndVector()
+    offsets = {
+        place: _write(builder, each)
+        for place, each in value.fields.items()
+        if not isinstance(each, _Scalar)
+    }
+    builder.StartObject(value.size)
+    for place, each in value.fields.items():
+        if isinstance(each, _Scalar):
+            getattr(builder, f"Prepend{each.kind}Slot")(place, each.value, 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(place, offsets[place], 0)
+    return builder.EndObject()

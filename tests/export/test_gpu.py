@@ -1,0 +1,87 @@
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+from keras_faramtn.export import gpu
+from keras_faramtn.export.gpu import SWIFTSHADER, GPUCheck, check_gpu, describe
+from keras_faramtn.export.litert import run_tflite, write_tflite, write_tflite_float16
+from keras_faramtn.models import BACKBONES, FARAMTN, inference_model
+
+SIZE = (64, 32)
+NO_DEVICE = "NOT TESTED ON A GPU: there is no Vulkan device here (apt install chromium brings one)"
+
+
+@pytest.fixture(scope="module")
+def a_device():
+    if not SWIFTSHADER.is_file() and "VK_DRIVER_FILES" not in os.environ:
+        warnings.warn(NO_DEVICE, stacklevel=2)
+        pytest.skip(NO_DEVICE)
+
+
+def varied(model, seed=0):
+    """The model with answers that are not all one half, as from a new one."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        name = variable.path.split("/")[-1]
+        if name in ("moving_variance", "gamma"):
+            variable.assign(rng.uniform(0.7, 1.4, variable.shape))
+        elif name in ("moving_mean", "beta", "bias") or "output_projection" in variable.path:
+            variable.assign(rng.normal(0, 0.1, variable.shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("backbone", "write"),
+    [(backbone, write_tflite) for backbone in BACKBONES]
+    + [("mobilenetv3_small", write_tflite_float16)],
+)
+@pytest.mark.slow
+def test_every_preset_runs_wholly_on_the_gpu(a_device, tmp_path, backbone, write):
+    model = inference_model(varied(FARAMTN(backbone, input_shape=(*SIZE, 3))))
+    faces = np.random.default_rng(1).integers(0, 256, (2, *SIZE, 3), dtype="uint8")
+    path = tmp_path / "model.tflite"
+    write(model, path)
+    check = check_gpu(path, faces)
+    assert check.compatible
+    assert check.wholly
+    assert check.largest < 1e-4
+    # The process of its own ran this file, and not some constant.
+    probabilities = run_tflite(path, faces)
+    assert probabilities.std() > 0.02
+    assert np.abs(probabilities[0] - probabilities[1]).max() > 1e-3
+
+
+def test_an_operation_that_gpus_lack_is_found(tmp_path):
+    import tensorflow as tf
+
+    class Sorter(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.float32, name="images")])
+        def serve(self, images):
+            return {"probabilities": tf.sort(tf.reshape(images, (1, 48)), axis=-1)}
+
+    module = Sorter()
+    tf.saved_model.save(module, tmp_path / "saved", signatures=module.serve)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(converter.convert())
+    check = check_gpu(path, np.zeros((1, 4, 4, 3), "uint8"))
+    assert not check.compatible
+    assert not check.wholly
+    assert "NOT all operations" in describe(check)
+
+
+def test_without_a_device_nothing_is_claimed(tmp_path, monkeypatch):
+    monkeypatch.setenv("VK_DRIVER_FILES", str(tmp_path / "none.json"))
+    path = tmp_path / "model.tflite"
+    write_tflite(inference_model(FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3))), path)
+    assert check_gpu(path, np.zeros((1, *SIZE, 3), "uint8")) == GPUCheck(compatible=True)
+
+
+def test_a_driver_that_hangs_or_crashes_is_survived(tmp_path, monkeypatch):
+    bad = tmp_path / "bad.tflite"
+    bad.write_bytes(b"no model")
+    assert gpu._run_on_gpu(bad, np.zeros((1, 4, 4, 3), "uint8")) == {}
+    monkeypatch.setattr(gpu, "_TIMEOUT", 0.01)
+    assert gpu._run_on_gpu(bad, np.zeros((1, 4, 4, 3), "uint8")) == {}

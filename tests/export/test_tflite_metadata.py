@@ -1,0 +1,140 @@
+import importlib.util
+import zipfile
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers.number_types import Float32Flags, Int8Flags, Uint8Flags, Uint32Flags, UOffsetTFlags
+
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.export.litert import run_tflite, write_tflite
+from keras_faramtn.models import FARAMTN, inference_model
+
+SIZE = (48, 64)
+GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", "happy", "hat"])
+
+
+class Reader:
+    """Follows a flatbuffer by the numbers of the schema's fields, as any reader's code does."""
+
+    def __init__(self, buffer, position=None):
+        position = (
+            flatbuffers.encode.Get(UOffsetTFlags.packer_type, buffer, 0)
+            if (position is None)
+            else position
+        )
+        self.table = flatbuffers.table.Table(buffer, position)
+
+    def _offset(self, field):
+        return self.table.Offset(4 + 2 * field)
+
+    def number(self, field, flags):
+        return self.table.Get(flags, self._offset(field) + self.table.Pos)
+
+    def text(self, field):
+        return self.table.String(self._offset(field) + self.table.Pos).decode()
+
+    def down(self, field):
+        return Reader(self.table.Bytes, self.table.Indirect(self._offset(field) + self.table.Pos))
+
+    def floats(self, field):
+        return self.table.GetVectorAsNumpy(Float32Flags, self._offset(field)).tolist()
+
+    def only(self, field):
+        offset = self._offset(field)
+        assert self.table.VectorLen(offset) == 1
+        return Reader(self.table.Bytes, self.table.Indirect(self.table.Vector(offset)))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("metadata") / "faces.tflite"
+    model = FARAMTN("mobilenetv3_small", GROUPS, (*SIZE, 3), name="faces")
+    for head in ("a", "b"):
+        model.get_layer(head).bias.assign(np.linspace(-1, 2, len(GROUPS[head])))
+    write_tflite(inference_model(model), path)
+    return path
+
+
+def read_metadata(content):
+    model = schema.Model.GetRootAsModel(content, 0)
+    entries = {
+        model.Metadata(index).Name(): model.Metadata(index).Buffer()
+        for index in range(model.MetadataLength())
+    }
+    return model.Buffers(entries[b"TFLITE_METADATA"]).DataAsNumpy().tobytes()
+
+
+def test_the_fields_lie_where_the_schema_has_them(path):
+    """Field and enum numbers here are from mediapipe/tasks/metadata/metadata_schema.fbs."""
+    metadata = read_metadata(path.read_bytes())
+    assert metadata[4:8] == b"M001"
+    model = Reader(metadata)
+    assert (model.text(0), model.text(7)) == ("faces_inference", "1.0.0")
+    graph = model.only(3)
+    image, scores = graph.only(2), graph.only(3)
+    assert (image.text(0), scores.text(0)) == ("images", "probabilities")
+    assert image.down(3).number(0, Uint8Flags) == 2  # ImageProperties
+    properties = image.down(3).down(1)
+    assert properties.number(0, Int8Flags) == 1  # RGB
+    size = properties.down(1)
+    assert (size.number(1, Uint32Flags), size.number(0, Uint32Flags)) == SIZE
+    process = image.only(4)
+    assert process.number(0, Uint8Flags) == 1  # NormalizationOptions
+    assert (process.down(1).floats(0), process.down(1).floats(1)) == ([0.0], [1.0])
+    process = scores.only(4)
+    assert process.number(0, Uint8Flags) == 3  # ScoreThresholdingOptions
+    assert process.down(1).number(0, Float32Flags) == 0.5
+    file = scores.only(6)
+    assert file.text(0) == "labels.txt"
+    assert file.number(2, Int8Flags) == 2  # TENSOR_AXIS_LABELS
+
+
+def test_the_labels_are_in_the_file(path):
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        # Readers on phones do not inflate.
+        assert [each.compress_type for each in archive.infolist()] == [zipfile.ZIP_STORED]
+        assert archive.read("labels.txt").decode().split("\n") == [*GROUPS.attributes, ""]
+
+
+def test_weights_are_aligned_for_vector_instructions(path):
+    content = np.frombuffer(path.read_bytes(), "uint8")
+    model = schema.Model.GetRootAsModel(content, 0)
+    start = content.__array_interface__["data"][0]
+    places = [
+        model.Buffers(index).DataAsNumpy().__array_interface__["data"][0] - start
+        for index in range(model.BuffersLength())
+        if model.Buffers(index).DataLength()
+    ]
+    assert len(places) > 50
+    assert {place % 16 for place in places} == {0}
+
+
+def test_litert_runs_the_file_as_before(path):
+    faces = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype="uint8")
+    # The network is new, so that the biases alone speak.
+    glasses, happy, hat = run_tflite(path, faces)[0]
+    assert (hat, glasses) == pytest.approx(1 / (1 + np.exp([1, -2])), abs=1e-5)
+    assert happy == pytest.approx(1 / (1 + np.exp(1)), abs=1e-5)
+
+
+def test_mediapipe_shows_the_names(path):
+    """The reader that it is all for."""
+    if importlib.util.find_spec("mediapipe") is None:
+        pytest.skip("NOT TESTED WITH MEDIAPIPE: pip install mediapipe")
+    import mediapipe
+
+    vision = mediapipe.tasks.vision
+    base = mediapipe.tasks.BaseOptions(model_asset_path=str(path))
+    face = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype="uint8")
+    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=face)
+    with vision.ImageClassifier.create_from_options(
+        vision.ImageClassifierOptions(base_options=base)
+    ) as classifier:
+        [result] = classifier.classify(image).classifications
+    expected = dict(zip(GROUPS.attributes, run_tflite(path, face[None])[0], strict=True))
+    # The threshold of the metadata leaves one of three.
+    assert [each.category_name for each in result.categories] == ["glasses"]
+    assert result.categories[0].score == pytest.approx(expected["glasses"], abs=1e-5)
