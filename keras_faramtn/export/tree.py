@@ -48,6 +48,7 @@ FORMATS: dict[str, Format] = {
 floats' 11 bits; a wrong conversion is orders of magnitude away."""
 
 LABELS_FILE = "labels.txt"
+GROUPS_FILE = "groups.json"
 
 
 def export_model(
@@ -63,7 +64,8 @@ def export_model(
 
     Everything is written to a folder aside, which takes its name only when all files have passed.
     Beside the formats' files it has `labels.txt`, the attributes in the order of the
-    probabilities, a line each, and `parity.json`, the comparisons.
+    probabilities, a line each, `groups.json`, from each group to its attributes, and
+    `parity.json`, the comparisons.
 
     Args:
         model: a network of this package.
@@ -132,8 +134,9 @@ def _write_and_compare(
         kind.write(inference, path)
         parities[each] = compare(expected, kind.run(path, faces), kind.tolerance)
         report(each, parities[each], _size(path))
-    labels = groups_of(model).attributes
-    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels))
+    groups = groups_of(model)
+    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in groups.attributes))
+    (folder / GROUPS_FILE).write_text(json.dumps(dict(groups), indent=2) + "\n")
     content = {each: dataclasses.asdict(parity) for each, parity in parities.items()}
     (folder / "parity.json").write_text(json.dumps(content, indent=2) + "\n")
     return parities

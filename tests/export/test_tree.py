@@ -119,7 +119,8 @@ def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
         export_model(model, folder, faces, ["saved_model"])
     assert (folder / "precious").read_text() == "keep me"
     export_model(model, folder, faces, ["saved_model"], force=True)
-    assert {path.name for path in folder.iterdir()} == {"saved_model", "labels.txt", "parity.json"}
+    files = {"saved_model", "labels.txt", "groups.json", "parity.json"}
+    assert {path.name for path in folder.iterdir()} == files
 
 
 def _write_another(model, path):
