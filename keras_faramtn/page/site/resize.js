@@ -1,6 +1,7 @@
 // Bilinear resizing with antialiasing, bit for bit as Pillow's Image.resize(size, BILINEAR), which
 // `faramtn predict` uses: a canvas would shrink pictures in another way, and probabilities with it.
-// After Pillow's src/libImaging/Resample.c: fixed-point weights, rows first, rounded after each.
+// As in Pillow's src/libImaging/Resample.c: fixed-point weights, rows first, rounded after each
+// pass. (From version 13 Pillow takes the columns of tall pictures first: off by 1 of 255 at most.)
 
 const BITS = 22;
 
