@@ -18,19 +18,20 @@ let stream = null;
 
 // Which accelerators to try: ?accelerator=wasm leaves the graphics card alone.
 const asked = new URLSearchParams(location.search).getAll("accelerator");
-const loading = loadModel(asked.length ? asked : undefined);
-const ready = loading.then((model) => {
+const ready = loadModel(asked.length ? asked : undefined).then((model) => {
   const show = makeChart(part("groups"), model.groups, model.attributes);
   return { model, show };
 });
 ready.then(
-  ({ model }) => tellEngine(model),
+  ({ model }) => {
+    tellEngine(model);
+    addSamples(model.samples);
+  },
   (error) => {
     part("engine").textContent = "The network could not be loaded.";
     tellProblem(`The network could not be loaded: ${error.message}`);
   },
 );
-fetch("model.json").then((response) => response.json()).then(({ samples }) => addSamples(samples));
 
 // --- From pixels to bars -------------------------------------------------------------------------
 
@@ -77,20 +78,20 @@ async function attempt(action, explain) {
 
 // --- Still pictures ------------------------------------------------------------------------------
 
-function open(file, name) {
-  return attempt(
-    async () => {
-      const canvas = await decode(file);
-      stopCamera();
-      showPicture(canvas);
-      // A face fills little of a wide picture, and squeezed to the network's shape is no face.
-      framed.checked = canvas.width > 1.1 * canvas.height;
-      size.value = 1;
-      place = { x: 0.5, y: 0.5 };
-      await lookAtPicture();
-    },
+async function open(file, name) {
+  let canvas;
+  await attempt(
+    async () => (canvas = await decode(file)),
     () => `${name} can’t be read as a picture. Try a JPEG or PNG file.`,
   );
+  if (!canvas) return;
+  stopCamera();
+  // A face fills little of a wide picture, and squeezed to the network's shape is no face.
+  framed.checked = canvas.width > 1.1 * canvas.height;
+  size.value = 1;
+  place = { x: 0.5, y: 0.5 };
+  showPicture(canvas);
+  lookAgain();
 }
 
 function showPicture(canvas) {
@@ -209,7 +210,9 @@ camera.addEventListener("click", () => {
 
 async function startCamera() {
   if (!navigator.mediaDevices) throw new Error("browsers allow it on https pages only.");
-  stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+  const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+  stopCamera(); // of an impatient second click
+  stream = opened;
   video.srcObject = stream;
   await video.play();
   camera.textContent = "Keep this picture";

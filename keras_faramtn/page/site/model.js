@@ -25,8 +25,8 @@ class Model {
   #file;
   #compiled;
 
-  constructor({ attributes, groups, file }, bytes, compiled) {
-    [this.attributes, this.groups, this.name] = [attributes, groups, file];
+  constructor({ attributes, groups, samples, file }, bytes, compiled) {
+    Object.assign(this, { attributes, groups, samples, name: file });
     this.#file = bytes;
     this.#compiled = compiled;
     const [, height, width] = compiled.getInputDetails()[0].shape;
