@@ -226,6 +226,22 @@ def export(
     _workflows().export(model, to, formats=formats, faces=faces, calibrate=calibrate, force=force)
 
 
+@app.command()
+def demo_page(
+    model: Annotated[
+        Path, typer.Argument(metavar="EXPORT", help="An export's folder, or a .tflite file of it.")
+    ],
+    to: Annotated[Path, typer.Option(help="The new folder.")] = Path("page"),
+) -> None:
+    """Write a web page that runs an exported network in the visitor's own browser."""
+    from keras_faramtn.page.writer import write_page
+
+    used = write_page(model, to)
+    typer.echo(f"{to}/ is a page that runs {used.name}; any web server can serve it. To see it:")
+    typer.echo(f"  python -m http.server --bind localhost --directory {to} 8000")
+    typer.echo("and open http://localhost:8000")
+
+
 def _show_prediction(picture: Path, probabilities: dict[str, float]) -> None:
     from tqdm import tqdm
 

@@ -74,6 +74,7 @@ floats' 11 bits; a wrong conversion is orders of magnitude away. Of 8 bits no cl
 number can be asked, only that the decisions stay."""
 
 LABELS_FILE = "labels.txt"
+GROUPS_FILE = "groups.json"
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,9 @@ def export_model(
 
     Everything is written to a folder aside, which takes its name only when all files have passed.
     Beside the formats' files it has `labels.txt`, the attributes in the order of the
-    probabilities, a line each; `parity.json`, the comparisons; `model_card.md`; and, for a
-    SavedModel, `compose.yaml` and `batching_parameters.txt`, to start TensorFlow Serving with.
+    probabilities, a line each; `groups.json`, from each group to its attributes; `parity.json`,
+    the comparisons; `model_card.md`; and, for a SavedModel, `compose.yaml` and
+    `batching_parameters.txt`, to start TensorFlow Serving with.
 
     Args:
         model: a network of this package.
@@ -204,6 +206,7 @@ def _write_texts(
     groups = groups_of(model)
     labels = "".join(f"{attribute}\n" for attribute in groups.attributes)
     (folder / LABELS_FILE).write_text(labels, encoding="utf-8")
+    (folder / GROUPS_FILE).write_text(json.dumps(dict(groups), indent=2) + "\n")
     content = {each: _as_json(file) for each, file in files.items()}
     (folder / "parity.json").write_text(json.dumps(content, indent=2) + "\n")
     card = write_card(model, groups, list(files.values()), sources, metrics)

@@ -188,7 +188,7 @@ def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
     export_model(model, folder, faces, ["saved_model"], force=True)
     assert {path.name for path in folder.iterdir()} == {
         *("saved_model", "compose.yaml", "batching_parameters.txt"),
-        *("labels.txt", "parity.json", "model_card.md"),
+        *("labels.txt", "groups.json", "parity.json", "model_card.md"),
     }
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
