@@ -107,7 +107,14 @@ def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path)
         (["train", "nowhere.yaml"], "nowhere.yaml: there is no such recipe"),
         (["train", "crops_quick"], "data.folder is not set; set it, or give --data FOLDER"),
         (["train", "crops_quick", "--data", "nowhere"], "nowhere: there is no such folder"),
-        (["evaluate", "nowhere.keras", "--data", "."], "this is no data set in a layout of CelebA"),
+        (
+            ["train", "crops_quick", "--data", "."],
+            "this is no data set of a known kind; looked for",
+        ),
+        (
+            ["evaluate", "nowhere.keras", "--data", "."],
+            "nowhere.keras: there is no such model file",
+        ),
         (["export", "nowhere.keras", "--to", "out"], "nowhere.keras: there is no such model file"),
         (["predict", "nowhere.tflite", "a.jpg"], "nowhere.tflite: there is no such model file"),
         (["predict", "model.h5", "a.jpg"], "a model to predict with is a .tflite or a .keras file"),

@@ -78,7 +78,7 @@ def _key(pictures: Sequence[Path], image_size: tuple[int, int]) -> str:
     content = hashlib.sha256(f"{_FORMAT} {image_size[0]} {image_size[1]}".encode())
     for picture in pictures:
         state = picture.stat()
-        content.update(f"\n{picture.resolve()} {state.st_size} {state.st_mtime_ns}".encode())
+        content.update(f"\n{picture.absolute()} {state.st_size} {state.st_mtime_ns}".encode())
     return content.hexdigest()[:32]
 
 

@@ -94,7 +94,7 @@ def read_own(
 
 
 def _file(place: Path) -> Path:
-    return place if place.suffix == ".csv" else place / OWN_FILE
+    return place if place.suffix.lower() == ".csv" else place / OWN_FILE
 
 
 def _parts(rows: Sequence[dict[str, str]]) -> np.ndarray:

@@ -21,7 +21,7 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: this is no text file: {error}.") from error
-    split = _split_commas(path, lines) if path.suffix == ".csv" else _split_blanks(lines)
+    split = _split_commas(path, lines) if path.suffix.lower() == ".csv" else _split_blanks(lines)
     rows = [(line, row) for line, row in split if any(row)]
     if not rows:
         raise InputError(f"{path}: the file is empty; get it from the data set anew.")

@@ -142,6 +142,10 @@ def test_growing_and_shrinking_is_as_antialiased_as_pillows(given, wanted):
     resized = pipeline.resize(tf.constant(image), wanted).numpy()
     theirs = Image.fromarray(image).resize(wanted[::-1], Image.Resampling.BILINEAR)
     assert np.abs(np.asarray(theirs).astype(int) - resized).max() <= 1
+    # Nothing wraps around at the ends of the range.
+    for level in (0, 255):
+        plain = tf.constant(level, tf.uint8, (*given, 3))
+        np.testing.assert_array_equal(pipeline.resize(plain, wanted), level)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
