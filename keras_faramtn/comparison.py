@@ -1,9 +1,12 @@
 """`faramtn compare`: trains variants of a network alike, and lays them beside each other."""
 
+import contextlib
 import gc
 import io
 import json
+import logging
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,22 @@ _COST_ROUNDS = 20
 _EVALUATION_BATCH = 64
 
 
+@contextlib.contextmanager
+def _no_retracing_warnings() -> Iterator[None]:
+    """TensorFlow takes a network after the other for one that is traced again and again."""
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
+
+
+@_no_retracing_warnings()
 def compare_recipe(
     name_or_path: str | Path, data: str | Path | None, folder: Path, *, skip_bad: bool = False
 ) -> None:
