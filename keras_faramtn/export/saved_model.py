@@ -16,6 +16,9 @@ from keras_faramtn.models import groups_of
 # makes a whole JSON answer unreadable to strict parsers.
 NO_PROBABILITY = -1.0
 
+# Of the same picture given as pixels and as a file.
+_SIGNATURES_TOLERANCE = 1e-3
+
 
 def write_serving_model(model: keras.Model, folder: Path) -> None:
     """Writes an inference model as a SavedModel for TensorFlow Serving.
@@ -105,15 +108,29 @@ def _save(
 
 
 def run_saved_model(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Runs a SavedModel as TensorFlow Serving does, by its signature.
+    """Runs a SavedModel as TensorFlow Serving does, by its signatures.
 
     Args:
         folder: the SavedModel.
-        images: `(batch, height, width, 3)` in 0..255.
+        images: `(batch, height, width, 3)`, whole numbers in 0..255.
 
     Returns:
-        Probabilities, float32 `(batch, attributes)`.
+        Probabilities, float32 `(batch, attributes)`, by `serving_default`; NaN where another
+        signature gives another number for the same picture.
     """
-    loaded = tf.saved_model.load(folder)
-    serve = loaded.signatures["serving_default"]
-    return serve(images=tf.cast(images, tf.float32))["probabilities"].numpy()
+    signatures = tf.saved_model.load(folder).signatures
+    pixels = tf.cast(images, tf.uint8)
+    probabilities = signatures["serving_default"](images=tf.cast(images, tf.float32))
+    probabilities = probabilities["probabilities"].numpy()
+    others = {
+        "serve_uint8": lambda: {"images": pixels},
+        "serve_bytes": lambda: {
+            "image_bytes": tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
+        },
+    }
+    for signature, inputs in others.items():
+        if signature in signatures:
+            other = signatures[signature](**inputs())["probabilities"].numpy()
+            agree = np.abs(other - probabilities) <= _SIGNATURES_TOLERANCE
+            probabilities = np.where(agree, probabilities, np.float32("nan"))
+    return probabilities
