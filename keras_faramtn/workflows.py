@@ -16,8 +16,9 @@ from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
 from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_probabilities, score
+from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu import describe
-from keras_faramtn.export.tree import FORMATS, ExportedFile, export_model
+from keras_faramtn.export.tree import FORMATS, export_model
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 from keras_faramtn.training.recipe import Recipe, read_recipe, write_recipe
