@@ -170,6 +170,7 @@ def export(
     Raises:
         InputError: as `export_model`.
     """
+    metrics = _read_metrics(model_file.with_name("metrics.json"))
     model = load_model(model_file)
     formats = formats or tuple(FORMATS)
     image_size = model.input_shape[1:3]
@@ -190,7 +191,7 @@ def export(
         formats,
         calibration=calibration,
         sources=sources,
-        metrics=_read_metrics(model_file.with_name("metrics.json")),
+        metrics=metrics,
         force=force,
         progress=_exporting,
         report=_print_exported,
