@@ -18,8 +18,9 @@ from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
 from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_probabilities, score
+from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu import describe
-from keras_faramtn.export.tree import FORMATS, ExportedFile, export_model
+from keras_faramtn.export.tree import FORMATS, export_model
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 from keras_faramtn.training.checkpoints import differences, write_whole
@@ -212,6 +213,7 @@ def export(
     Raises:
         InputError: as `export_model`.
     """
+    metrics = _read_metrics(model_file.with_name("metrics.json"))
     model = load_model(model_file)
     formats = formats or tuple(FORMATS)
     image_size = model.input_shape[1:3]
@@ -232,7 +234,7 @@ def export(
         formats,
         calibration=calibration,
         sources=sources,
-        metrics=_read_metrics(model_file.with_name("metrics.json")),
+        metrics=metrics,
         force=force,
         progress=_exporting,
         report=_print_exported,

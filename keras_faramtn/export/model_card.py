@@ -1,16 +1,14 @@
 """The model card that goes with exported files: what they are, take, give, and are not for."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from keras_faramtn import __version__
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu import GPUCheck
-
-if TYPE_CHECKING:
-    from keras_faramtn.export.tree import ExportedFile
 
 _CARD = """\
 # {name}
@@ -75,7 +73,7 @@ _NO_SCORES = (
 def write_card(
     model: keras.Model,
     groups: AttributeGroups,
-    files: Sequence["ExportedFile"],
+    files: Sequence[ExportedFile],
     sources: tuple[str, str],
     metrics: dict[str, Any] | None,
 ) -> str:
@@ -109,7 +107,7 @@ def write_card(
     )
 
 
-def _file_table(files: Sequence["ExportedFile"]) -> str:
+def _file_table(files: Sequence[ExportedFile]) -> str:
     lines = [
         "| file | MB | largest difference | mean | decisions alike | ms | wholly on the GPU |",
         "|---|---|---|---|---|---|---|",

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from keras_faramtn.errors import InputError
-from keras_faramtn.export.gpu import GPUCheck, check_gpu
+from keras_faramtn.export.exported_file import ExportedFile
+from keras_faramtn.export.gpu import check_gpu
 from keras_faramtn.export.litert import (
     latency,
     run_tflite,
@@ -22,7 +23,7 @@ from keras_faramtn.export.litert import (
 )
 from keras_faramtn.export.model_card import write_card
 from keras_faramtn.export.onnx import run_onnx, write_onnx
-from keras_faramtn.export.parity import Parity, compare
+from keras_faramtn.export.parity import compare
 from keras_faramtn.export.saved_model import run_saved_model, write_serving_model
 from keras_faramtn.export.serving_files import write_serving_files
 from keras_faramtn.models import groups_of, inference_model
@@ -75,25 +76,6 @@ number can be asked, only that the decisions stay."""
 
 LABELS_FILE = "labels.txt"
 GROUPS_FILE = "groups.json"
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """What was found of an exported file.
-
-    Attributes:
-        place: its path in the export's folder; SavedModel's is a folder.
-        size: in bytes.
-        parity: its comparison with the model.
-        milliseconds: for one picture, on this computer's CPU; None but for phones' files.
-        gpu: whether it runs on GPUs; None but for phones' files.
-    """
-
-    place: str
-    size: int
-    parity: Parity
-    milliseconds: float | None = None
-    gpu: GPUCheck | None = None
 
 
 def export_model(

@@ -113,8 +113,8 @@ def test_eight_bits_are_integers_throughout(exported):
     floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == FLOAT32}
     assert floats == {*graph.inputs, *graph.outputs}
     # Weights have a scale for each output channel, not one for all.
-    kernels = [tensor for tensor in graph.tensors if tensor.shape is not None]
-    scales = [len(tensor.quantization.scale) for tensor in kernels if tensor.quantization]
+    quantized = [tensor.quantization for tensor in graph.tensors if tensor.quantization]
+    scales = [len(each.scale) for each in quantized if each.scale is not None]
     assert max(scales) >= 576
 
 

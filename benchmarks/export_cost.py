@@ -1,0 +1,163 @@
+"""What the exported TFLite files cost, beside a plain MobileNetV3Large exported the same way.
+
+Every file is run once in each round, so that whatever else the machine does meets all alike; a
+ratio is the median over the rounds of a file's time by the plain network's of the same precision.
+
+    python benchmarks/export_cost.py --size 224
+
+With a trained model and its data, the accuracy that each precision keeps:
+
+    python benchmarks/export_cost.py --model runs/mine/model.keras --data FOLDER
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from tqdm import tqdm
+
+from keras_faramtn import BACKBONES, CELEBA_ATTRIBUTES, FARAMTN, AttributeHead, inference_model
+from keras_faramtn.data.check import check_data
+from keras_faramtn.data.synthetic import draw_faces
+from keras_faramtn.evaluation.scores import score
+from keras_faramtn.export.litert import (
+    run_tflite,
+    write_tflite,
+    write_tflite_float16,
+    write_tflite_int8,
+)
+from keras_faramtn.models import groups_of, load_model
+from keras_faramtn.predict import load_picture
+
+PLAIN = "plain"
+THREADS = (1, 2)
+
+
+def plain(shape):
+    """MobileNetV3Large of keras.applications, pooled, and a dense layer of 40."""
+    network = keras.applications.MobileNetV3Large(
+        input_shape=shape, include_top=False, weights=None, pooling="avg"
+    )
+    head = AttributeHead(CELEBA_ATTRIBUTES, range(len(CELEBA_ATTRIBUTES)), activation="sigmoid")
+    return keras.Model(network.input, head(network.output), name=PLAIN)
+
+
+def write_all(model, faces, folder):
+    """The TFLite files of a model, by precision."""
+    writers = {
+        "float32": write_tflite,
+        "float16": write_tflite_float16,
+        "int8": lambda model, path: write_tflite_int8(model, path, faces),
+    }
+    paths = {precision: folder / f"{model.name}_{precision}.tflite" for precision in writers}
+    for precision, write in writers.items():
+        write(model, paths[precision])
+    return paths
+
+
+def runner(path, threads, face):
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    [images] = interpreter.get_input_details()
+    interpreter.set_tensor(images["index"], face[None].astype("float32"))
+    return interpreter.invoke
+
+
+def measure_cost(arguments):
+    shape = (arguments.size, arguments.size, 3)
+    faces = draw_faces(8, shape[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        files = {PLAIN: write_all(plain(shape), faces, Path(folder))}
+        for preset in tqdm(arguments.presets, desc="Exporting", unit=" preset"):
+            model = inference_model(FARAMTN(preset, input_shape=shape, name=preset))
+            files[preset] = write_all(model, faces, Path(folder))
+        runs = {
+            (name, precision, threads): runner(path, threads, faces[0])
+            for name, paths in files.items()
+            for precision, path in paths.items()
+            for threads in THREADS
+        }
+        seconds = {key: [] for key in runs}
+        for _ in tqdm(range(arguments.rounds + 1), desc="Running", unit=" round"):
+            for key, run in runs.items():
+                started = time.perf_counter()
+                run()
+                seconds[key].append(time.perf_counter() - started)
+        sizes = {
+            (name, precision): path.stat().st_size
+            for name, paths in files.items()
+            for precision, path in paths.items()
+        }
+    return sizes, {key: np.array(times[1:]) for key, times in seconds.items()}
+
+
+def print_cost(arguments, sizes, seconds):
+    print(
+        f"{arguments.size}x{arguments.size}, one picture, median of {arguments.rounds} rounds; "
+        f"{os.cpu_count()} cores, LiteRT {version('ai-edge-litert')}, Keras {keras.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+    heads = "".join(f"{f'{threads} thread':>18}{'':2}" for threads in THREADS)
+    print(f"{'':20}{'':9}{'size':>18}{'':2}{heads}")
+    for (name, precision), size in sizes.items():
+        cells = f"{size / 1e6:9.2f} MB {size / sizes[PLAIN, precision]:5.2f}x  "
+        for threads in THREADS:
+            times, base = (seconds[which, precision, threads] for which in (name, PLAIN))
+            cells += f"{1000 * np.median(times):9.1f} ms {np.median(times / base):5.2f}x  "
+        print(f"{name:20}{precision:9}{cells}".rstrip())
+
+
+def measure_accuracy(arguments):
+    model = load_model(arguments.model)
+    inference, groups, size = inference_model(model), groups_of(model), model.input_shape[1:3]
+    table = check_data(arguments.data)
+    part = table.part(arguments.part)
+    faces = np.stack([load_picture(picture, size) for picture in part.pictures])
+    training = table.part("train")
+    chosen = np.random.default_rng(0).permutation(len(training))[: arguments.calibration]
+    calibration = [load_picture(training.pictures[each], size) for each in chosen]
+    expected = inference.predict(faces, batch_size=64, verbose=0)
+    results = {"Keras": expected}
+    with tempfile.TemporaryDirectory() as folder:
+        for precision, path in write_all(inference, calibration, Path(folder)).items():
+            results[precision] = run_tflite(path, faces)
+    print(f"{arguments.data.name}, {arguments.part}: {len(faces):,} pictures, means in percent")
+    print(f"{'':9}{'accuracy':>10}{'balanced':>10}{'precision':>11}{'decisions alike':>17}")
+    for name, probabilities in results.items():
+        scores = score(probabilities, part.labels, groups.attributes)
+        alike = np.mean((probabilities > 0.5) == (expected > 0.5))
+        print(
+            f"{name:9}{100 * scores.mean_accuracy:10.3f}{100 * scores.mean_balanced_accuracy:10.3f}"
+            f"{100 * scores.mean_average_precision:11.3f}{100 * alike:17.3f}"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--presets", nargs="*", default=list(BACKBONES), choices=BACKBONES)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--model", type=Path, help="a .keras file, for accuracy instead of cost")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--part", default="validation")
+    parser.add_argument("--calibration", type=int, default=256, help="training pictures for int8")
+    arguments = parser.parse_args()
+    if (arguments.model is None) != (arguments.data is None):
+        parser.error("--model and --data go together")
+    if arguments.model:
+        measure_accuracy(arguments)
+    else:
+        print_cost(arguments, *measure_cost(arguments))
+
+
+if __name__ == "__main__":
+    main()
