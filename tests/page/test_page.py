@@ -353,7 +353,7 @@ def test_a_missing_network_is_said(browser, site, face):
     page.wait_for_selector("#problem:not([hidden])")
     assert "faramtn_float16.tflite: 404" in page.inner_text("#problem")
     page.set_input_files("#file", face)
-    page.wait_for_function("problem.textContent.startsWith('The network failed: ')")
+    page.get_by_text("The network failed: ").wait_for()
     page.close()
 
 
