@@ -79,7 +79,7 @@ def compare_recipe(
     if source is None:
         raise InputError(f"{path}: data.folder is not set; set it, or give --data FOLDER.")
     _open_folder(folder, comparison)
-    table = check_data(source, skip_bad=skip_bad)
+    table = check_data(source, comparison.attributes(), skip_bad=skip_bad)
     scored = table.part(comparison.part)
     done = {
         run: _read_predictions(_run_folder(folder, *run), scored)

@@ -1,7 +1,9 @@
 """The whole of `faramtn compare`, stopped twice and gone on with, on small faces."""
 
+import csv
 import json
 
+import keras
 import numpy as np
 import pytest
 import yaml
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.slow
 RECIPE = {
     "data": {"image_size": [48, 32], "augment": False},
     "model": {"backbone": "mobilenetv3_small", "network": "multi_label"},
-    "training": {"epochs": 1, "batch_size": 24, "dynamic_weighting": None},
+    "training": {"epochs": 2, "batch_size": 24, "dynamic_weighting": None},
     "variants": {"plain": {}, "fast": {"training": {"learning_rate": 0.02}}},
     "seeds": [3, 1],
     "against": ["plain"],
@@ -30,7 +32,7 @@ RUNS = ["plain/seed_3", "fast/seed_3", "plain/seed_1", "fast/seed_1"]
 
 def _write(folder, **changes):
     path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump(RECIPE | changes))
+    path.write_text(yaml.safe_dump(RECIPE | changes, sort_keys=False))
     return path
 
 
@@ -68,15 +70,15 @@ class Comparison:
                 stopping.setattr(comparison, "_predict", _stop)
                 self.stopped()
             self.after_first = _traces(self.folder)
-            # The first seed is complete; the second isn't.
+            # The first seed is complete; the second's first run is stopped in its second epoch.
             with pytest.MonkeyPatch.context() as stopping:
-                write = comparison._write_results
+                batches = iter(range(3))
 
-                def write_and_stop(*arguments):
-                    write(*arguments)
-                    raise KeyboardInterrupt
+                def stop_within(self, batch, logs=None):
+                    if len(trained) == 2 and next(batches) == 2:
+                        raise KeyboardInterrupt
 
-                stopping.setattr(comparison, "_write_results", write_and_stop)
+                stopping.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", stop_within)
                 self.stopped()
             self.after_second = _traces(self.folder)
             self.partial = json.loads((self.folder / "comparison.json").read_text())
@@ -109,7 +111,14 @@ def test_each_run_is_trained_once_and_a_finished_one_is_left_as_it_is(compared):
         name.removeprefix("runs/") for name in compared.after_first
     }
     assert compared.after_first.items() <= compared.after_second.items()
-    assert compared.after_second.items() <= compared.after_all.items()
+    finished = {
+        name: written
+        for name, written in compared.after_second.items()
+        if not name.startswith("runs/plain/seed_1/")
+    }
+    assert finished.items() <= compared.after_all.items()
+    with (compared.folder / "runs/plain/seed_1/history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
     for run in RUNS:
         assert {f"runs/{run}/{name}" for name in ("predictions.npz", "metrics.json")} <= set(
             compared.after_all
@@ -173,7 +182,7 @@ def test_the_same_command_again_trains_nothing_and_ends_with_the_table(compared,
 
 
 def test_other_settings_are_refused(compared, tmp_path):
-    path = _write(tmp_path, training=RECIPE["training"] | {"epochs": 2})
+    path = _write(tmp_path, training=RECIPE["training"] | {"epochs": 3})
     with pytest.raises(InputError, match=r"plain.seed_3\.yaml: this run has other settings"):
         comparison.compare_recipe(path, compared.data, compared.folder)
     assert _traces(compared.folder) == compared.after_all

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from keras_faramtn.errors import InputError
 from keras_faramtn.training.recipe import Recipe, read_content, validate
 
 # Names become folders.
@@ -70,6 +71,11 @@ class Comparison(pydantic.BaseModel):
         """The recipe of one run."""
         return Recipe.model_validate(self.content(variant, seed))
 
+    def attributes(self) -> tuple[str, ...]:
+        """What all variants predict, in canonical order."""
+        some = next(iter(self.variants))
+        return self.recipe(some, self.seeds[0]).model.attribute_groups().attributes
+
 
 def read_comparison(name_or_path: str | Path) -> tuple[Comparison, Path]:
     """Reads and checks a comparison's recipe, and that of each variant.
@@ -86,5 +92,11 @@ def read_comparison(name_or_path: str | Path) -> tuple[Comparison, Path]:
     content, path = read_content(name_or_path)
     comparison = validate(Comparison, content, str(path))
     for variant in comparison.variants:
-        validate(Recipe, comparison.content(variant, comparison.seeds[0]), f"{path}: {variant}")
+        content = comparison.content(variant, comparison.seeds[0])
+        recipe = validate(Recipe, content, f"{path}: {variant}")
+        if recipe.model.attribute_groups().attributes != comparison.attributes():
+            raise InputError(
+                f"{path}: {variant}: model.groups: all variants must predict the same attributes "
+                "in the same order."
+            )
     return comparison, path

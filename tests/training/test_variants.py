@@ -81,6 +81,14 @@ def test_the_shipped_comparison_leaves_one_part_out_at_a_time():
             "plain: recipe: training.dynamic_weighting needs groups",
         ),
         ({"variants": {"plain": {}, "Plain": {}}}, "variants: two names differ in their case"),
+        (
+            {
+                "model": {"backbone": "mobilenetv3_small", "groups": {"one": ["a", "b"]}},
+                "variants": {"x": {}, "y": {"model": {"groups": {"one": ["b", "a"]}}}},
+                "against": ["x"],
+            },
+            "y: model.groups: all variants must predict the same attributes",
+        ),
         ({"seeds": []}, "seeds: .* at least 1"),
         ({"seeds": [0, 0]}, "seeds: each may stand there once only"),
         ({"seeds": [-1]}, "seeds.0: .* equal to 0; got -1"),
