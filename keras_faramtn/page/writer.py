@@ -42,7 +42,7 @@ def write_page(model: str | Path, folder: str | Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: it exists already; choose another with --to, or remove it.")
     predictor = load_predictor(model)
-    _refuse_other_numbers(model, len(predictor.attributes))
+    _refuse_integers(model)
     groups = _read_groups(model, predictor.attributes)
     samples = [f"samples/{number}.png" for number in range(1, _SAMPLES + 1)]
     shutil.copytree(_SITE, folder, dirs_exist_ok=True)
@@ -76,8 +76,7 @@ def _tflite_file(model: Path) -> Path:
     )
 
 
-def _refuse_other_numbers(model: Path, attributes: int) -> None:
-    """LiteRT.js has no 8-bit tensors; and a page with names in the wrong places would be worse."""
+def _refuse_integers(model: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(model))
@@ -85,14 +84,8 @@ def _refuse_other_numbers(model: Path, attributes: int) -> None:
     other = {np.dtype(end["dtype"]).name for end in ends} - {"float32"}
     if other:
         raise InputError(
-            f"{model}: its input or output is {', '.join(sorted(other))}, which browsers can't "
-            "run; use the _float16 or the _float32 file of the export."
-        )
-    outputs = int(ends[-1]["shape"][-1])
-    if outputs != attributes:
-        raise InputError(
-            f"{model}: it gives {outputs} probabilities, but its labels.txt names {attributes} "
-            "attributes; use the labels.txt of its own export."
+            f"{model}: its input or output is {', '.join(sorted(other))}, which the page does not "
+            "take; use the _float16 or the _float32 file of the export."
         )
 
 
