@@ -13,6 +13,7 @@ too, with addresses such as 127.0.0.1:7000,127.0.0.1:7001.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import jax
 import keras
@@ -25,10 +26,10 @@ from keras_faramtn.training.recipe import read_recipe
 from keras_faramtn.training.trainer import build_model, train
 
 
-def part_of_each_batch(dataset, host, hosts):
+def part_of_each_batch(dataset: tf.data.Dataset, host: int, hosts: int) -> tf.data.Dataset:
     """The host's share; a batch that can't be divided is filled up with unknown labels."""
 
-    def part(images, labels):
+    def part(images: Any, labels: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         count = tf.shape(images)[0]
         share = -(-count // hosts)
         rows = tf.range(host * share, (host + 1) * share)
@@ -42,7 +43,8 @@ def part_of_each_batch(dataset, host, hosts):
     return dataset.map(part).prefetch(tf.data.AUTOTUNE)
 
 
-def main():
+def main() -> None:
+    """Runs the command line above."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("--data", type=Path, required=True)

@@ -28,7 +28,15 @@ def small_network(model, input_shape):
     return attach_heads(images, dict.fromkeys(groups, x), groups, "small")
 
 
-trainer._NETWORKS["faramtn"] = small_network
+@contextlib.contextmanager
+def in_place_of_faramtn():
+    """Recipes of `faramtn` build the small network."""
+    whole = trainer._NETWORKS["faramtn"]
+    trainer._NETWORKS["faramtn"] = small_network
+    try:
+        yield
+    finally:
+        trainer._NETWORKS["faramtn"] = whole
 
 
 def recipe(**training):
@@ -59,11 +67,12 @@ def train(folder, initial=None, **training):
     """Trains the small network; returns history and model. `initial` are weights to begin with."""
     Path(folder).mkdir(exist_ok=True)
     settings = recipe(**training)
-    model = trainer.build_model(settings)
+    with in_place_of_faramtn():
+        model = trainer.build_model(settings)
     if initial is not None:
         model.set_weights(initial)
     data = batches(settings.training.batch_size)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), in_place_of_faramtn():
         history = trainer.train(model, settings, data, batches(16), Path(folder))
     return history, model
 

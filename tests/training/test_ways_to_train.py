@@ -31,7 +31,7 @@ def _losses(history):
 
 
 def _assert_learns(history):
-    assert history["val_loss"][-1] < 0.8 * history["val_loss"][0]
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,18 @@ def test_trains_to_the_same_loss(settings, tolerance, plain, tmp_path):
 def test_accumulated_batches_are_as_one_large_batch(tmp_path, monkeypatch):
     # Batch normalisation looks at each batch alone; as in fine-tuning, it stands still here.
     monkeypatch.setattr(keras.layers.BatchNormalization, "call", _frozen)
+    # The schedule goes on with each batch; here its rate stands still too.
+    monkeypatch.setattr(
+        keras.optimizers.schedules, "CosineDecay", lambda **settings: settings["warmup_target"]
+    )
     large, accumulated, small = (
-        _losses(train(tmp_path / str(number), initial_weights(), epochs=6, **settings)[0])
+        _losses(train(tmp_path / str(number), initial_weights(), epochs=2, **settings)[0])
         for number, settings in enumerate(
             [{"batch_size": 16}, {"batch_size": 8, "accumulate": 2}, {"batch_size": 8}]
         )
     )
-    # The rate is that of the last batch of each update: a little later on the curve.
-    np.testing.assert_allclose(accumulated[1], large[1], rtol=2e-2)
-    assert np.abs(accumulated[1] - large[1]).max() < 0.2 * np.abs(small[1] - large[1]).max()
+    np.testing.assert_allclose(accumulated[1], large[1], rtol=1e-4)
+    assert np.abs(small[1] / large[1] - 1).min() > 1e-2
 
 
 def _frozen(self, inputs, training=None, mask=None, call=keras.layers.BatchNormalization.call):
@@ -180,7 +183,8 @@ HOST = """
 import runpy, sys
 import small_network
 sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
+with small_network.in_place_of_faramtn():
+    runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
