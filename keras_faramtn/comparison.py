@@ -22,8 +22,9 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison import compare, markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.cost import machine, step_times
-from keras_faramtn.evaluation.report import versions, write_whole
+from keras_faramtn.evaluation.report import versions
 from keras_faramtn.evaluation.scores import positive_rates, predict_probabilities
+from keras_faramtn.files import write_bytes
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.training.recipe import read_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model
@@ -153,7 +154,7 @@ def _open_folder(folder: Path, comparison: Comparison) -> None:
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    write_whole(path, yaml.safe_dump(content, sort_keys=False).encode())
+    write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
 
 
 def _costs(comparison: Comparison, folder: Path) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def _costs(comparison: Comparison, folder: Path) -> dict[str, Any]:
             for name in models
         }
     }
-    write_whole(path, (json.dumps(costs, indent=2) + "\n").encode())
+    write_bytes(path, (json.dumps(costs, indent=2) + "\n").encode())
     return costs
 
 
@@ -208,7 +209,7 @@ def _predict(run_folder: Path, scored: FaceTable) -> np.ndarray:
         pictures=np.array([picture.name for picture in scored.pictures]),
         attributes=np.array(groups.attributes),
     )
-    write_whole(_predictions_file(run_folder), content.getvalue())
+    write_bytes(_predictions_file(run_folder), content.getvalue())
     # Eighteen networks and their cached pictures would not fit beside each other.
     del model, dataset
     keras.backend.clear_session()
@@ -259,6 +260,6 @@ def _compare(
 
 def _write_results(folder: Path, content: dict[str, Any]) -> None:
     text, numbers, picture = (folder / name for name in _RESULT_FILES)
-    write_whole(text, markdown(content).encode())
-    write_whole(numbers, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(text, markdown(content).encode())
+    write_bytes(numbers, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
     comparison_figure(content, picture)

@@ -21,9 +21,10 @@ from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_prob
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu import describe
 from keras_faramtn.export.tree import FORMATS, export_model
+from keras_faramtn.files import write_whole
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
-from keras_faramtn.training.checkpoints import differences, write_whole
+from keras_faramtn.training.checkpoints import differences
 from keras_faramtn.training.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
 

@@ -2,14 +2,13 @@
 
 import importlib.metadata
 import json
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.scores import VARYING_RATES, AttributeScores, Scores
+from keras_faramtn.files import write_bytes
 
 _DIGITS = 6
 _PACKAGES = ("keras-faramtn", "keras", "tensorflow", "numpy", "scikit-learn")
@@ -86,7 +85,7 @@ def write_metrics(path: str | Path, content: dict[str, Any]) -> None:
         InputError: the file can't be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode())
+    write_bytes(path, (text + "\n").encode())
 
 
 def table(scores: Scores, groups: AttributeGroups) -> str:
@@ -146,31 +145,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Writes a file so that it is never seen half written; makes its folder where needed.
-
-    Args:
-        path: the file; an older one is replaced.
-        content: all of it.
-
-    Raises:
-        InputError: the file can't be written.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(content)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path}: can't be written ({error.strerror}); choose another folder."
-        ) from error
 
 
 def _rounded(value: float | None) -> float | None:

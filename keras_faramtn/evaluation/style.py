@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from keras_faramtn.evaluation.report import write_whole
+from keras_faramtn.files import write_bytes
 
 DPI = 150
 """Pixels an inch of the PNG files."""
@@ -30,4 +30,4 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """
     content = io.BytesIO()
     figure.savefig(content, format="png", facecolor="white")
-    write_whole(path, content.getvalue())
+    write_bytes(path, content.getvalue())

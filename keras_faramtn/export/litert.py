@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.export.tflite_metadata import add_metadata
 from keras_faramtn.litert_model import LiteRTModel
 from keras_faramtn.models import groups_of
@@ -86,16 +87,8 @@ def latency(path: Path, image: np.ndarray) -> float:
 def _write(
     model: keras.Model, path: Path, prepare: Callable[[tf.lite.TFLiteConverter], None]
 ) -> None:
-    _, height, width, channels = model.input_shape
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        lambda images: {"probabilities": model(images, training=False)},
-        input_signature=[tf.TensorSpec((1, height, width, channels), tf.float32, name="images")],
-    )
     with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
+        write_saved_model(model, Path(folder), batch_size=1)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         prepare(converter)
         with warnings.catch_warnings():
@@ -108,6 +101,6 @@ def _write(
             groups_of(model).attributes,
             name=model.name,
             description=_DESCRIPTION,
-            image_size=(height, width),
+            image_size=model.input_shape[1:3],
         )
     )

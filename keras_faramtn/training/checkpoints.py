@@ -3,15 +3,15 @@
 import csv
 import json
 import math
-import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.files import write_whole
 from keras_faramtn.training.dynamic_weighting import DynamicWeighting
 
 CHECKPOINT_FILE = "checkpoint.keras"
@@ -143,15 +143,6 @@ def read_state(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: this is no checkpoint that can be read; remove it to start anew."
         ) from error
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` write beside `path`, and renames what it wrote: all of it, or nothing."""
-    aside = path.with_name(f"{path.stem}.partial{path.suffix}")
-    write(aside)
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

@@ -9,14 +9,10 @@ import keras
 import tensorflow as tf
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.files import write_whole
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
 from keras_faramtn.training import recipe as recipes
-from keras_faramtn.training.checkpoints import (
-    CHECKPOINT_FILE,
-    Checkpoint,
-    differences,
-    write_whole,
-)
+from keras_faramtn.training.checkpoints import CHECKPOINT_FILE, Checkpoint, differences
 from keras_faramtn.training.dynamic_weighting import DynamicWeighting, variable_scope
 from keras_faramtn.training.objective import objective
 from keras_faramtn.training.progress import MeanScores, ShortProgressBar

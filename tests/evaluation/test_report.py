@@ -1,12 +1,10 @@
 import json
-import stat
 
 import numpy as np
 import pytest
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
-from keras_faramtn.errors import InputError
-from keras_faramtn.evaluation.report import metrics, table, write_metrics, write_whole
+from keras_faramtn.evaluation.report import metrics, table, write_metrics
 from keras_faramtn.evaluation.scores import score
 
 GROUPS = AttributeGroups(
@@ -103,28 +101,6 @@ def test_the_table_of_celeba_fits_a_terminal():
     lines = table(scores, FACE_REGIONS).splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("  ") and "known" not in line for line in lines) == 40
-
-
-def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path):
-    path = tmp_path / "metrics.json"
-    path.write_text("old")
-    write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert [each.name for each in tmp_path.iterdir()] == ["metrics.json"]
-    plain = tmp_path / "plain"
-    plain.write_text("")
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
-
-
-def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file/metrics\.json: can't be written"):
-        write_whole(tmp_path / "file" / "metrics.json", b"new")
-    folder = tmp_path / "metrics.json"
-    folder.mkdir()
-    with pytest.raises(InputError, match="can't be written"):
-        write_whole(folder, b"new")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "metrics.json"]
 
 
 def test_a_value_that_json_lacks_writes_nothing(tmp_path):

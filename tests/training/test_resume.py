@@ -22,7 +22,7 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.layers import AttributeHead
 from keras_faramtn.models import load_model
-from keras_faramtn.training.checkpoints import Checkpoint, read_state, write_whole
+from keras_faramtn.training.checkpoints import Checkpoint, read_state
 from keras_faramtn.training.dynamic_weighting import DynamicWeighting
 from keras_faramtn.training.objective import objective
 
@@ -126,16 +126,6 @@ def test_a_checkpoint_is_a_model_of_the_last_completed_epoch(tmp_path):
 
 
 def test_what_was_half_written_is_no_checkpoint(tmp_path):
-    path = tmp_path / "file.keras"
-    path.write_text("whole")
-
-    def fail(aside):
-        aside.write_text("ha")
-        raise StoppedError
-
-    with pytest.raises(StoppedError):
-        write_whole(path, fail)
-    assert path.read_text() == "whole"
     _fit(tmp_path / "run", stop_in=2)
     partial = tmp_path / "run" / "checkpoint.partial.keras"
     partial.write_bytes((tmp_path / "run" / "checkpoint.keras").read_bytes()[:1000])
