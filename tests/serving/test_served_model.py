@@ -14,7 +14,8 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.client import _BATCH_PICTURES
 from keras_faramtn.data.pipeline import decode_and_resize
 from keras_faramtn.errors import InputError
-from keras_faramtn.export.picture_bytes import MAX_PIXELS
+from keras_faramtn.export import saved_model
+from keras_faramtn.export.picture_bytes import MAX_PIXELS, decode_pictures
 from keras_faramtn.predict import load_picture
 
 DAMAGED = b"this picture is damaged and can't be decoded"
@@ -49,8 +50,9 @@ def test_pixels_give_the_models_numbers_and_names(exported, signatures, signatur
     result = signatures[signature](images=tf.constant(faces(count), kind))
     assert set(result) == {"probabilities", "attributes"}
     expected = _model(exported, faces(count))
-    assert expected.std() > 0.05
-    np.testing.assert_allclose(result["probabilities"], expected, atol=1e-6)
+    if count > 1:  # the numbers depend on the picture
+        assert expected.std(axis=0).mean() > 0.05
+    np.testing.assert_allclose(result["probabilities"], expected, atol=1e-4)
     # The server joins and splits batches along the first dimension of every output.
     assert result["attributes"].shape == (count, 40)
     assert all(
@@ -68,27 +70,28 @@ def test_files_give_what_their_pixels_give(exported, signatures):
     images = np.stack([decode_and_resize(file, SIZE) for file in files])
     probabilities, error = _serve_bytes(signatures, files)
     assert error.tolist() == [b""] * 4
-    np.testing.assert_allclose(probabilities, _model(exported, images), atol=1e-6)
+    np.testing.assert_allclose(probabilities, _model(exported, images), atol=1e-4)
     same = signatures["serve_uint8"](images=tf.constant(images))["probabilities"]
-    np.testing.assert_allclose(probabilities, same, atol=1e-6)
+    np.testing.assert_allclose(probabilities, same, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", list(GOOD))
 def test_unusual_pictures_are_converted_as_pillow_does(signatures, tmp_path, kind):
     (tmp_path / "picture").write_bytes(GOOD[kind])
-    pixels = load_picture(tmp_path / "picture", SIZE)
-    probabilities, error = _serve_bytes(signatures, [GOOD[kind]])
-    assert error.tolist() == [b""]
-    expected = signatures["serve_uint8"](images=tf.constant(pixels[None]))["probabilities"]
-    # The two libraries round differently, by two steps of 255 at most.
-    np.testing.assert_allclose(probabilities, expected, atol=0.02)
+    expected = load_picture(tmp_path / "picture", SIZE).astype(int)
+    [pixels], [error] = decode_pictures(tf.constant([GOOD[kind]]), SIZE)
+    assert error == b""
+    # Both round twice.
+    assert np.abs(pixels.numpy() - expected).max() <= 2
+    served = signatures["serve_uint8"](images=pixels[None])["probabilities"]
+    np.testing.assert_allclose(_serve_bytes(signatures, [GOOD[kind]])[0], served, atol=1e-4)
 
 
 def test_sixteen_bits_become_the_high_eight(exported, signatures):
     file, high = sixteen_bits(size=SIZE[::-1])
     grey = np.repeat(high[:, :, None], 3, axis=2)
     np.testing.assert_allclose(
-        _serve_bytes(signatures, [file])[0], _model(exported, grey[None]), atol=1e-6
+        _serve_bytes(signatures, [file])[0], _model(exported, grey[None]), atol=1e-4
     )
 
 
@@ -130,7 +133,7 @@ def test_a_bad_picture_is_named_and_harms_no_other(signatures, kind):
     probabilities, error = _serve_bytes(signatures, [GOOD["jpeg"], file, GOOD["png"]])
     assert error.tolist() == [b"", message, b""]
     assert (probabilities[1] == -1).all()
-    np.testing.assert_allclose(probabilities[[0, 2]], alone, atol=1e-6)
+    np.testing.assert_allclose(probabilities[[0, 2]], alone, atol=1e-4)
 
 
 def test_all_of_a_batch_may_be_bad(signatures):
@@ -187,7 +190,7 @@ def test_mutated_pictures_never_end_a_process_that_has_no_package_of_ours(
     assert (probabilities[bad] == -1).all()
     assert ((probabilities[~bad] >= 0) & (probabilities[~bad] <= 1)).all()
     expected, _ = _serve_bytes(signatures, [GOOD["jpeg"]])
-    np.testing.assert_allclose(probabilities[-1:], expected, atol=1e-6)
+    np.testing.assert_allclose(probabilities[-1:], expected, atol=1e-4)
 
 
 def test_warm_up_requests_are_real(exported, signatures):
@@ -238,3 +241,15 @@ def test_without_the_stubs_the_export_says_what_to_install(exported, tmp_path, m
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.predict_pb2", None)
     with pytest.raises(InputError, match=r"pip install 'keras-faramtn\[serving\]'"):
         write_warmup_requests(tmp_path, SIZE)
+
+
+def test_signatures_that_disagree_never_pass_for_equal(exported, tmp_path, monkeypatch):
+    def upside_down(encoded, image_size):
+        images, error = decode_pictures(encoded, image_size)
+        return images[:, ::-1], error
+
+    monkeypatch.setattr(saved_model, "decode_pictures", upside_down)
+    saved_model.write_serving_model(exported[1], tmp_path / "1")
+    assert np.isnan(saved_model.run_saved_model(tmp_path / "1", faces(2))).any()
+    good = saved_model.run_saved_model(exported[0] / "saved_model" / "1", faces(2))
+    np.testing.assert_allclose(good, _model(exported, faces(2)), atol=1e-4)
