@@ -15,6 +15,7 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.export import tree
 from keras_faramtn.export.model_card import write_card
 from keras_faramtn.export.parity import compare
+from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.export.tree import FORMATS, export_model
 from keras_faramtn.models import FARAMTN, groups_of, inference_model
 
@@ -195,7 +196,7 @@ def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
 def _write_another(model, path):
     other = keras.models.clone_model(model)
     other.set_weights([weight * 1.01 for weight in model.get_weights()])
-    FORMATS["saved_model"].write(other, path)
+    write_saved_model(other, path)
 
 
 def test_a_file_that_differs_is_an_error_and_kept_under_another_name(
