@@ -1,8 +1,8 @@
 """How fast pictures reach the network, beside decoding alone and Keras's own utility.
 
 Each way is measured in turn in each round, all with the same pictures and threads, so that
-whatever else the machine does meets all alike; the ratios are what counts. The processor time a
-picture says the same without the noise.
+whatever else the machine does meets all alike; the ratios are what counts. On a machine that is
+busy with other work trust those of the processor's time, not the clock's.
 
     python benchmarks/input_pipeline.py --data FOLDER --size 112
 """
@@ -113,18 +113,20 @@ def main():
         f"{arguments.rounds} rounds; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}, Python {platform.python_version()}"
     )
-    print(f"{'':34}{'pictures/s':>11}{'processor':>12}{'of decoding':>14}{'of Keras':>11}")
+    head = f"{'of decoding':>13}{'of Keras':>10}"
+    print(f"{'':36}{'pictures/s':>10}{head}{'processor':>14}{head}")
     for name in rounds[0]:
-        seconds, processor = np.median([times[name] for times in rounds], axis=0)
-        # Of each round by itself: what slows the machine down slows all of a round.
-        ratios = [
-            np.median([times[other][0] / times[name][0] for times in rounds])
-            for other in (LIMIT, KERAS)
-        ]
-        print(
-            f"{name:34}{len(table) / seconds:11,.0f}{1000 * processor / len(table):9.3f} ms"
-            f"{ratios[0]:13.2f}x{ratios[1]:10.2f}x"
-        )
+        cells = []
+        for clock in range(2):
+            mine = np.median([times[name][clock] for times in rounds]) / len(table)
+            # Of each round by itself: what slows the machine down slows all of a round.
+            ratios = [
+                np.median([times[other][clock] / times[name][clock] for times in rounds])
+                for other in (LIMIT, KERAS)
+            ]
+            cells.append(f"{1 / mine:10,.0f}" if clock == 0 else f"{1000 * mine:11.3f} ms")
+            cells += [f"{ratio:{width}.2f}x" for ratio, width in zip(ratios, (12, 9), strict=True)]
+        print(f"{name:36}{''.join(cells)}")
 
 
 if __name__ == "__main__":
