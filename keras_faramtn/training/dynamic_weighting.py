@@ -62,9 +62,9 @@ def _floored(losses: np.ndarray) -> np.ndarray:
 class DynamicWeighting(keras.callbacks.Callback):
     """Sets the `loss_weights` of a compiled model at the end of each epoch (`dynamic_weights`).
 
-    The weights are variables, so that a change needs neither compilation nor a new trace. Where
-    the model was compiled without such variables, or loaded from a file (which keeps their values
-    only), the callback puts variables in their place as the training begins.
+    As training begins, the callback puts variables in the place of the numbers that the model was
+    compiled with, so that a change needs neither compilation nor a new trace. What the model saves
+    of itself keeps the numbers.
 
     The weights that an epoch was trained with are added to its logs as `dws_{group}`, and so
     appear in `history`, in `keras.callbacks.CSVLogger` and in TensorBoard's scalars, for
