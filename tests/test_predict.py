@@ -6,14 +6,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import telling_network
 from PIL import Image
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.pipeline import decode_and_resize
+from keras_faramtn.data.synthetic import draw_faces
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.tree import export_model
 from keras_faramtn.litert_model import LiteRTModel
-from keras_faramtn.models import FARAMTN, inference_model
+from keras_faramtn.models import inference_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 
 GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", "happy", "hat"])
@@ -24,13 +26,9 @@ SIZE = (48, 36)
 def files(tmp_path_factory):
     """A model as .keras and as .tflite, and two pictures of its size, one in a folder below."""
     folder = tmp_path_factory.mktemp("predict")
-    model = FARAMTN("mobilenetv3_small", GROUPS, (*SIZE, 3))
-    rng = np.random.default_rng(0)
-    model.set_weights(
-        [np.abs(w) + 0.3 * rng.random(w.shape) if w.min() >= 0 else w for w in model.get_weights()]
-    )
+    model = telling_network(SIZE, GROUPS)
     model.save(folder / "model.keras")
-    faces = rng.integers(0, 256, (2, *SIZE, 3), dtype="uint8")
+    faces = draw_faces(2, SIZE, seed=1)
     export_model(model, folder / "export", faces, ["tflite_float32"])
     (folder / "pictures" / "below").mkdir(parents=True)
     for name, face in zip(["x.png", "below/y.png"], faces, strict=True):

@@ -9,15 +9,17 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from networks import telling_network
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.data.synthetic import draw_faces
 from keras_faramtn.errors import InputError
 from keras_faramtn.export import tree
 from keras_faramtn.export.model_card import write_card
 from keras_faramtn.export.parity import compare
 from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.export.tree import FORMATS, export_model
-from keras_faramtn.models import FARAMTN, groups_of, inference_model
+from keras_faramtn.models import groups_of, inference_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -27,21 +29,12 @@ FLOAT32 = schema.TensorType.FLOAT32
 
 @pytest.fixture(scope="module")
 def model():
-    model = FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3))
-    rng = np.random.default_rng(0)
-    # Initial weights answer 0.5 to everything: any file would equal that.
-    model.set_weights(
-        [
-            np.abs(w) + 0.3 * rng.random(w.shape) if w.min() >= 0 else 2 * w
-            for w in model.get_weights()
-        ]
-    )
-    return model
+    return telling_network(SIZE)
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return np.random.default_rng(1).integers(0, 256, (5, *SIZE, 3), dtype="uint8")
+    return draw_faces(5, SIZE, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,16 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import telling_network
 from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
 from keras_faramtn.data.synthetic import draw_faces
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.tree import export_model
-from keras_faramtn.layers import AttributeHead
-from keras_faramtn.models import FARAMTN, inference_model
 from keras_faramtn.page.writer import write_page
 from keras_faramtn.predict import load_picture, load_predictor
 
@@ -45,21 +43,9 @@ PATIENCE = 20  # seconds
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    model = FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3))
-    faces = draw_faces(16, SIZE)
-    # A network that says different things of different faces: statistics that are true, and
-    # heads that are sure. With initial weights it answers 0.5 to everything.
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-    model(faces, training=True)
-    for layer in model.layers:
-        if isinstance(layer, AttributeHead):
-            layer.set_weights([4 * weight for weight in layer.get_weights()])
-    assert inference_model(model).predict(faces, verbose=0).std(axis=0).mean() > 0.1
+    model = telling_network(SIZE)
     folder = tmp_path_factory.mktemp("page") / "export"
-    export_model(model, folder, faces, ["tflite_float16"])
+    export_model(model, folder, draw_faces(16, SIZE), ["tflite_float16"])
     return folder
 
 

@@ -1,7 +1,7 @@
 """Against a real TensorFlow Serving, where one is named.
 
-`python tests/serving/served.py FOLDER`, `docker compose up` in FOLDER, and then the tests with
-FARAMTN_TF_SERVING=HOST; the ports are those of the compose file.
+`PYTHONPATH=tests python tests/serving/served.py FOLDER`, `docker compose up` in FOLDER, and then the
+tests with FARAMTN_TF_SERVING=HOST; the ports are those of the compose file.
 """
 
 import os
@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from mutated import encode, mutations
-from served import SIZE, build
+from networks import telling_network
+from served import SIZE
 
 from keras_faramtn.client import predict_on_server
 from keras_faramtn.data.pipeline import decode_and_resize
@@ -55,7 +56,7 @@ def _probabilities(address, folder):
 
 def test_it_gives_the_models_numbers(address, folder):
     images = [decode_and_resize(file.read_bytes(), SIZE) for file in sorted(folder.iterdir())]
-    expected = inference_model(build()).predict(np.stack(images), verbose=0)
+    expected = inference_model(telling_network(SIZE)).predict(np.stack(images), verbose=0)
     np.testing.assert_allclose(_probabilities(address, folder), expected, atol=1e-3)
 
 

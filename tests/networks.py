@@ -1,0 +1,37 @@
+"""A small network that tells faces apart, for tests that compare its answers elsewhere."""
+
+import keras
+import numpy as np
+
+from keras_faramtn.attributes import FACE_REGIONS
+from keras_faramtn.data.synthetic import draw_faces
+from keras_faramtn.layers import AttributeHead
+from keras_faramtn.models import FARAMTN, inference_model
+
+
+def telling_network(size, groups=FACE_REGIONS, backbone="mobilenetv3_small"):
+    """A network whose answers differ from picture to picture, as a trained one's do.
+
+    Initial weights answer 0.5 to all pictures, and no comparison would see a wrong pixel. Here
+    the batch normalisations have the true statistics of some faces, and the heads are sure.
+    """
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    model = FARAMTN(backbone, groups, (*size, 3))
+    normalizations = [
+        layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momentum = normalizations[0].momentum
+    for layer in normalizations:
+        layer.momentum = 0.0  # takes on the statistics of the next batch
+    faces = draw_faces(64, size)
+    model(faces.astype("float32"), training=True)
+    for layer in normalizations:
+        layer.momentum = momentum
+    fusion = model.get_layer("group_fusion").output_projection.kernel
+    fusion.assign(rng.normal(0, 0.1, fusion.shape))
+    for layer in model.layers:
+        if isinstance(layer, AttributeHead):
+            layer.set_weights([4 * weight for weight in layer.get_weights()])
+    assert inference_model(model).predict(faces, verbose=0).std(axis=0).mean() > 0.1
+    return model
