@@ -60,7 +60,7 @@ def varied(model):
     for variable in model.variables:
         if np.issubdtype(variable.dtype, np.floating):
             noise = rng.uniform(-0.05, 0.05, variable.shape)
-            variable.assign(np.array(variable) * (1 + noise) + noise / 50)
+            variable.assign(variable.numpy() * (1 + noise) + noise / 50)
     return model
 
 

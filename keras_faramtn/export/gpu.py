@@ -1,7 +1,5 @@
-"""Whether a TFLite file runs wholly on a GPU: by TFLite's analyzer, and by running it on one."""
+"""Whether a TFLite file runs wholly on a GPU: by the delegate's list, and by running it on one."""
 
-import contextlib
-import io
 import os
 import re
 import subprocess
@@ -11,14 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 # Chromium ships SwiftShader, a Vulkan device in software: a GPU for machines that have none.
 SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 
 _TIMEOUT = 300  # seconds; compiling shaders in software takes its time
-_COMPATIBLE = "Your model looks compatible with GPU delegate"
 _DEVICE = re.compile(r"Selected adapter: ([^,]+)")
+
+
+# The operations of Android's GPU delegate, by `CheckGpuDelegateCompatibility` of TensorFlow's
+# lite/tools/versioning/gpu_compatibility.cc; without those of which networks here have no use.
+# `tf.lite.experimental.Analyzer` should say the same, but that of TensorFlow 2.21 calls every file
+# compatible, one with RFFT2D or UNIQUE too.
+_OPERATIONS = frozenset(
+    """
+    ABS ADD AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEQUANTIZE DIV
+    ELU EXP FULLY_CONNECTED GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC MAXIMUM MAX_POOL_2D MEAN
+    MINIMUM MIRROR_PAD MUL NEG PACK PAD PADV2 POW PRELU QUANTIZE REDUCE_MAX REDUCE_MIN RELU
+    RELU6 RESHAPE RESIZE_BILINEAR RSQRT SLICE SOFTMAX SPLIT SPLIT_V SQRT SQUARE
+    SQUARED_DIFFERENCE SUB SUM TANH TILE TRANSPOSE
+    """.split()  # noqa: SIM905 (a list takes fifty lines)
+)
 
 
 @dataclass(frozen=True)
@@ -26,14 +37,14 @@ class GPUCheck:
     """What is known of a TFLite file on GPUs.
 
     Attributes:
-        compatible: TFLite's analyzer finds every operation in the GPU delegate's list.
+        missing: its operations that Android's GPU delegate has not; none is good.
         device: the GPU that LiteRT ran it on; None if there was none to try.
         wholly: every operation ran on that GPU; None without a device.
         largest: the largest difference of a probability from LiteRT's on the CPU; None where it
             did not run.
     """
 
-    compatible: bool
+    missing: tuple[str, ...]
     device: str | None = None
     wholly: bool | None = None
     largest: float | None = None
@@ -46,24 +57,30 @@ def check_gpu(path: Path, pictures: np.ndarray) -> GPUCheck:
         path: the file, of one float32 picture in and one vector out.
         pictures: `(n, height, width, 3)` in 0..255, to run.
     """
-    return GPUCheck(_is_compatible(path), **_run_on_gpu(path, pictures))
+    return GPUCheck(_missing(path), **_run_on_gpu(path, pictures))
 
 
 def describe(check: GPUCheck) -> str:
     """A check as a phrase for people."""
-    analyzer = f"GPU: analyzer says {'all' if check.compatible else 'NOT all'} operations"
+    lacks = f"lacks {', '.join(check.missing)}" if check.missing else "has all operations"
+    listed = f"GPU delegate {lacks}"
     if check.device is None:
-        return f"{analyzer}, no GPU here to run it on"
+        return f"{listed}; no GPU here to run it on"
     if check.largest is None:
-        return f"{analyzer}, does NOT run wholly on {check.device}"
+        return f"{listed}; does NOT run wholly on {check.device}"
     wholly = "wholly" if check.wholly else "NOT wholly"
-    return f"{analyzer}, ran {wholly} on {check.device}, {check.largest:.1e} from the CPU"
+    return f"{listed}; ran {wholly} on {check.device}, {check.largest:.1e} from the CPU"
 
 
-def _is_compatible(path: Path) -> bool:
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        tf.lite.experimental.Analyzer.analyze(model_path=str(path), gpu_compatibility=True)
-    return _COMPATIBLE in printed.getvalue()
+def _missing(path: Path) -> tuple[str, ...]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
+    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
+    # Codes above 127 don't fit the older of the two fields, which then holds 127.
+    used = {names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in codes}
+    return tuple(sorted(used - _OPERATIONS))
 
 
 def _run_on_gpu(path: Path, pictures: np.ndarray) -> dict[str, str | bool | float]:

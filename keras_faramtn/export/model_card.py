@@ -126,8 +126,8 @@ def _gpu(check: GPUCheck | None) -> str:
     if check is None:
         return ""
     if check.device is None:
-        return f"{'yes' if check.compatible else 'no'}, by TFLite's analyzer; not tried on one"
-    return f"{'yes' if check.wholly else 'no'}, tried on {check.device}"
+        return f"{'no' if check.missing else 'yes'}, by its operations; not tried on one"
+    return f"{'yes' if check.wholly and not check.missing else 'no'}, tried on {check.device}"
 
 
 def _scores(metrics: dict[str, Any]) -> str:

@@ -67,9 +67,10 @@ class CGFF(keras.layers.Layer):
             self.query(stacked), ops.transpose(self.key(stacked), (0, 2, 1))
         ) / math.sqrt(self.dim)
         mixed = ops.matmul(ops.softmax(similarity, axis=-1), self.value(stacked))
-        fused = ops.unstack(self.output_projection(mixed), len(features), axis=1)
+        # Android's GPU delegate splits, but does not unstack.
+        fused = ops.split(self.output_projection(mixed), len(features), axis=1)
         return {
-            group: feature + addition
+            group: feature + ops.squeeze(addition, axis=1)
             for (group, feature), addition in zip(features.items(), fused, strict=True)
         }
 

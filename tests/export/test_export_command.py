@@ -44,7 +44,7 @@ def test_pictures_and_scores_of_the_user_are_used_and_said(run, capsys):
     size = (run / "export/tflite/faramtn_int8.tflite").stat().st_size
     assert f"tflite_int8     {size / 1e6:7.2f} MB" in printed
     assert "% of decisions alike" in printed
-    assert "ms on one thread; GPU: analyzer says all operations" in printed
+    assert "ms on one thread; GPU delegate has all operations" in printed
     card = (run / "export" / "model_card.md").read_text()
     assert "ranges from 5 of the 5 pictures of training" in card
     assert "my faces, part test, 12 pictures" in card
