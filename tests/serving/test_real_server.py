@@ -1,7 +1,7 @@
 """Against a real TensorFlow Serving, where one is named.
 
-`PYTHONPATH=tests python tests/serving/served.py FOLDER`, `docker compose up` in FOLDER, and then the
-tests with FARAMTN_TF_SERVING=HOST; the ports are those of the compose file.
+`PYTHONPATH=tests python tests/serving/served.py FOLDER`, `docker compose up` in FOLDER, and then
+the tests with FARAMTN_TF_SERVING=HOST; the ports are those of the compose file.
 """
 
 import os
