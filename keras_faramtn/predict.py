@@ -1,5 +1,6 @@
 """From picture files to named probabilities; a `.tflite` is run without TensorFlow or Keras."""
 
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,8 @@ def load_predictor(path: str | Path) -> Predictor:
     """Opens a model file for prediction.
 
     Args:
-        path: a `.tflite` file that `faramtn export` made, with its `labels.txt` beside it or in
-            the folder above; or a `.keras` file.
+        path: a `.keras` file, or a `.tflite` file that `faramtn export` made, which has its
+            `labels.txt` inside; another one needs it beside itself or in the folder above.
 
     Raises:
         InputError: a missing file, another kind of file, or no labels.
@@ -145,18 +146,28 @@ def find_pictures(places: Sequence[str | Path]) -> list[Path]:
 
 def _open_tflite(path: Path) -> Predictor:
     model = LiteRTModel(path)
-    for labels in (path.with_name(_LABELS_FILE), path.parent.with_name(_LABELS_FILE)):
-        if labels.is_file():
-            attributes = tuple(labels.read_text(encoding="utf-8").splitlines())
-            if len(attributes) != model.outputs:
-                raise InputError(
-                    f"{labels}: it names {len(attributes)} attributes, and {path.name} predicts "
-                    f"{model.outputs}; keep the files of one export together."
-                )
-            return Predictor(attributes, model.image_size, model.predict)
+    place, text = _labels(path)
+    attributes = tuple(text.splitlines())
+    if len(attributes) != model.outputs:
+        raise InputError(
+            f"{place}: it names {len(attributes)} attributes, and {path.name} predicts "
+            f"{model.outputs}; keep the files of one export together."
+        )
+    return Predictor(attributes, model.image_size, model.predict)
+
+
+def _labels(path: Path) -> tuple[Path, str]:
+    """The attributes' names, a line each, and where they were found."""
+    if zipfile.is_zipfile(path):  # as the file of an export is, behind the network
+        with zipfile.ZipFile(path) as inside:
+            if _LABELS_FILE in inside.namelist():
+                return path, inside.read(_LABELS_FILE).decode("utf-8")
+    for place in (path.with_name(_LABELS_FILE), path.parent.with_name(_LABELS_FILE)):
+        if place.is_file():
+            return place, place.read_text(encoding="utf-8")
     raise InputError(
-        f"{path}: the names of the attributes are missing; keep the {_LABELS_FILE} of the export "
-        "beside the file or in the folder above."
+        f"{path}: the names of the attributes are missing; put a {_LABELS_FILE} beside the file "
+        "with their names, a line each, in the order of the outputs."
     )
 
 

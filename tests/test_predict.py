@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -112,9 +113,14 @@ def test_other_kinds_of_files_and_missing_labels_are_named(files, tmp_path):
     picture = files[0] / "pictures" / "x.png"
     with pytest.raises(InputError, match=r"a \.tflite or a \.keras file"):
         next(predict_files(tmp_path / "model.onnx", [picture]))
-    exported = files[0] / "export" / "tflite" / "faramtn_float32.tflite"
-    (tmp_path / "alone.tflite").write_bytes(exported.read_bytes())
-    with pytest.raises(InputError, match=r"keep the labels\.txt of the export beside the file"):
+    content = (files[0] / "export" / "tflite" / "faramtn_float32.tflite").read_bytes()
+    (tmp_path / "alone.tflite").write_bytes(content)
+    [(_, named)] = predict_files(tmp_path / "alone.tflite", [picture])
+    assert tuple(named) == GROUPS.attributes  # read from within the file
+    with zipfile.ZipFile(tmp_path / "alone.tflite") as inside:
+        network = content[: inside.infolist()[0].header_offset]
+    (tmp_path / "alone.tflite").write_bytes(network)
+    with pytest.raises(InputError, match=r"put a labels\.txt beside the file"):
         next(predict_files(tmp_path / "alone.tflite", [picture]))
     (tmp_path / "labels.txt").write_text("glasses\nhappy\n")
     with pytest.raises(InputError, match=r"names 2 attributes, and alone\.tflite predicts 3"):

@@ -35,7 +35,7 @@ class CGFF(keras.layers.Layer):
         ValueError: a `dim` below 1, or groups whose features differ in shape.
     """
 
-    def __init__(self, dim: int = 64, **kwargs: Any) -> None:
+    def __init__(self, dim: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if dim < 1:
             raise ValueError(f"dim must be 1 or more; got {dim}.")
