@@ -116,8 +116,11 @@ def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path)
             "nowhere.keras: there is no such model file",
         ),
         (["export", "nowhere.keras", "--to", "out"], "nowhere.keras: there is no such model file"),
-        (["predict", "nowhere.tflite", "a.jpg"], "nowhere.tflite: there is no such model file"),
-        (["predict", "model.h5", "a.jpg"], "a model to predict with is a .tflite or a .keras file"),
+        (["predict", "nowhere.tflite", "something"], "nowhere.tflite: there is no such model file"),
+        (
+            ["predict", "model.h5", "something"],
+            "a model to predict with is a .tflite or a .keras file",
+        ),
         (["data", "synthesize", "."], "exists already; give a new folder, nothing is overwritten"),
     ],
 )

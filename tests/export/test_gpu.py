@@ -51,17 +51,16 @@ def test_an_operation_that_gpus_lack_is_found(tmp_path):
     import tensorflow as tf
 
     class Spectrum(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.float32, name="images")])
+        @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 4), tf.float32, name="images")])
         def serve(self, images):
-            signal = tf.reshape(images, (1, 48))[:, :32]
-            return {"probabilities": tf.abs(tf.signal.rfft(signal))}
+            return {"probabilities": tf.abs(tf.signal.rfft(tf.reshape(images, (1, 64))))}
 
     module = Spectrum()
     tf.saved_model.save(module, tmp_path / "saved", signatures=module.serve)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
     path = tmp_path / "model.tflite"
     path.write_bytes(converter.convert())
-    check = check_gpu(path, np.zeros((1, 4, 4, 3), "uint8"))
+    check = check_gpu(path, np.zeros((1, 4, 4, 4), "uint8"))
     assert check.missing == ("COMPLEX_ABS", "RFFT2D")
     assert not check.wholly
     assert "GPU delegate lacks COMPLEX_ABS, RFFT2D" in describe(check)
