@@ -100,11 +100,14 @@ def train(
         Path | None, typer.Option("--data", help="The data; else the recipe must name it.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="The new folder of the run.  [default: runs/RECIPE]")
+        Path | None, typer.Option(help="The folder of the run.  [default: runs/RECIPE]")
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Train a recipe, and evaluate on the validation part."""
+    """Train a recipe, and evaluate on the validation part.
+
+    Stopped in any way, the same command goes on from the last completed epoch.
+    """
     folder = to or Path("runs") / Path(recipe).stem
     _workflows().train_recipe(recipe, data, folder, skip_bad=skip_bad)
 

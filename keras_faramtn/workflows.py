@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.faces import FaceTable
-from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.pipeline import epoch_variable, make_dataset
 from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
@@ -18,9 +18,12 @@ from keras_faramtn.export.parity import Parity
 from keras_faramtn.export.tree import FORMATS, export_model
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
-from keras_faramtn.training.recipe import Recipe, read_recipe, write_recipe
+from keras_faramtn.training.checkpoints import differences, write_whole
+from keras_faramtn.training.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
 
+_RECIPE_FILE = "recipe.yaml"
+_METRICS_FILE = "metrics.json"
 _SHEET_FACES = 12
 _PARITY_FACES = 32
 _EVALUATION_BATCH = 64
@@ -31,10 +34,12 @@ def train_recipe(
 ) -> None:
     """Trains a recipe and leaves model, recipe, history, scores and pictures in `folder`.
 
+    Called again after it was stopped, it goes on from the last completed epoch.
+
     Args:
         name_or_path: a recipe, as `read_recipe` takes.
         data: the data set's folder; None where the recipe names it.
-        folder: where to; it must not exist, or be empty.
+        folder: where to; it must not exist, be empty, or hold an unfinished run of the recipe.
         skip_bad: go on without rows and pictures that can't be used.
 
     Raises:
@@ -43,10 +48,11 @@ def train_recipe(
         KeyboardInterrupt: Ctrl-C; the model as reached is in `folder`.
     """
     recipe, path = read_recipe(name_or_path)
+    refuse_missing_files(recipe, path)
     source = data or recipe.data.folder
     if source is None:
         raise InputError(f"{path}: data.folder is not set; set it, or give --data FOLDER.")
-    make_new_folder(folder)
+    _open_run(recipe, folder)
     table = check_data(source, skip_bad=skip_bad)
     _train(recipe, table, folder)
     evaluate(
@@ -60,10 +66,29 @@ def train_recipe(
     print(f"{MODEL_FILE}, metrics.json, training_curve.png and contact_sheet.png are in {folder}/")
 
 
+def _open_run(recipe: Recipe, folder: Path) -> None:
+    """Makes the folder of a run, or finds there an unfinished one of the same recipe."""
+    if not (folder / _RECIPE_FILE).is_file():
+        make_new_folder(folder)
+        return
+    earlier, _ = read_recipe(folder / _RECIPE_FILE)
+    if earlier != recipe:
+        different = differences(earlier.model_dump(mode="json"), recipe.model_dump(mode="json"))
+        raise InputError(
+            f"{folder}: it holds a run of another recipe: {different}. Choose another folder with "
+            "--to, or remove it."
+        )
+    if (folder / _METRICS_FILE).exists():
+        raise InputError(
+            f"{folder}: this run is finished. To train anew, choose another folder with --to, or "
+            "remove it."
+        )
+
+
 def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
     model = build_model(recipe)
     groups = groups_of(model)
-    settings = recipe.training
+    settings, epoch = recipe.training, epoch_variable()
     training = make_dataset(
         table.part("train"),
         groups,
@@ -72,13 +97,14 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
         shuffle=True,
         augment=recipe.data.augment,
         seed=settings.seed,
+        epoch=epoch,
     )
     validation = make_dataset(
         table.part("validation"), groups, recipe.data.image_size, _EVALUATION_BATCH
     )
     print(f"{model.name}: {model.count_params():,} parameters, {len(groups)} groups")
-    write_recipe(recipe, folder / "recipe.yaml")
-    history = train(model, recipe, training, validation, folder)
+    write_whole(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
+    history = train(model, recipe, training, validation, folder, epoch=epoch)
     plots.training_curve(history, folder / "training_curve.png")
 
 
@@ -114,7 +140,7 @@ def evaluate(
     scores = score(probabilities, labels, groups.attributes, training_rates=training_rates)
     print(report.table(scores, groups))
     report.write_metrics(
-        folder / "metrics.json",
+        folder / _METRICS_FILE,
         report.metrics(scores, groups, data=data, part=part, model=model.name),
     )
     faces = next(iter(dataset))[0].numpy()[:_SHEET_FACES]

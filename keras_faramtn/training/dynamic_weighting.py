@@ -62,9 +62,9 @@ def _floored(losses: np.ndarray) -> np.ndarray:
 class DynamicWeighting(keras.callbacks.Callback):
     """Sets the `loss_weights` of a compiled model at the end of each epoch (`dynamic_weights`).
 
-    The weights are variables, so that a change needs neither compilation nor a new trace. Where
-    the model was compiled without such variables, or loaded from a file (which keeps their values
-    only), the callback puts variables in their place as the training begins.
+    As training begins, the callback puts variables in the place of the numbers that the model was
+    compiled with, so that a change needs neither compilation nor a new trace. What the model saves
+    of itself keeps the numbers.
 
     The weights that an epoch was trained with are added to its logs as `dws_{group}`, and so
     appear in `history`, in `keras.callbacks.CSVLogger` and in TensorBoard's scalars, for
@@ -160,10 +160,7 @@ def _refuse_divergence(losses: dict[str, float], epoch: int) -> None:
     diverged = {group: loss for group, loss in losses.items() if not math.isfinite(loss)}
     if diverged:
         named = ", ".join(f"{group} ({loss})" for group, loss in diverged.items())
-        raise FloatingPointError(
-            f"training has diverged in epoch {epoch + 1}: the loss is not finite for {named}. Try "
-            "a lower learning rate or gradient clipping, and look for wrong pictures or labels."
-        )
+        raise FloatingPointError(f"after epoch {epoch + 1} the loss is not finite for {named}.")
 
 
 def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -178,7 +175,7 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
     given = compiled._user_loss_weights or dict.fromkeys(losses, 1.0)
     if all(isinstance(weight, keras.Variable) for weight in given.values()):
         return dict(given)
-    with _variable_scope(model):
+    with variable_scope(model):
         variables = {
             group: keras.Variable(
                 _value(given[group]),
@@ -196,6 +193,7 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
     return variables
 
 
-def _variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+    """Where variables for `model` are made: the scope of its `tf.distribute` strategy, if any."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()

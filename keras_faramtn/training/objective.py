@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import keras
-
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.training.losses import MaskedBinaryCrossentropy
 from keras_faramtn.training.metrics import BalancedAccuracy, MaskedAccuracy
@@ -17,8 +15,8 @@ def objective(groups: AttributeGroups, positive_weight: float = 1.0) -> dict[str
         positive_weight: as in `MaskedBinaryCrossentropy`.
 
     Returns:
-        Keyword arguments `loss`, `loss_weights` (variables of 1.0 that `DynamicWeighting` can
-        change) and `metrics`, each a dict by group.
+        Keyword arguments `loss`, `loss_weights` (1.0 each, for `DynamicWeighting` to change) and
+        `metrics`, each a dict by group.
 
     Example:
         >>> model.compile("adamw", **objective(groups_of(model)))
@@ -26,10 +24,7 @@ def objective(groups: AttributeGroups, positive_weight: float = 1.0) -> dict[str
     """
     return {
         "loss": {group: MaskedBinaryCrossentropy(positive_weight) for group in groups},
-        "loss_weights": {
-            group: keras.Variable(1.0, trainable=False, name=f"{group}_loss_weight")
-            for group in groups
-        },
+        "loss_weights": dict.fromkeys(groups, 1.0),
         "metrics": {
             group: [MaskedAccuracy(), BalancedAccuracy(len(groups[group]))] for group in groups
         },

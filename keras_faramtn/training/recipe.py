@@ -52,6 +52,8 @@ class Model(_Section):
         groups: the name of a grouping (`face_regions`, `mcnn_aux`), or a mapping from group to
             attribute names that holds all 40.
         weights: None, `imagenet`, or the path of a weights file of the backbone.
+        start_from: None, or the path of a `.keras` file of the same network, whose weights training
+            starts from: a finished model to fine-tune, or a checkpoint.
         attention, fusion: False leaves WSGSA or CGFF out of `faramtn`.
     """
 
@@ -59,6 +61,7 @@ class Model(_Section):
     backbone: Literal["resnet50", "mobilenetv3_large", "mobilenetv3_small", "efficientnetv2_b0"]
     groups: Literal["face_regions", "mcnn_aux"] | dict[str, list[str]] = "face_regions"
     weights: str | None = None
+    start_from: str | None = None
     attention: bool = True
     fusion: bool = True
 
@@ -73,6 +76,12 @@ class Model(_Section):
     def _switches_are_of_faramtn(self) -> "Model":
         if self.network != "faramtn" and not (self.attention and self.fusion):
             raise ValueError(f"attention and fusion are parts of faramtn, not of {self.network}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _weights_come_from_one_place(self) -> "Model":
+        if self.weights is not None and self.start_from is not None:
+            raise ValueError("start_from holds the backbone's weights too; leave out weights")
         return self
 
     def attribute_groups(self) -> AttributeGroups:
@@ -101,6 +110,15 @@ class Training(_Section):
         positive_weight: factor on the loss of positive labels.
         dynamic_weighting: DWS, or None for equal weights.
         seed: of the initial weights, the order of the pictures and the augmentation.
+        precision: `mixed_float16` and `mixed_bfloat16` compute in half precision, as fits a GPU;
+            the model that is saved is in float32 in any case.
+        jit_compile: whether XLA compiles the step; None leaves it to Keras, which does so on GPUs
+            and on JAX.
+        accumulate: batches whose mean gradient makes one update: a batch that is so many times
+            larger in the memory of one.
+        all_devices: split each batch over all GPUs of the machine
+            (`tf.distribute.MirroredStrategy`), with the moments of batch normalisation taken over
+            the whole batch.
     """
 
     epochs: Annotated[int, pydantic.Field(ge=1)]
@@ -111,6 +129,10 @@ class Training(_Section):
     positive_weight: Positive = 1.0
     dynamic_weighting: Weighting | None = Weighting()
     seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit_compile: bool | None = None
+    accumulate: Annotated[int, pydantic.Field(ge=1)] = 1
+    all_devices: bool = False
 
 
 class Recipe(_Section):
@@ -156,6 +178,21 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
     except pydantic.ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise InputError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def refuse_missing_files(recipe: Recipe, path: Path) -> None:
+    """Makes sure, before anything long begins, that the files that `recipe` names are there.
+
+    Raises:
+        InputError: one is not; the message names `path`, the recipe's file, and the key.
+    """
+    for key in ("weights", "start_from"):
+        file = getattr(recipe.model, key)
+        if file not in (None, "imagenet") and not Path(file).is_file():
+            raise InputError(
+                f"{path}: model.{key}: there is no file {file}; give its path as seen from "
+                f"{Path.cwd()}, or train what it should hold first."
+            )
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:

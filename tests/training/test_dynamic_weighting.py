@@ -245,7 +245,7 @@ def test_a_nan_loss_is_an_error_that_names_the_group():
     kernel, bias = model.get_layer("flat").get_weights()
     model.get_layer("flat").set_weights([kernel * np.nan, bias])
     with pytest.raises(
-        FloatingPointError, match=r"in epoch 1: the loss is not finite for flat \(nan\)"
+        FloatingPointError, match=r"after epoch 1 the loss is not finite for flat \(nan\)"
     ):
         model.fit(_data(), epochs=2, verbose=0, callbacks=[DynamicWeighting()])
 

@@ -82,6 +82,12 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ({"model__groups": "nine"}, "model.groups: .*'face_regions' or 'mcnn_aux'; got 'nine'"),
         ({"model__groups": {"a": ["Smiling"]}}, "model.groups: no group has 5_o_Clock_Shadow"),
         ({"model__network": "multi_task", "model__fusion": False}, "model: attention and fusion"),
+        ({"model__weights": "a.h5", "model__start_from": "b.keras"}, "model: start_from holds the"),
+        (
+            {"training__precision": "float16"},
+            "training.precision: .*mixed_float16.*; got 'float16'",
+        ),
+        ({"training__accumulate": 0}, "training.accumulate: .* equal to 1; got 0"),
         ({"model__network": "multi_label"}, "training.dynamic_weighting needs groups"),
         ({"training__dynamic_weighting": {"temperature": 0}}, "dynamic_weighting.temperature: "),
         ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from conftest import random_labels, write_celeba
 
+from keras_faramtn import workflows
 from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.errors import InputError
 from keras_faramtn.models import groups_of, load_model
-from keras_faramtn.training.recipe import Recipe
+from keras_faramtn.training.recipe import Recipe, write_recipe
 from keras_faramtn.training.trainer import build_model, train
 
 SIZE = (32, 40)
@@ -131,29 +132,74 @@ def test_the_seed_decides_the_initial_weights():
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-def test_divergence_is_an_error_and_leaves_no_model(celeba_folder, tmp_path):
+def test_divergence_at_once_is_an_error_and_leaves_no_model(celeba_folder, tmp_path):
     recipe = _recipe("multi_label")
     model = build_model(recipe)
     head = model.get_layer("attributes")
     head.set_weights([weight * np.nan for weight in head.get_weights()])
-    with pytest.raises(FloatingPointError, match="training has diverged"):
+    with pytest.raises(
+        FloatingPointError, match=r"training has diverged: .* No epoch was completed"
+    ):
         train(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
     assert not (tmp_path / "model.keras").exists()
 
 
-def test_ctrl_c_keeps_the_model_as_reached(celeba_folder, tmp_path, monkeypatch):
-    recipe = _recipe("multi_label", epochs=3)
+def test_divergence_names_the_last_good_checkpoint(celeba_folder, tmp_path, monkeypatch):
+    recipe = _recipe("multi_label", learning_rate=0.01)
     model = build_model(recipe)
-    datasets = _datasets(celeba_folder, recipe, model)
+    on_epoch_begin = keras.callbacks.Callback.on_epoch_begin
 
-    def interrupt(self, epoch, logs=None):
-        raise KeyboardInterrupt
+    def spoil(self, epoch, logs=None):
+        if epoch == 1:
+            head = self.model.get_layer("attributes")
+            head.set_weights([weight * np.nan for weight in head.get_weights()])
+        on_epoch_begin(self, epoch, logs)
 
-    monkeypatch.setattr(keras.callbacks.CSVLogger, "on_epoch_end", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        train(model, recipe, *datasets, tmp_path)
-    reached = load_model(tmp_path / "model.keras").get_weights()
-    assert all((a == b).all() for a, b in zip(reached, model.get_weights(), strict=True))
+    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_epoch_begin", spoil, raising=False)
+    message = (
+        r"diverged: .* after epoch 1, is .*checkpoint\.keras; .* lower training\.learning_rate"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        train(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
+    assert not (tmp_path / "model.keras").exists()
+    kept = load_model(tmp_path / "checkpoint.keras").get_weights()
+    assert all(np.isfinite(weight).all() for weight in kept)
+
+
+def _with_model(**changes):
+    content = _recipe().model_dump(mode="json")
+    content["model"].update(changes)
+    return Recipe.model_validate(content)
+
+
+@pytest.mark.parametrize("file", ["model.keras", "checkpoint.keras"])
+def test_training_starts_from_a_trained_model(run, file):
+    model = build_model(_with_model(start_from=str(run.folder / file)))
+    trained = load_model(run.folder / file).get_weights()
+    assert all((a == b).all() for a, b in zip(model.get_weights(), trained, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": "mcnn_aux"}, "this model has other groups than the recipe"),
+        ({"backbone": "mobilenetv3_large"}, "this is another network than the recipe's"),
+        ({"fusion": False}, "another network than the recipe's: its weight group_fusion/"),
+    ],
+    ids=str,
+)
+def test_a_model_of_another_kind_to_start_from_is_refused(run, changes, message):
+    with pytest.raises(InputError, match=rf"model\.keras: .*{message}"):
+        build_model(_with_model(start_from=str(run.folder / "model.keras"), **changes))
+
+
+@pytest.mark.parametrize("key", ["weights", "start_from"])
+def test_missing_files_are_named_before_anything_is_read(key, tmp_path):
+    recipe = _with_model(**{key: str(tmp_path / "gone.keras")})
+    write_recipe(recipe, tmp_path / "mine.yaml")
+    with pytest.raises(InputError, match=rf"mine\.yaml: model\.{key}: there is no file .*gone"):
+        workflows.train_recipe(tmp_path / "mine.yaml", tmp_path / "no_data", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_training_pictures_is_an_error(tmp_path):

@@ -1,0 +1,85 @@
+"""Trains a recipe on several machines at once with JAX: the way past the GPUs of one machine.
+
+On each machine, with the same list of addresses and the machine's own place in it, from 0:
+
+    KERAS_BACKEND=jax python recipes/several_hosts_jax.py celeba_resnet50 --data FOLDER \
+        --to runs/celeba --hosts 10.0.0.1:7000,10.0.0.2:7000 --host 0
+
+Each machine needs the whole data, and takes its part of every batch of the recipe's size; the
+losses, weights and scores are those of one machine with the whole batch. Each keeps its own copy of
+model, history and checkpoint; stopped, the same commands go on. Two processes on one machine work
+too, with addresses such as 127.0.0.1:7000,127.0.0.1:7001.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import tensorflow as tf
+
+from keras_faramtn.data.celeba import read_celeba
+from keras_faramtn.data.pipeline import epoch_variable, make_dataset
+from keras_faramtn.models import groups_of
+from keras_faramtn.training.recipe import read_recipe
+from keras_faramtn.training.trainer import build_model, train
+
+
+def part_of_each_batch(dataset: tf.data.Dataset, host: int, hosts: int) -> tf.data.Dataset:
+    """The host's share; a batch that can't be divided is filled up with unknown labels."""
+
+    def part(images: Any, labels: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        count = tf.shape(images)[0]
+        share = -(-count // hosts)
+        rows = tf.range(host * share, (host + 1) * share)
+        known = (rows < count)[:, None]
+        images = tf.gather(images, rows % count)
+        return images, {
+            group: tf.where(known, tf.gather(values, rows % count), -1.0)
+            for group, values in labels.items()
+        }
+
+    return dataset.map(part).prefetch(tf.data.AUTOTUNE)
+
+
+def main() -> None:
+    """Runs the command line above."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--hosts", required=True, help="address:port of each, with commas")
+    parser.add_argument("--host", type=int, required=True, help="this one's place in --hosts")
+    options = parser.parse_args()
+    hosts = options.hosts.count(",") + 1
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # no matter where GPUs are
+    keras.distribution.initialize(options.hosts, hosts, options.host)
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+
+    recipe, _ = read_recipe(options.recipe)
+    settings, epoch = recipe.training, epoch_variable()
+    model = build_model(recipe)
+    table, _ = read_celeba(options.data)
+    groups, size = groups_of(model), recipe.data.image_size
+    training = make_dataset(
+        table.part("train"),
+        groups,
+        size,
+        settings.batch_size,
+        shuffle=True,
+        augment=recipe.data.augment,
+        seed=settings.seed,
+        epoch=epoch,
+    )
+    validation = make_dataset(table.part("validation"), groups, size, settings.batch_size)
+    options.to.mkdir(parents=True, exist_ok=True)
+    training, validation = (
+        part_of_each_batch(dataset, options.host, hosts) for dataset in (training, validation)
+    )
+    train(model, recipe, training, validation, options.to, epoch=epoch)
+
+
+if __name__ == "__main__":
+    main()
