@@ -189,7 +189,9 @@ def predict_probabilities(
     """
     probabilities, labels = [], []
     for images, by_group in progress(dataset):
-        probabilities.append(np.asarray(model.predict_on_batch(images), "float32"))
+        # JAX takes no tensor of TensorFlow's, which a tf.data set has.
+        answers = model.predict_on_batch(np.asarray(images))
+        probabilities.append(np.asarray(answers, "float32"))
         labels.append(canonical_labels(by_group, groups))
     if not labels:
         raise InputError("there is no picture to evaluate; choose a part of the data that has any.")

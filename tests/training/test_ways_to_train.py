@@ -130,6 +130,7 @@ def test_two_devices_train_to_the_same_loss(plain, tmp_path):
     assert not any(getattr(layer, "synchronized", False) for layer in saved.layers)
 
 
+@pytest.mark.slow
 def test_jax_trains_the_same_network_with_dws_and_goes_on_from_its_checkpoint(plain, tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed: training was not run on it")
