@@ -1,0 +1,74 @@
+"""The network that is shipped in `saved_models/`: every form of it gives the recorded answers."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.predict import find_pictures, load_picture, predict_files
+
+FOLDER = Path(__file__).parents[1] / "saved_models"
+EXPORT = FOLDER / "small_synthetic"
+SIZE = (96, 80)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """The faces' names, and what the trained Keras model said of them."""
+    with (FOLDER / "recorded.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert tuple(header[1:]) == CELEBA_ATTRIBUTES
+    names = [Path(row[0]).name for row in rows]
+    return names, np.array([row[1:] for row in rows], "float64")
+
+
+def _faces():
+    return [load_picture(path, SIZE) for path in find_pictures([FOLDER / "faces"])]
+
+
+def _tflite(precision):
+    [path] = (EXPORT / "tflite").glob(f"*_{precision}.tflite")
+    return [list(answer.values()) for _, answer in predict_files(path, [FOLDER / "faces"])]
+
+
+def _saved_model():
+    served = tf.saved_model.load(EXPORT / "saved_model" / "1").signatures["serve_bytes"]
+    encoded = [path.read_bytes() for path in find_pictures([FOLDER / "faces"])]
+    answers = served(image_bytes=tf.constant(encoded))
+    assert set(answers["error"].numpy()) == {b""}
+    return answers["probabilities"]
+
+
+def _onnx():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    [path] = (EXPORT / "onnx").glob("*.onnx")
+    session = onnxruntime.InferenceSession(path)
+    return session.run(None, {"images": np.stack(_faces()).astype("float32")})[0]
+
+
+@pytest.mark.parametrize(
+    ("run", "tolerance"),
+    [
+        (lambda: _tflite("float32"), 1e-4),
+        (lambda: _tflite("float16"), 1e-2),
+        (lambda: _tflite("int8"), 0.25),
+        (_saved_model, 1e-3),
+        (_onnx, 1e-4),
+    ],
+    ids=["float32", "float16", "int8", "saved_model", "onnx"],
+)
+def test_every_form_gives_the_recorded_answers(recorded, run, tolerance):
+    names, expected = recorded
+    assert names == [path.name for path in find_pictures([FOLDER / "faces"])]
+    assert expected.std(axis=0).mean() > 0.1
+    actual = np.array(run())
+    np.testing.assert_allclose(actual, expected, atol=tolerance)
+    assert np.mean((actual > 0.5) == (expected > 0.5)) > 0.95
+
+
+def test_all_of_it_is_small_enough_to_be_kept_in_a_repository():
+    sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
+    assert sum(sizes) < 20e6
