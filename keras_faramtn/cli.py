@@ -35,9 +35,11 @@ DataFolder = Annotated[
 
 def main() -> None:
     """Runs the command line; what is wrong with the user's input is said in plain words."""
+    # The bytes of a picture's name need not be what the terminal writes.
+    sys.stdout.reconfigure(errors="surrogateescape")
     try:
         app()
-    except (InputError, ServerError, FloatingPointError) as error:
+    except (InputError, ServerError, FloatingPointError, OSError) as error:
         sys.exit(f"faramtn: {error}")
 
 

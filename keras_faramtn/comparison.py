@@ -90,10 +90,10 @@ def compare_recipe(
     costs = _costs(comparison, folder)
     about = {
         "command": shlex.join(
-            ["faramtn", "compare", str(name_or_path), "--data", Path(source).name]
+            ["faramtn", "compare", str(name_or_path), "--data", Path(source).resolve().name]
         ),
         "recipe": comparison.model_dump(mode="json", exclude_unset=True),
-        "data": Path(source).name,
+        "data": Path(source).resolve().name,
         "part": comparison.part,
     }
     rates = positive_rates(table.part("train").labels)

@@ -1,7 +1,9 @@
-"""Files that are never seen half written."""
+"""Files and folders that are never seen half written, and never written over unasked."""
 
+import contextlib
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +40,52 @@ def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Writes `content` as `write_whole` does, with its errors."""
     write_whole(path, lambda aside: aside.write_bytes(content))
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuses a folder in which something would be lost.
+
+    Raises:
+        InputError: it has something in it, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: it exists already; choose another folder, or remove it.")
+
+
+def make_new_folder(folder: Path) -> None:
+    """Makes a folder, unless it is there and empty.
+
+    Raises:
+        InputError: it is in use, or can't be made.
+    """
+    refuse_used(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be made: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def written_aside(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which is called `folder` once all has gone well; else it is removed.
+
+    Raises:
+        InputError: `folder` is in use, is the current one, or can't be made.
+    """
+    refuse_used(folder)
+    if folder.resolve() == Path.cwd():
+        raise InputError(f"{folder}: this is the current folder; name a new one.")
+    folder = folder.absolute()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the folder, so that the last step is a rename within one file system.
+        aside = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-")
+    except OSError as error:
+        raise InputError(f"{folder}: can't be made: {error.strerror}.") from error
+    with aside as unfinished:
+        complete = Path(unfinished) / folder.name
+        complete.mkdir()
+        yield complete
+        if folder.exists():
+            folder.rmdir()
+        complete.rename(folder)

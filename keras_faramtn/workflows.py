@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
-from keras_faramtn.data.faces import FaceTable
+from keras_faramtn.data.faces import PARTS, FaceTable
 from keras_faramtn.data.pipeline import epoch_variable, make_dataset
 from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
@@ -21,7 +21,7 @@ from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_prob
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu import describe
 from keras_faramtn.export.tree import FORMATS, export_model
-from keras_faramtn.files import write_whole
+from keras_faramtn.files import make_new_folder, write_whole
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 from keras_faramtn.training.checkpoints import differences
@@ -66,7 +66,7 @@ def train_recipe(
         folder / MODEL_FILE,
         table,
         "validation",
-        data=Path(source).name,
+        data=Path(source).resolve().name,
         folder=folder,
         training_rates=positive_rates(table.part("train").labels),
     )
@@ -112,7 +112,9 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
     )
     print(f"{model.name}: {model.count_params():,} parameters, {len(groups)} groups")
     write_whole(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
-    history = train(model, recipe, training, validation, folder, epoch=epoch)
+    history = train(
+        model, recipe, training, validation, folder, epoch=epoch, data=table.part("train").digest()
+    )
     plots.training_curve(history, folder / "training_curve.png")
 
 
@@ -160,10 +162,6 @@ def _evaluate(
     )
     scores = score(probabilities, labels, groups.attributes, training_rates=training_rates)
     print(report.table(scores, groups))
-    report.write_metrics(
-        folder / METRICS_FILE,
-        report.metrics(scores, groups, data=data, part=part, model=model.name),
-    )
     faces = next(iter(dataset))[0].numpy()[:_SHEET_FACES]
     count = len(faces)
     plots.contact_sheet(
@@ -172,6 +170,11 @@ def _evaluate(
         labels[:count],
         groups.attributes,
         folder / "contact_sheet.png",
+    )
+    # Last: it is what says that a run is finished.
+    report.write_metrics(
+        folder / METRICS_FILE,
+        report.metrics(scores, groups, data=data, part=part, model=model.name),
     )
     return scores
 
@@ -184,10 +187,12 @@ def evaluate_file(
     Raises:
         InputError: anything wrong with the model, the data or the part.
     """
-    make_new_folder(folder)
+    if part not in PARTS:
+        raise InputError(f"there is no part {part!r}; choose one of {', '.join(PARTS)}.")
     model = load_model(model_file)
+    make_new_folder(folder)
     table = check_data(data, groups_of(model).attributes, skip_bad=skip_bad)
-    _evaluate(model, table, part, data=data.name, folder=folder)
+    _evaluate(model, table, part, data=data.resolve().name, folder=folder)
     print(f"metrics.json and contact_sheet.png are in {folder}/")
 
 
@@ -214,7 +219,7 @@ def export(
     Raises:
         InputError: as `export_model`.
     """
-    metrics = _read_metrics(model_file.with_name("metrics.json"))
+    metrics = _read_metrics(model_file.with_name(METRICS_FILE))
     model = load_model(model_file)
     formats = formats or tuple(FORMATS)
     image_size = model.input_shape[1:3]
@@ -325,17 +330,3 @@ def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
         f"Done in {minutes:.1f} minutes. In {folder}/ are {MODEL_FILE}, metrics.json, "
         "training_curve.png, contact_sheet.png and export/."
     )
-
-
-def make_new_folder(folder: Path) -> None:
-    """Makes the folder of a run.
-
-    Raises:
-        InputError: it has something in it already, or can't be made.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: it exists already; choose another with --to, or remove it.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: can't be made: {error.strerror}.") from error

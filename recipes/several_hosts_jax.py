@@ -74,11 +74,13 @@ def main() -> None:
         epoch=epoch,
     )
     validation = make_dataset(table.part("validation"), groups, size, settings.batch_size)
-    options.to.mkdir(parents=True, exist_ok=True)
+    folder = options.to / f"host_{options.host}"  # the disk may be one for all
+    folder.mkdir(parents=True, exist_ok=True)
     training, validation = (
         part_of_each_batch(dataset, options.host, hosts) for dataset in (training, validation)
     )
-    train(model, recipe, training, validation, options.to, epoch=epoch)
+    digest = table.part("train").digest()
+    train(model, recipe, training, validation, folder, epoch=epoch, data=digest)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path)
             ["predict", "model.h5", "something"],
             "a model to predict with is a .tflite or a .keras file",
         ),
-        (["data", "synthesize", "."], "exists already; give a new folder, nothing is overwritten"),
+        (["data", "synthesize", "."], "exists already; choose another folder, or remove it"),
     ],
 )
 def test_wrong_input_is_answered_in_plain_words(arguments, message, tmp_path):

@@ -1,5 +1,6 @@
 """Decoded pictures on disk, for a set that is too large for memory."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -84,8 +85,9 @@ def _key(pictures: Sequence[Path], image_size: tuple[int, int]) -> str:
 
 def _remove_abandoned(folder: Path) -> None:
     for file in folder.glob(f"*{_UNFINISHED}"):
-        if time.time() - file.stat().st_mtime > _ABANDONED:
-            file.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process may be done with it
+            if time.time() - file.stat().st_mtime > _ABANDONED:
+                file.unlink()
 
 
 def _write(file: Path, shape: tuple[int, ...], decoded: Iterator[np.ndarray]) -> None:

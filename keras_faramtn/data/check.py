@@ -18,6 +18,9 @@ _SHOWN_PROBLEMS = 5
 _FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
 
 
+_ORIENTATION = 0x0112  # EXIF's tag; `decode_and_resize` knows nothing of it
+
+
 def check_data(
     place: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
 ) -> FaceTable:
@@ -67,7 +70,8 @@ def check_pictures(
 
     Raises:
         InputError: without `skip_bad`, a picture that isn't there, is truncated, is no picture, or
-            of a kind that `decode_and_resize` can't read (WebP, TIFF, several frames); with it, all
+            of a kind that `decode_and_resize` can't read (WebP, TIFF, several frames, turned by its
+            EXIF data); with it, all
             are. The message names the picture, and the label file and line.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -99,6 +103,8 @@ def _what_is_wrong(picture: Path) -> str | None:
                 return f"{picture} is a {kind} file; save it as JPEG or PNG."
             if kind == "GIF" and image.n_frames > 1:
                 return f"{picture} has {image.n_frames} frames; save one as JPEG or PNG."
+            if image.getexif().get(_ORIENTATION, 1) != 1:
+                return f"{picture} is stored turned (EXIF); save it upright."
             image.load()
         if kind == "PNG":
             # Pillow shows a PNG whose checksums are wrong or whose end is missing, TensorFlow not.

@@ -1,6 +1,8 @@
 """A table of pictures and their labels: what every reader returns and every pipeline takes."""
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,13 @@ class FaceTable:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def digest(self) -> str:
+        """A hash of the pictures' names and the labels, which tells one data set from another."""
+        content = hashlib.sha256(self.labels.tobytes())
+        for picture in self.pictures:
+            content.update(os.fsencode(picture.name) + b"\n")
+        return content.hexdigest()[:16]
 
     def take(self, rows: Any) -> "FaceTable":
         """The rows that a NumPy index or mask over the n rows picks, in its order."""

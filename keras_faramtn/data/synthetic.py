@@ -5,7 +5,6 @@ how a data set of such faces is written.
 """
 
 import functools
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -20,6 +19,7 @@ from keras_faramtn.data.celeba import LAYOUTS
 from keras_faramtn.data.drawing.picture import FRAME, paint
 from keras_faramtn.data.faces import PARTS
 from keras_faramtn.errors import InputError
+from keras_faramtn.files import written_aside
 
 SMALLEST, LARGEST = 32, 1024
 """Limits of a picture's height and width in pixels."""
@@ -257,7 +257,7 @@ def synthesize(
         The folder.
 
     Raises:
-        InputError: the folder is not empty or is a file, the count is less than 1, the size out of
+        InputError: the folder is in use or can't be made, the count is less than 1, the size out of
             range, or the seed negative.
     """
     folder = Path(folder)
@@ -265,20 +265,8 @@ def synthesize(
     _refuse_size(image_size)
     if seed < 0:
         raise InputError(f"the seed is {seed}; give 0 or more.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists already; give a new folder, nothing is overwritten.")
-
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder.parent} can't be made: {error}; give another folder.") from error
-    # Beside the folder, so that the last step is a rename within one file system.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
-        complete = Path(unfinished) / "faces"
-        _write(complete, count, image_size, seed, progress)
-        if folder.exists():
-            folder.rmdir()
-        complete.rename(folder)
+    with written_aside(folder) as unfinished:
+        _write(unfinished, count, image_size, seed, progress)
     return folder
 
 

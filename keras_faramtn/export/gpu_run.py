@@ -1,6 +1,6 @@
 """Runs a TFLite file on the GPU and on the CPU by LiteRT: a program, for a process of its own.
 
-A graphics driver may end the process that uses it, so `gpu.run_on_gpu` starts this one.
+A graphics driver may end the process that uses it, so `gpu._run_on_gpu` starts this one.
 
     python -m keras_faramtn.export.gpu_run MODEL.tflite PICTURES.npy RESULT.npz
 """

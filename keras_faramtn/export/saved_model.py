@@ -36,8 +36,9 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
 
     `serve_bytes` gives `error` too, string `(batch,)`: empty, or why a picture has no answer (see
     `PICTURE_ERRORS`); its probabilities are then -1. Grey, CMYK and palette pictures become RGB,
-    16 bits become 8, and alpha is left out. GIF (also animated), WebP and BMP are refused, as are
-    pictures of more than `MAX_PIXELS`, of which only the header is read.
+    16 bits become 8, alpha is left out, and EXIF's orientation is not followed. GIF (also
+    animated), WebP and BMP are refused, as are pictures of more than `MAX_PIXELS`, of which only
+    the header is read.
 
     The graph needs no Python package where it is served. `assets.extra` has requests with which
     TensorFlow Serving warms up.

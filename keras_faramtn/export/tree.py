@@ -1,7 +1,9 @@
 """The folder that an export leaves: every file in it has been compared with the model."""
 
 import dataclasses
+import importlib.util
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -42,6 +44,8 @@ class Format:
         tolerance: the largest difference of a probability from the trained model's.
         least_agreement: the smallest share of yes/no decisions that must be the model's.
         calibrated: whether `write` takes pictures.
+        needs: the packages beyond the core that it takes, by the names they are imported by.
+        extra: the extra of this package that brings them.
     """
 
     place: str
@@ -50,6 +54,8 @@ class Format:
     tolerance: float
     least_agreement: float = 0.0
     calibrated: bool = False
+    needs: tuple[str, ...] = ()
+    extra: str = ""
 
     @property
     def mobile(self) -> bool:
@@ -58,7 +64,11 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "saved_model": Format("saved_model/1", write_serving_model, run_saved_model, 1e-4),
+    "saved_model": Format(
+        *("saved_model/1", write_serving_model, run_saved_model, 1e-4),
+        needs=("tensorflow_serving",),
+        extra="serving",
+    ),
     "tflite_float32": Format("tflite/{name}_float32.tflite", write_tflite, run_tflite, 1e-4),
     "tflite_float16": Format(
         "tflite/{name}_float16.tflite", write_tflite_float16, run_tflite, 2e-2
@@ -68,7 +78,11 @@ FORMATS: dict[str, Format] = {
         least_agreement=0.95,
         calibrated=True,
     ),
-    "onnx": Format("onnx/{name}.onnx", write_onnx, run_onnx, 1e-4),
+    "onnx": Format(
+        *("onnx/{name}.onnx", write_onnx, run_onnx, 1e-4),
+        needs=("tf2onnx", "onnx", "onnxruntime"),
+        extra="onnx",
+    ),
 }
 """What can be exported. The tolerances leave room for another order of additions, and for half
 floats' 11 bits; a wrong conversion is orders of magnitude away. Of 8 bits no closeness of each
@@ -76,6 +90,7 @@ number can be asked, only that the decisions stay."""
 
 LABELS_FILE = "labels.txt"
 GROUPS_FILE = "groups.json"
+_PARITY_FILE = "parity.json"
 
 
 def export_model(
@@ -108,7 +123,7 @@ def export_model(
             `faces`.
         sources: what the pictures to compare on and those to calibrate on are, for the card.
         metrics: the model's scores, as `evaluation.report.metrics` returns them, for the card.
-        force: replace an existing folder.
+        force: replace an earlier export.
         progress: wraps the formats as they are gone through, to show a bar.
         report: called after each file with its format and what was found of it.
 
@@ -116,10 +131,11 @@ def export_model(
         From each format to its file.
 
     Raises:
-        InputError: an unknown format, an existing folder without `force`, a missing package, or a
-            file that differs from the model: then the folder aside is kept, and named.
+        InputError: an unknown format, an existing folder without `force` or one that is no export,
+            a missing package, or a file that differs from the model: then the folder aside is
+            kept, and named.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     unknown = [each for each in formats if each not in FORMATS]
     if unknown or not formats:
         raise InputError(
@@ -128,8 +144,8 @@ def export_model(
         )
     aside, replaced = (folder.with_name(f".{folder.name}.{end}") for end in ("unfinished", "old"))
     _clear(aside, replaced, folder)
-    if folder.exists() and not force:
-        raise InputError(f"{folder}: it exists already; choose another folder, or --force.")
+    _refuse_missing_packages(formats)
+    _refuse_to_lose(folder, force)
     inference = inference_model(model)
     try:
         files = {}
@@ -155,6 +171,33 @@ def export_model(
     aside.rename(folder)
     shutil.rmtree(replaced, ignore_errors=True)
     return files
+
+
+def _refuse_missing_packages(formats: Sequence[str]) -> None:
+    missing = sorted(
+        {
+            FORMATS[each].extra
+            for each in formats
+            if not all(importlib.util.find_spec(package) for package in FORMATS[each].needs)
+        }
+    )
+    if missing:
+        raise InputError(
+            f"the formats {', '.join(formats)} need more packages: "
+            f"pip install 'keras-faramtn[{','.join(missing)}]'; or choose others with --format."
+        )
+
+
+def _refuse_to_lose(folder: Path, force: bool) -> None:
+    if not folder.exists():
+        return
+    if not force:
+        raise InputError(f"{folder}: it exists already; choose another folder, or --force.")
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / _PARITY_FILE).is_file()):
+        raise InputError(
+            f"{folder}: this is no earlier export, so --force does not replace it; choose another "
+            "folder."
+        )
 
 
 def _clear(aside: Path, replaced: Path, folder: Path) -> None:
@@ -190,7 +233,8 @@ def _write_texts(
     (folder / LABELS_FILE).write_text(labels, encoding="utf-8")
     (folder / GROUPS_FILE).write_text(json.dumps(dict(groups), indent=2) + "\n")
     content = {each: _as_json(file) for each, file in files.items()}
-    (folder / "parity.json").write_text(json.dumps(content, indent=2) + "\n")
+    text = json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
+    (folder / _PARITY_FILE).write_text(text)
     card = write_card(model, groups, list(files.values()), sources, metrics)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
 
@@ -200,6 +244,13 @@ def _as_json(file: ExportedFile) -> dict[str, Any]:
     return {"file": content.pop("place"), "bytes": content.pop("size"), **content.pop("parity")} | {
         name: value for name, value in content.items() if value is not None
     }
+
+
+def _finite(content: Any) -> Any:
+    """The same with None for the numbers that JSON has not."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _refuse_mismatches(files: dict[str, ExportedFile], aside: Path, folder: Path) -> None:

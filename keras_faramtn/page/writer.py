@@ -10,6 +10,7 @@ from PIL import Image
 from keras_faramtn.attributes import AttributeGroups, single_group
 from keras_faramtn.data.synthetic import FRAME, draw_faces
 from keras_faramtn.errors import InputError
+from keras_faramtn.files import refuse_used, written_aside
 from keras_faramtn.predict import load_predictor
 
 _GROUPS_FILE = "groups.json"
@@ -39,24 +40,25 @@ def write_page(model: str | Path, folder: str | Path) -> Path:
         InputError: the folder is in use, or the model can't be used.
     """
     folder, model = Path(folder), _tflite_file(Path(model))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: it exists already; choose another with --to, or remove it.")
+    refuse_used(folder)
     predictor = load_predictor(model)
     _refuse_integers(model)
     groups = _read_groups(model, predictor.attributes)
     samples = [f"samples/{number}.png" for number in range(1, _SAMPLES + 1)]
-    shutil.copytree(_SITE, folder, dirs_exist_ok=True)
-    shutil.copyfile(model, folder / model.name)
-    (folder / "samples").mkdir()
-    for sample, face in zip(samples, draw_faces(_SAMPLES, FRAME, seed=_SEED), strict=True):
-        Image.fromarray(face).save(folder / sample)
     description = {
         "file": model.name,
         "attributes": groups.attributes,
         "groups": dict(groups),
         "samples": samples,
     }
-    (folder / "model.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    with written_aside(folder) as page:
+        shutil.copytree(_SITE, page, dirs_exist_ok=True)
+        shutil.copyfile(model, page / model.name)
+        (page / "samples").mkdir()
+        for sample, face in zip(samples, draw_faces(_SAMPLES, FRAME, seed=_SEED), strict=True):
+            Image.fromarray(face).save(page / sample)
+        text = json.dumps(description, indent=1) + "\n"
+        (page / "model.json").write_text(text, encoding="utf-8")
     return model
 
 

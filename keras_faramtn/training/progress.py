@@ -14,8 +14,9 @@ class MeanScores(keras.callbacks.Callback):
     """Adds the means over all attributes to the logs of each epoch.
 
     From the groups' `{group}_accuracy` and `{group}_balanced_accuracy`, as `objective` has them
-    counted, it makes `accuracy`, `balanced_accuracy` and their `val_` forms: each attribute counts
-    alike, whichever its group. Place it before callbacks that read the logs.
+    counted, it makes `accuracy`, `balanced_accuracy` and their `val_` forms: each group counts by
+    the number of its attributes; one whose score isn't defined is left out. Place it before
+    callbacks that read the logs.
 
     Args:
         groups: the groups that the model predicts.
@@ -31,9 +32,15 @@ class MeanScores(keras.callbacks.Callback):
             prefix = "val_" if score.startswith("val_") else ""
             names = [f"{prefix}{group}_{score.removeprefix('val_')}" for group in self.sizes]
             if all(name in logs for name in names):
-                logs[score] = float(
-                    np.average([logs[name] for name in names], weights=list(self.sizes.values()))
-                )
+                logs[score] = _mean([logs[name] for name in names], [*self.sizes.values()])
+
+
+def _mean(scores: list[float], sizes: list[int]) -> float:
+    # NaN is the score of a group of which no attribute has both a yes and a no.
+    defined = np.isfinite(scores)
+    if not defined.any():
+        return float("nan")
+    return float(np.average(np.array(scores)[defined], weights=np.array(sizes)[defined]))
 
 
 class ShortProgressBar(keras.callbacks.ProgbarLogger):

@@ -150,10 +150,11 @@ class Recipe(_Section):
 
     @pydantic.model_validator(mode="after")
     def _weighting_needs_groups(self) -> "Recipe":
-        if self.model.network == "multi_label" and self.training.dynamic_weighting is not None:
+        one = self.model.network == "multi_label" or len(self.model.attribute_groups()) == 1
+        if one and self.training.dynamic_weighting is not None:
             raise ValueError(
-                "training.dynamic_weighting needs groups, and multi_label has one output; set it "
-                "to null"
+                "training.dynamic_weighting needs two or more groups, and this network has one "
+                "output; set it to null"
             )
         return self
 

@@ -122,6 +122,7 @@ def train(
     folder: Path,
     *,
     epoch: tf.Variable | None = None,
+    data: str = "",
 ) -> dict[str, list[float]]:
     """Compiles and fits `model` as `recipe` says, with progress on the terminal.
 
@@ -137,6 +138,7 @@ def train(
             the model as reached.
         epoch: the variable that `make_dataset` was given for `training`; None where the order of
             the pictures need not be the same after a resumption.
+        data: what tells the training data from other, as `FaceTable.digest` does.
 
     Returns:
         The history of all epochs: from each name of the logs to its values by epoch.
@@ -152,7 +154,7 @@ def train(
         raise InputError("there are no training pictures; see the partition file of the data.")
     groups = groups_of(model)
     weighting = _weighting(recipe.training)
-    run = {"recipe": recipe.model_dump(mode="json"), "steps_per_epoch": steps}
+    run = {"recipe": recipe.model_dump(mode="json"), "data": data, "steps_per_epoch": steps}
     checkpoint = Checkpoint(folder, run, weighting)
     with variable_scope(model):
         model.compile(
@@ -181,9 +183,9 @@ def train(
     except KeyboardInterrupt:
         write_whole(folder / INTERRUPTED_FILE, model.save)
         print(
-            f"\nStopped. {folder / INTERRUPTED_FILE} is the model as reached. The same command "
-            f"goes on after epoch {checkpoint.epochs_done} of {recipe.training.epochs}, from "
-            f"{CHECKPOINT_FILE}.",
+            f"\nStopped. {folder / INTERRUPTED_FILE} is the model as reached. `faramtn train` with "
+            f"the same recipe, data and folder goes on after epoch {checkpoint.epochs_done} of "
+            f"{recipe.training.epochs}, from {CHECKPOINT_FILE}.",
             flush=True,
         )
         raise

@@ -114,3 +114,23 @@ def test_what_passes_the_check_can_be_decoded(celeba_folder, form):
     table, _ = read_celeba(celeba_folder)
     assert check_pictures(table, progress=False)[1] == []
     assert decode_and_resize(tf.io.read_file(str(picture)), (9, 7)).shape == (9, 7, 3)
+
+
+def test_a_picture_that_is_stored_turned_is_refused(celeba_folder):
+    picture = celeba_folder / "img_align_celeba" / "000004.jpg"
+    image = Image.open(picture)
+    exif = image.getexif()
+    exif[0x0112] = 6  # a phone held upright: to be turned by a quarter
+    image.save(picture, exif=exif)
+    table, _ = read_celeba(celeba_folder)
+    with pytest.raises(InputError, match=r"line 6: .*000004.jpg is stored turned \(EXIF\)"):
+        check_pictures(table, progress=False)
+
+
+def test_the_digest_tells_other_labels_and_other_pictures(celeba_folder):
+    table, _ = read_celeba(celeba_folder)
+    again, _ = read_celeba(celeba_folder)
+    assert table.digest() == again.digest()
+    assert table.part("train").digest() != table.digest()
+    again.labels[3, 5] = 1 - again.labels[3, 5] ** 2
+    assert table.digest() != again.digest()

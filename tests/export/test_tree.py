@@ -178,7 +178,10 @@ def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
     (folder / "precious").write_text("keep me")
     with pytest.raises(InputError, match="mine: it exists already"):
         export_model(model, folder, faces, ["saved_model"])
+    with pytest.raises(InputError, match="mine: this is no earlier export"):
+        export_model(model, folder, faces, ["saved_model"], force=True)
     assert (folder / "precious").read_text() == "keep me"
+    (folder / "parity.json").write_text("{}")
     export_model(model, folder, faces, ["saved_model"], force=True)
     assert {path.name for path in folder.iterdir()} == {
         *("saved_model", "compose.yaml", "batching_parameters.txt"),

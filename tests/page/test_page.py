@@ -432,7 +432,7 @@ def test_bad_groups_are_named(exported, tmp_path):
 
 def test_nothing_is_overwritten(exported, tmp_path):
     (tmp_path / "precious").write_text("keep me")
-    with pytest.raises(InputError, match="it exists already; choose another with --to"):
+    with pytest.raises(InputError, match="it exists already; choose another folder"):
         write_page(exported, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
+from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.training.losses import MaskedBinaryCrossentropy
 from keras_faramtn.training.metrics import BalancedAccuracy, MaskedAccuracy
+from keras_faramtn.training.progress import MeanScores
 
 
 def _labels_and_logits(shape=(23, 3), seed=0):
@@ -86,3 +88,16 @@ def test_balanced_accuracy_leaves_out_an_attribute_with_one_class():
 def test_metric_configs_round_trip():
     assert BalancedAccuracy.from_config(BalancedAccuracy(7).get_config()).attributes == 7
     assert MaskedAccuracy.from_config(MaskedAccuracy().get_config()).name == "accuracy"
+
+
+def test_mean_scores_leave_out_a_group_whose_score_is_not_defined():
+    groups = AttributeGroups({"a": ["x", "y", "z"], "b": ["u"], "c": ["v", "w"]}, "uvwxyz")
+    scores = MeanScores(groups)
+    logs = {"a_accuracy": 0.5, "b_accuracy": 0.9, "c_accuracy": 0.8}
+    logs |= {"a_balanced_accuracy": 0.6, "b_balanced_accuracy": np.nan, "c_balanced_accuracy": 0.7}
+    scores.on_epoch_end(0, logs)
+    assert logs["accuracy"] == pytest.approx((3 * 0.5 + 0.9 + 2 * 0.8) / 6)
+    assert logs["balanced_accuracy"] == pytest.approx((3 * 0.6 + 2 * 0.7) / 5)
+    logs |= dict.fromkeys(["a_balanced_accuracy", "c_balanced_accuracy"], np.nan)
+    scores.on_epoch_end(1, logs)
+    assert np.isnan(logs["balanced_accuracy"])

@@ -211,16 +211,16 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     ports = [_free_port() for _ in range(3)]
     pair = f"127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
     processes = [
-        start("first", pair, 0),
-        start("second", pair, 1),
+        start("pair", pair, 0),
+        start("pair", pair, 1),
         start("alone", f"127.0.0.1:{ports[2]}", 0),
     ]
     for process in processes:
         printed, _ = process.communicate(timeout=600)
         assert process.returncode == 0, printed[-4000:]
     first, second, alone = (
-        read_state(tmp_path / name / "checkpoint.keras")["history"]
-        for name in ("first", "second", "alone")
+        read_state(tmp_path / folder / "checkpoint.keras")["history"]
+        for folder in ("pair/host_0", "pair/host_1", "alone/host_0")
     )
     assert first == second
     assert len(set(alone["dws_hair"])) == 3
