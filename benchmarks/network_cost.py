@@ -15,10 +15,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-from keras_faramtn import BACKBONES, FARAMTN, MultiLabel, MultiTask
+from keras_faramtn import BACKBONES, FARAMTN, GROUPINGS, MultiLabel, MultiTask
 from keras_faramtn.evaluation.cost import step_times
 
-NETWORKS = {"plain": MultiLabel, "FAR-AMTN": FARAMTN, "traditional": MultiTask}
+NETWORKS = {
+    "plain": lambda backbone, groups, shape: MultiLabel(backbone, groups.attributes, shape),
+    "FAR-AMTN": FARAMTN,
+    "traditional": MultiTask,
+}
 
 
 def flops(model):
@@ -33,18 +37,20 @@ def flops(model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="resnet50", choices=BACKBONES)
+    parser.add_argument("--groups", default="face_regions", choices=GROUPINGS)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=8)
     arguments = parser.parse_args()
     shape = (arguments.size, arguments.size, 3)
     models = {
-        name: network(arguments.backbone, input_shape=shape) for name, network in NETWORKS.items()
+        name: network(arguments.backbone, GROUPINGS[arguments.groups], shape)
+        for name, network in NETWORKS.items()
     }
     medians = step_times(models, arguments.batch, arguments.rounds)
 
     print(
-        f"{arguments.backbone}, {arguments.size}x{arguments.size}, batch {arguments.batch}, median "
+        f"{arguments.backbone}, {arguments.groups}, {arguments.size}x{arguments.size}, batch {arguments.batch}, median "
         f"of {arguments.rounds}; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}, Python {platform.python_version()}"
     )
