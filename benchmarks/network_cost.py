@@ -50,8 +50,8 @@ def main():
     medians = step_times(models, arguments.batch, arguments.rounds)
 
     print(
-        f"{arguments.backbone}, {arguments.groups}, {arguments.size}x{arguments.size}, batch {arguments.batch}, median "
-        f"of {arguments.rounds}; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
+        f"{arguments.backbone}, {arguments.groups}, {arguments.size}x{arguments.size}, batch "
+        f"{arguments.batch}, median of {arguments.rounds}; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}, Python {platform.python_version()}"
     )
     print(f"{'':14}{'parameters':>12}{'GFLOPs':>9}{'train':>16}{'predict':>16}")
