@@ -51,8 +51,8 @@ def main():
 
     print(
         f"{arguments.backbone}, {arguments.groups}, {arguments.size}x{arguments.size}, batch "
-        f"{arguments.batch}, median of {arguments.rounds}; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
-        f"{tf.__version__}, Python {platform.python_version()}"
+        f"{arguments.batch}, median of {arguments.rounds}; {os.cpu_count()} cores, Keras "
+        f"{keras.__version__}, TensorFlow {tf.__version__}, Python {platform.python_version()}"
     )
     print(f"{'':14}{'parameters':>12}{'GFLOPs':>9}{'train':>16}{'predict':>16}")
     plain = {action: by_name["plain"] for action, by_name in medians.items()}
