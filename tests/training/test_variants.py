@@ -78,13 +78,13 @@ def test_the_shipped_comparison_leaves_one_part_out_at_a_time():
         ({"variants": {"plain": {}, "b": {"model": {"x": 1}}}}, "b: model.x: there is no such key"),
         (
             {"variants": {"plain": {"model": {"network": "multi_label"}}, "b": {}}},
-            "plain: recipe: training.dynamic_weighting needs groups",
+            "plain: recipe: training.dynamic_weighting needs two or more groups",
         ),
         ({"variants": {"plain": {}, "Plain": {}}}, "variants: two names differ in their case"),
         (
             {
-                "model": {"backbone": "mobilenetv3_small", "groups": {"one": ["a", "b"]}},
-                "variants": {"x": {}, "y": {"model": {"groups": {"one": ["b", "a"]}}}},
+                "model": {"backbone": "mobilenetv3_small", "groups": {"p": ["a", "b"], "q": ["c"]}},
+                "variants": {"x": {}, "y": {"model": {"groups": {"p": ["b", "a"], "q": ["c"]}}}},
                 "against": ["x"],
             },
             "y: model.groups: all variants must predict the same attributes",
