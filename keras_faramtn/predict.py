@@ -13,7 +13,8 @@ from keras_faramtn.litert_model import LiteRTModel
 from keras_faramtn.predictions import Prediction, settle
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"}
-_LABELS_FILE = "labels.txt"
+LABELS_FILE = "labels.txt"
+"""The attributes, a line each: beside exported files, and within a TFLite file, a zip too."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,13 @@ def _labels(path: Path) -> tuple[Path, str]:
     """The attributes' names, a line each, and where they were found."""
     if zipfile.is_zipfile(path):  # as the file of an export is, behind the network
         with zipfile.ZipFile(path) as inside:
-            if _LABELS_FILE in inside.namelist():
-                return path, inside.read(_LABELS_FILE).decode("utf-8")
-    for place in (path.with_name(_LABELS_FILE), path.parent.with_name(_LABELS_FILE)):
+            if LABELS_FILE in inside.namelist():
+                return path, inside.read(LABELS_FILE).decode("utf-8")
+    for place in (path.with_name(LABELS_FILE), path.parent.with_name(LABELS_FILE)):
         if place.is_file():
             return place, place.read_text(encoding="utf-8")
     raise InputError(
-        f"{path}: the names of the attributes are missing; put a {_LABELS_FILE} beside the file "
+        f"{path}: the names of the attributes are missing; put a {LABELS_FILE} beside the file "
         "with their names, a line each, in the order of the outputs."
     )
 

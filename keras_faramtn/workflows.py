@@ -63,7 +63,7 @@ def train_recipe(
     table = check_data(source, recipe.model.attribute_groups().attributes, skip_bad=skip_bad)
     _train(recipe, table, folder)
     evaluate(
-        folder / MODEL_FILE,
+        load_model(folder / MODEL_FILE),
         table,
         "validation",
         data=Path(source).resolve().name,
@@ -119,7 +119,7 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
 
 
 def evaluate(
-    model_file: Path,
+    model: keras.Model,
     table: FaceTable,
     part: str,
     *,
@@ -130,7 +130,7 @@ def evaluate(
     """Scores a model on one part of the data; prints the table of all scores.
 
     Args:
-        model_file: a `.keras` file.
+        model: a network of this package.
         table: the data.
         part: `train`, `validation` or `test`.
         data: what the data is called in the report.
@@ -138,22 +138,8 @@ def evaluate(
         training_rates: the attributes' positive rates in training, for the majority baseline.
 
     Raises:
-        InputError: anything wrong with the model or the part.
+        InputError: the part has no pictures.
     """
-    return _evaluate(
-        load_model(model_file), table, part, data=data, folder=folder, training_rates=training_rates
-    )
-
-
-def _evaluate(
-    model: keras.Model,
-    table: FaceTable,
-    part: str,
-    *,
-    data: str,
-    folder: Path,
-    training_rates: np.ndarray | None = None,
-) -> Scores:
     groups, inference = groups_of(model), inference_model(model)
     chosen = table.part(part)
     dataset = make_dataset(chosen, groups, model.input_shape[1:3], _EVALUATION_BATCH)
@@ -192,7 +178,7 @@ def evaluate_file(
     model = load_model(model_file)
     make_new_folder(folder)
     table = check_data(data, groups_of(model).attributes, skip_bad=skip_bad)
-    _evaluate(model, table, part, data=data.resolve().name, folder=folder)
+    evaluate(model, table, part, data=data.resolve().name, folder=folder)
     print(f"metrics.json and contact_sheet.png are in {folder}/")
 
 
@@ -312,7 +298,7 @@ def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
     print("3/5 Evaluating on faces that it has not seen")
     rates = positive_rates(table.part("train").labels)
     evaluate(
-        folder / MODEL_FILE,
+        load_model(folder / MODEL_FILE),
         table,
         "test",
         data=f"{count:,} synthetic faces",

@@ -13,8 +13,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-LABELS_FILE = "labels.txt"
-"""The labels' name inside a TFLite file, which is a zip archive too."""
+from keras_faramtn.predict import LABELS_FILE
 
 SCORE_THRESHOLD = 0.5
 """Attributes below it are left out by MediaPipe's ImageClassifier unless the app says otherwise."""

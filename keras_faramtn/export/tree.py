@@ -29,6 +29,7 @@ from keras_faramtn.export.parity import compare
 from keras_faramtn.export.saved_model import run_saved_model, write_serving_model
 from keras_faramtn.export.serving_files import write_serving_files
 from keras_faramtn.models import groups_of, inference_model
+from keras_faramtn.predict import LABELS_FILE
 
 _GPU_FACES = 4  # a GPU in software takes its time
 
@@ -88,7 +89,6 @@ FORMATS: dict[str, Format] = {
 floats' 11 bits; a wrong conversion is orders of magnitude away. Of 8 bits no closeness of each
 number can be asked, only that the decisions stay."""
 
-LABELS_FILE = "labels.txt"
 GROUPS_FILE = "groups.json"
 _PARITY_FILE = "parity.json"
 
