@@ -17,6 +17,7 @@ def dynamic_weights(
     losses: np.ndarray,
     previous_losses: np.ndarray | None,
     weights: np.ndarray,
+    base: np.ndarray,
     temperature: float,
     smoothing: float,
 ) -> np.ndarray:
@@ -24,12 +25,12 @@ def dynamic_weights(
 
     FAR-AMTN's DWS (Gao et al., CVIU 2025, 104426) balances the groups' different convergence speed
     and loss scale; its formula is not public, so this one is the package's own. With L_g(t) the
-    training loss of group g in epoch t, and G groups:
+    training loss of group g in epoch t, and b_g the weight that it was given to begin with:
 
         r_g = L_g(t) / L_g(t-1)      relative descent, as in Dynamic Weight Average
                                      (Liu, Johns and Davison, CVPR 2019, equation 7); 1 at first
         s_g = mean(L) / L_g          scale
-        u_g = exp(r_g / temperature) * s_g, scaled to sum to G
+        u_g = b_g * exp(r_g / temperature) * s_g, scaled to the sum of b
         w_g = smoothing * w_g(before) + (1 - smoothing) * u_g
 
     Each L_g counts as at least a tenth of the groups' mean, and r_g as at most 2.
@@ -37,19 +38,20 @@ def dynamic_weights(
     Args:
         losses: L(t), shape `(G,)`, finite, 0 or more.
         previous_losses: L(t-1), or None after the first epoch.
-        weights: w before, shape `(G,)`, summing to G.
+        weights: w before, shape `(G,)`; b after the first epoch.
+        base: b, shape `(G,)`, above 0.
         temperature: above 0; a high one makes all descents count alike.
         smoothing: in 0..1, the share that the old weights keep.
 
     Returns:
-        w, shape `(G,)`, summing to G.
+        w, shape `(G,)`, with the sum of b.
     """
     floored = _floored(losses)
     ratio = np.ones_like(floored)
     if previous_losses is not None:
         ratio = np.minimum(floored / _floored(previous_losses), _LARGEST_RATIO)
-    update = np.exp(ratio / temperature) * floored.mean() / floored
-    update *= len(update) / update.sum()
+    update = base * np.exp(ratio / temperature) * floored.mean() / floored
+    update *= base.sum() / update.sum()
     return smoothing * weights + (1 - smoothing) * update
 
 
@@ -90,13 +92,14 @@ class DynamicWeighting(keras.callbacks.Callback):
         self.temperature = temperature
         self.smoothing = smoothing
         self.variables: dict[str, keras.Variable] = {}
+        self.base: dict[str, float] = {}
         self.previous_losses: np.ndarray | None = None
 
     def set_model(self, model: keras.Model) -> None:
         """Takes hold of the model's loss weights; Keras calls this before it makes the step."""
         super().set_model(model)
-        self.variables = _loss_weight_variables(model)
-        _hold_as_state(model, self.variables)
+        self.variables, self.base = _loss_weight_variables(model)
+        _hold_as_state(model, self.variables, self.base)
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch's weights depend on, as JSON can hold it to the last digit."""
@@ -121,7 +124,12 @@ class DynamicWeighting(keras.callbacks.Callback):
         weights = np.array([_value(variable) for variable in self.variables.values()])
         logs.update({f"dws_{group}": w for group, w in zip(self.variables, weights, strict=True)})
         updated = dynamic_weights(
-            losses, self.previous_losses, weights, self.temperature, self.smoothing
+            losses,
+            self.previous_losses,
+            weights,
+            np.array([self.base[group] for group in self.variables]),
+            self.temperature,
+            self.smoothing,
         )
         for variable, weight in zip(self.variables.values(), updated, strict=True):
             variable.assign(float(weight))
@@ -134,9 +142,10 @@ class _LossWeights(keras.metrics.Metric):
     On JAX, a variable that is no such part is compiled into the step as a constant.
     """
 
-    def __init__(self, held: list[keras.Variable]) -> None:
+    def __init__(self, held: list[keras.Variable], base: dict[str, float]) -> None:
         super().__init__(name="loss_weights")
         self.held = held  # which tracks them as variables of this metric
+        self.base = base
 
     def reset_state(self) -> None:
         """Keeps the weights, which outlast an epoch."""
@@ -146,10 +155,12 @@ class _LossWeights(keras.metrics.Metric):
         return {}
 
 
-def _hold_as_state(model: keras.Model, variables: dict[str, keras.Variable]) -> None:
+def _hold_as_state(
+    model: keras.Model, variables: dict[str, keras.Variable], base: dict[str, float]
+) -> None:
     # Not as an attribute of the model: that would be saved with it.
     others = [metric for metric in model._metrics if not isinstance(metric, _LossWeights)]
-    model._metrics[:] = [*others, _LossWeights(list(variables.values()))]
+    model._metrics[:] = [*others, _LossWeights(list(variables.values()), base)]
 
 
 def _value(variable: Any) -> float:
@@ -163,7 +174,10 @@ def _refuse_divergence(losses: dict[str, float], epoch: int) -> None:
         raise FloatingPointError(f"after epoch {epoch + 1} the loss is not finite for {named}.")
 
 
-def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
+def _loss_weight_variables(
+    model: keras.Model,
+) -> tuple[dict[str, keras.Variable], dict[str, float]]:
+    """The loss weights of `model` as variables, and the numbers that it was compiled with."""
     # Keras keeps no public handle on the loss weights that a model was compiled with.
     compiled = getattr(model, "_compile_loss", None)
     losses = getattr(compiled, "_user_loss", None)
@@ -174,15 +188,14 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
         )
     given = compiled._user_loss_weights or dict.fromkeys(losses, 1.0)
     if all(isinstance(weight, keras.Variable) for weight in given.values()):
-        return dict(given)
+        held = [metric for metric in model._metrics if isinstance(metric, _LossWeights)]
+        base = {group: _value(weight) for group, weight in given.items()}
+        return dict(given), held[0].base if held else base
+    base = {group: _value(given[group]) for group in losses}
     with variable_scope(model):
         variables = {
-            group: keras.Variable(
-                _value(given[group]),
-                trainable=False,
-                name=f"{group}_loss_weight",
-            )
-            for group in losses
+            group: keras.Variable(weight, trainable=False, name=f"{group}_loss_weight")
+            for group, weight in base.items()
         }
     compiled._user_loss_weights = variables
     if compiled.built:
@@ -190,7 +203,7 @@ def _loss_weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
             loss._replace(loss_weights=variables[loss.path[0]]) for loss in compiled._flat_losses
         ]
     model.train_function = None  # a step traced with the old constants must not be used again
-    return variables
+    return variables, base
 
 
 def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:

@@ -39,10 +39,14 @@ def _data(count=40):
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
 
 
+# 2, 1 and 3 of 6 attributes, in three groups.
+BASE = [1.0, 0.5, 1.5]
+
+
 def _weights_in_numpy(epochs, temperature, smoothing):
     """The docstring's formula over epochs of losses, group by group, without arrays."""
     count = len(epochs[0])
-    weights, previous, history = [1.0] * count, None, []
+    weights, previous, history = BASE, None, []
     for losses in epochs:
         mean = sum(losses) / count
         floored = [max(loss, 0.1 * mean) for loss in losses]
@@ -53,10 +57,10 @@ def _weights_in_numpy(epochs, temperature, smoothing):
         )
         floored_mean = sum(floored) / count
         raw = [
-            np.exp(r / temperature) * floored_mean / loss
-            for r, loss in zip(ratios, floored, strict=True)
+            b * np.exp(r / temperature) * floored_mean / loss
+            for b, r, loss in zip(BASE, ratios, floored, strict=True)
         ]
-        scaled = [u * count / sum(raw) for u in raw]
+        scaled = [u * sum(BASE) / sum(raw) for u in raw]
         weights = [
             smoothing * w + (1 - smoothing) * u for w, u in zip(weights, scaled, strict=True)
         ]
@@ -76,7 +80,7 @@ def _losses(history):
 
 
 def _assert_follows_the_formula(history, temperature=1.5, smoothing=0.3):
-    expected = [[1.0] * 3, *_weights_in_numpy(_losses(history), temperature, smoothing)]
+    expected = [BASE, *_weights_in_numpy(_losses(history), temperature, smoothing)]
     actual = [[history[f"dws_{group}"][e] for group in GROUPS] for e in range(len(expected) - 1)]
     np.testing.assert_allclose(actual, expected[:-1], rtol=1e-4)
 
@@ -84,26 +88,29 @@ def _assert_follows_the_formula(history, temperature=1.5, smoothing=0.3):
 def test_formula_over_several_epochs_the_first_two_included():
     epochs = [[0.7, 0.2, 0.4], [0.5, 0.19, 0.4], [0.45, 0.25, 0.0], [0.0, 1.9, 0.0]]
     expected = _weights_in_numpy(epochs, temperature=1.5, smoothing=0.3)
-    weights, previous = np.ones(3), None
+    weights, previous, base = np.array(BASE), None, np.array(BASE)
     for losses, goal in zip(epochs, expected, strict=True):
-        weights = dynamic_weights(np.array(losses), previous, weights, 1.5, 0.3)
+        weights = dynamic_weights(np.array(losses), previous, weights, base, 1.5, 0.3)
         previous = np.array(losses)
         np.testing.assert_allclose(weights, goal, rtol=1e-12)
         assert weights.sum() == pytest.approx(3)
 
 
 def test_slow_and_small_losses_weigh_more():
-    slow = dynamic_weights(np.array([1.0, 1.0]), np.array([2.0, 1.0]), np.ones(2), 1.0, 0.0)
+    one = np.ones(2)
+    slow = dynamic_weights(np.array([1.0, 1.0]), np.array([2.0, 1.0]), one, one, 1.0, 0.0)
     assert slow[1] > slow[0]
-    small = dynamic_weights(np.array([1.0, 0.5]), None, np.ones(2), 1.0, 0.0)
+    small = dynamic_weights(np.array([1.0, 0.5]), None, one, one, 1.0, 0.0)
     assert small == pytest.approx([2 / 3, 4 / 3])
 
 
 def test_a_loss_of_zero_gets_a_bounded_weight_and_all_zero_none_at_all():
-    weights = dynamic_weights(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.ones(2), 2.0, 0.0)
+    zero_one, one = np.array([0.0, 1.0]), np.ones(2)
+    weights = dynamic_weights(zero_one, zero_one, one, one, 2.0, 0.0)
     # The floor is 0.05: the scales are as 0.525 / 0.05 to 0.525 / 1, that is 20 to 1.
     assert weights == pytest.approx([2 * 20 / 21, 2 / 21])
-    assert dynamic_weights(np.zeros(2), np.zeros(2), np.ones(2), 2.0, 0.5) == pytest.approx([1, 1])
+    zero = np.zeros(2)
+    assert dynamic_weights(zero, zero, one, one, 2.0, 0.5) == pytest.approx([1, 1])
 
 
 def test_history_follows_the_formula():
@@ -129,7 +136,7 @@ def test_training_uses_the_weights_without_a_new_trace():
     after_one_epoch = len(traces)
     history = model.fit(_data(), epochs=5, verbose=0, callbacks=[DynamicWeighting()]).history
     assert len(traces) == after_one_epoch
-    assert first["dws_hard"] == [1.0]
+    assert first["dws_hard"] == [0.5]
     for epoch in range(5):
         weighted = sum(history[f"dws_{g}"][epoch] * history[f"{g}_loss"][epoch] for g in GROUPS)
         assert history["loss"][epoch] == pytest.approx(weighted, rel=1e-5)
@@ -181,10 +188,11 @@ def test_works_after_load_model(tmp_path):
 def test_works_on_a_model_compiled_with_plain_numbers():
     model = _model()
     arguments = objective(GROUPS)
-    arguments["loss_weights"] = {"easy": 1.0, "hard": 0.5, "flat": 1.5}
+    arguments["loss_weights"] = {"easy": 2.0, "hard": 0.25, "flat": 4.0}
     model.compile("sgd", **arguments)
     history = model.fit(_data(), epochs=3, verbose=0, callbacks=[DynamicWeighting()]).history
-    assert [history[f"dws_{group}"][0] for group in GROUPS] == [1.0, 0.5, 1.5]
+    assert [history[f"dws_{group}"][0] for group in GROUPS] == [2.0, 0.25, 4.0]
+    assert sum(history[f"dws_{group}"][2] for group in GROUPS) == pytest.approx(6.25)
     assert len(set(history["dws_hard"])) == 3
 
 
