@@ -103,6 +103,7 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
         settings.batch_size,
         shuffle=True,
         augment=recipe.data.augment,
+        erase=recipe.data.erase,
         seed=settings.seed,
         epoch=epoch,
         cache=cache,

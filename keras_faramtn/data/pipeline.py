@@ -25,6 +25,8 @@ _SHIFT = 0.08
 _ZOOM = 0.08
 _TURN = 0.12
 _LIGHT = 0.2
+# Sides of an erased rectangle, as shares of the picture's: it hides an eye or a mouth, not a face.
+_ERASED = (0.1, 0.45)
 
 
 def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
@@ -68,6 +70,7 @@ def make_dataset(
     *,
     shuffle: bool = False,
     augment: bool = False,
+    erase: float = 0.0,
     seed: int = 0,
     epoch: tf.Variable | None = None,
     cache: Path | None = None,
@@ -83,6 +86,7 @@ def make_dataset(
         batch_size: pictures a batch; the last may be smaller.
         shuffle: a new order in each pass, the same ones for the same seed.
         augment: flip, move, zoom, turn and relight each picture at random, anew in each pass.
+        erase: where `augment`, the share of pictures that lose a random rectangle, in 0..1.
         seed: of order and augmentation.
         epoch: an `epoch_variable`, whose value as a pass begins decides, with the seed, the pass's
             order and augmentation; so a training that is resumed sees what it would have seen.
@@ -120,6 +124,7 @@ def make_dataset(
         batch_size,
         shuffle=shuffle,
         augment=augment,
+        erase=erase,
         seed=seed,
         epoch=epoch,
         light=True,
@@ -136,6 +141,7 @@ def batches(
     augment: bool,
     seed: int,
     light: bool,
+    erase: float = 0.0,
     epoch: tf.Variable | None = None,
 ) -> tf.data.Dataset:
     """The common way from single pictures, wherever they come from, to batches.
@@ -143,7 +149,7 @@ def batches(
     Args:
         pictures: a dataset of known length.
         load: from an element of it to `(image, labels)`, the image uint8 of `image_size`.
-        image_size, batch_size, shuffle, augment, seed, epoch: as in `make_dataset`.
+        image_size, batch_size, shuffle, augment, erase, seed, epoch: as in `make_dataset`.
         light: whether all elements fit in memory before they are loaded (paths do, pixels don't).
 
     Returns:
@@ -163,7 +169,7 @@ def batches(
         dataset = _shuffled(dataset, min(count, room), seed, epoch)
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if augment:
-        dataset = _augmented(dataset, seed, epoch)
+        dataset = _augmented(dataset, erase, seed, epoch)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
@@ -223,7 +229,9 @@ def _shuffled(
     return _in_each_pass(order, int(dataset.cardinality()), epoch)
 
 
-def _augmented(dataset: tf.data.Dataset, seed: int, epoch: tf.Variable | None) -> tf.data.Dataset:
+def _augmented(
+    dataset: tf.data.Dataset, erase: float, seed: int, epoch: tf.Variable | None
+) -> tf.data.Dataset:
     steps = int(dataset.cardinality())
     seeds = _in_each_pass(
         lambda number: tf.data.Dataset.range(steps).map(
@@ -233,13 +241,13 @@ def _augmented(dataset: tf.data.Dataset, seed: int, epoch: tf.Variable | None) -
         epoch,
     )
     return tf.data.Dataset.zip(dataset, seeds).map(
-        lambda batch, batch_seed: (augment_images(batch[0], batch_seed), batch[1]),
+        lambda batch, batch_seed: (augment_images(batch[0], batch_seed, erase), batch[1]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
 
 
-def augment_images(images: Any, seed: Any) -> Any:
-    """Flips, moves, zooms, turns and relights each picture at random.
+def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
+    """Flips, moves, zooms, turns and relights each picture at random, and erases parts of some.
 
     Keras's preprocessing layers do the same a picture at a time; one projective transform a batch
     is several times faster on a processor.
@@ -247,6 +255,8 @@ def augment_images(images: Any, seed: Any) -> Any:
     Args:
         images: uint8 `(batch, height, width, 3)`.
         seed: int64 `(2,)`; the same seed gives the same pictures.
+        erase: the share of pictures of which a rectangle is painted over with one random colour, in
+            0..1 (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
 
     Returns:
         uint8 tensor of the same shape.
@@ -279,4 +289,17 @@ def augment_images(images: Any, seed: Any) -> Any:
     brightness = draw(6, 1 - _LIGHT, 1 + _LIGHT)[:, None, None, None]
     mean = tf.reduce_mean(pixels, axis=(1, 2), keepdims=True)
     relit = (pixels - mean) * contrast + mean * brightness
+    if erase:
+        hit = draw(7, 0, 1) < erase
+        rows = _span(draw(8, 0, 1), draw(9, *_ERASED), height) & hit[:, None]
+        columns = _span(draw(10, 0, 1), draw(11, *_ERASED), width)
+        colour = tf.stack([draw(index, 0, 255) for index in (12, 13, 14)], axis=-1)
+        hidden = rows[:, :, None, None] & columns[:, None, :, None]
+        relit = tf.where(hidden, colour[:, None, None, :], relit)
     return tf.cast(tf.clip_by_value(tf.round(relit), 0, 255), tf.uint8)
+
+
+def _span(centre: Any, share: Any, length: int) -> Any:
+    """`(batch, length)`: the pixels of a side that are within half a share of a centre in 0..1."""
+    places = (tf.range(length, dtype=tf.float32) + 0.5) / length
+    return tf.abs(places - centre[:, None]) < share[:, None] / 2

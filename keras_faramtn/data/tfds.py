@@ -68,6 +68,7 @@ def from_tfds(
     *,
     shuffle: bool = False,
     augment: bool = False,
+    erase: float = 0.0,
     seed: int = 0,
 ) -> tf.data.Dataset:
     """Batches for `model.fit` from a split of `celeb_a`, the official one, or `celeba_folder`.
@@ -79,7 +80,7 @@ def from_tfds(
     Args:
         examples: what `tfds.load(..., split=...)` returns; for a set too large for memory with
             `shuffle_files=True`, as `shuffle` then mixes only pictures that are close.
-        image_size, batch_size, groups, shuffle, augment, seed: as in `make_dataset`.
+        image_size, batch_size, groups, shuffle, augment, erase, seed: as in `make_dataset`.
 
     Returns:
         As `make_dataset`.
@@ -122,6 +123,7 @@ def from_tfds(
         batch_size,
         shuffle=shuffle,
         augment=augment,
+        erase=erase,
         seed=seed,
         light=False,
     )

@@ -35,6 +35,7 @@ class Data(_Section):
             None where the command line gives it.
         image_size: height and width in pixels that pictures are resized to, 32 to 1024.
         augment: whether training pictures are flipped, moved, turned and relit at random.
+        erase: the share of training pictures that lose a random rectangle too, if `augment`.
         cache: the folder for decoded pictures, where they take more than 4 GiB (less is kept in
             memory); None for `keras_faramtn` in the user's folder of caches.
     """
@@ -45,6 +46,7 @@ class Data(_Section):
         Annotated[int, pydantic.Field(ge=32, le=1024)],
     ] = pydantic.Field(strict=False)
     augment: bool = True
+    erase: Share = 0.0
     cache: str | None = None
 
 
@@ -105,15 +107,16 @@ class Weighting(_Section):
 
 
 class Training(_Section):
-    """How the network is trained: AdamW, the rate rising and then falling along a cosine.
+    """How the network is trained; the learning rate rises and then falls along a cosine.
 
     Attributes:
         epochs: passes over the training pictures.
         batch_size: pictures a step.
+        optimizer: `adamw`, or `muon` (`ConvolutionMuon`), which learns faster from scratch.
         learning_rate: the highest rate.
         warmup: the share of all steps in which the rate rises to it.
         weight_decay: of kernels; biases and normalisation have none.
-        positive_weight: factor on the loss of positive labels.
+        positive_weight, label_smoothing: as in `MaskedBinaryCrossentropy`.
         dynamic_weighting: DWS, or None for equal weights.
         seed: of the initial weights, the order of the pictures and the augmentation.
         precision: `mixed_float16` and `mixed_bfloat16` compute in half precision, as fits a GPU;
@@ -129,10 +132,12 @@ class Training(_Section):
 
     epochs: Annotated[int, pydantic.Field(ge=1)]
     batch_size: Annotated[int, pydantic.Field(ge=1)] = 64
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: Positive = 0.002
     warmup: Share = 0.05
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 0.02
     positive_weight: Positive = 1.0
+    label_smoothing: Share = 0.0
     dynamic_weighting: Weighting | None = Weighting()
     seed: Annotated[int, pydantic.Field(ge=0)] = 0
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.files import write_whole
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
@@ -15,6 +16,7 @@ from keras_faramtn.training import recipe as recipes
 from keras_faramtn.training.checkpoints import CHECKPOINT_FILE, Checkpoint, differences
 from keras_faramtn.training.dynamic_weighting import DynamicWeighting, variable_scope
 from keras_faramtn.training.objective import objective
+from keras_faramtn.training.optimizer import ConvolutionMuon
 from keras_faramtn.training.progress import MeanScores, ShortProgressBar
 
 
@@ -158,8 +160,8 @@ def train(
     checkpoint = Checkpoint(folder, run, weighting)
     with variable_scope(model):
         model.compile(
-            _optimizer(recipe.training, steps * recipe.training.epochs),
-            **objective(groups, recipe.training.positive_weight),
+            _optimizer(recipe.training, steps * recipe.training.epochs, groups),
+            **objective(groups, recipe.training.positive_weight, recipe.training.label_smoothing),
             **_jit_compile(recipe.training),
         )
         model.optimizer.build(model.trainable_variables)
@@ -242,7 +244,9 @@ def _jit_compile(training: recipes.Training) -> dict[str, Any]:
     return {} if training.jit_compile is None else {"jit_compile": training.jit_compile}
 
 
-def _optimizer(training: recipes.Training, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(
+    training: recipes.Training, steps: int, groups: AttributeGroups
+) -> keras.optimizers.Optimizer:
     # Keras counts each batch as a step of the schedule, also where gradients are accumulated.
     warmup_steps = max(1, round(training.warmup * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -251,10 +255,25 @@ def _optimizer(training: recipes.Training, steps: int) -> keras.optimizers.Optim
         warmup_target=training.learning_rate,
         warmup_steps=warmup_steps,
     )
-    optimizer = keras.optimizers.AdamW(
-        schedule,
+    optimizer = _OPTIMIZERS[training.optimizer](
+        groups,
+        learning_rate=schedule,
         weight_decay=training.weight_decay,
         gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def _adamw(groups: AttributeGroups, **arguments: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.AdamW(**arguments)
+
+
+def _muon(groups: AttributeGroups, **arguments: Any) -> keras.optimizers.Optimizer:
+    return ConvolutionMuon(exclude_layers=[f"^{group}/" for group in groups], **arguments)
+
+
+_OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "adamw": _adamw,
+    "muon": _muon,
+}

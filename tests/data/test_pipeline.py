@@ -134,6 +134,26 @@ def test_without_shift_zoom_and_turn_only_flips_and_light_are_left(monkeypatch):
     assert 5 < sum(flipped) < 25
 
 
+def test_erasing_paints_one_rectangle_of_a_share_of_the_pictures(monkeypatch):
+    for name in ("_SHIFT", "_ZOOM", "_TURN", "_LIGHT"):
+        monkeypatch.setattr(pipeline, name, 0.0)
+    images = np.full((600, 40, 30, 3), 44, "uint8")
+    seed = tf.constant([1, 2], tf.int64)
+    np.testing.assert_array_equal(augment_images(images, seed), images)
+    erased = 0
+    for result in augment_images(images, seed, erase=0.3).numpy():
+        hidden = (result != 44).any(axis=-1)
+        if hidden.any():
+            erased += 1
+            rows, columns = (np.flatnonzero(hidden.any(axis=axis)) for axis in (1, 0))
+            # All of the rectangle between them, in one colour, and cut off by the border at most.
+            assert hidden[np.ix_(rows, columns)].all()
+            assert len(np.unique(result[hidden], axis=0)) == 1
+            assert np.ptp(rows) + 1 == len(rows) <= 0.45 * 40 + 1
+            assert np.ptp(columns) + 1 == len(columns) <= 0.45 * 30 + 1
+    assert 0.2 < erased / 600 < 0.4
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"), [((30, 21), (61, 22)), ((30, 21), (30, 21)), ((30, 21), (40, 15))]
 )

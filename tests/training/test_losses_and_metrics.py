@@ -37,6 +37,17 @@ def test_positive_weight_multiplies_the_positives_only():
     assert copy.positive_weight == 3.0
 
 
+def test_label_smoothing_is_that_of_keras():
+    labels, logits = _labels_and_logits()
+    labels = np.maximum(labels, 0)
+    theirs = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)
+    ours = MaskedBinaryCrossentropy(label_smoothing=0.2)
+    assert float(ours(labels, logits)) == pytest.approx(float(theirs(labels, logits)), rel=1e-5)
+    assert MaskedBinaryCrossentropy.from_config(ours.get_config()).label_smoothing == 0.2
+    with pytest.raises(ValueError, match="without 1; got 1"):
+        MaskedBinaryCrossentropy(label_smoothing=1)
+
+
 def test_loss_of_large_logits_is_finite_and_of_no_known_label_zero():
     loss = MaskedBinaryCrossentropy()
     assert float(loss(np.array([[1.0, 0.0]]), np.array([[-200.0, 200.0]]))) == pytest.approx(200)
