@@ -32,6 +32,15 @@ DataFolder = Annotated[
     Path, typer.Option("--data", help="A folder of CelebA or LFWA, or a .csv file of attributes.")
 ]
 
+Thresholds = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="METRICS",
+        help="The metrics.json of a training, with the thresholds chosen there for balanced "
+        "accuracy.  [default: 0.5 for all]",
+    ),
+]
+
 
 def main() -> None:
     """Runs the command line; what is wrong with the user's input is said in plain words."""
@@ -145,11 +154,12 @@ def evaluate(
         Path | None,
         typer.Option(help="The new folder for metrics.json and contact_sheet.png."),
     ] = None,
+    thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Score a model: accuracy, balanced accuracy, average precision, beside the majority."""
     folder = to or model.parent / f"evaluation_{part}"
-    _workflows().evaluate_file(model, data, part, folder, skip_bad=skip_bad)
+    _workflows().evaluate_file(model, data, part, folder, thresholds=thresholds, skip_bad=skip_bad)
 
 
 @app.command()
@@ -177,11 +187,15 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="A new .csv or .jsonl file for all probabilities."),
     ] = None,
+    thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Say which attributes faces show. A .tflite file needs no TensorFlow."""
     from keras_faramtn.predictions import refuse_output, write_predictions
+    from keras_faramtn.thresholds import read_thresholds
 
+    if output and thresholds:
+        raise InputError("--output writes all probabilities, whatever --thresholds; leave one out.")
     if output:
         refuse_output(output)
     if server is None and len(places) == 1:
@@ -200,8 +214,12 @@ def predict(
     if output:
         typer.echo(f"{write_predictions(output, found):,} predictions in {output}")
     else:
+        least = None
         for picture, probabilities in found:
-            _show_prediction(picture, probabilities)
+            if thresholds is not None and least is None:
+                names = tuple(probabilities)
+                least = dict(zip(names, read_thresholds(thresholds, names), strict=True))
+            _show_prediction(picture, probabilities, least)
 
 
 @app.command()
@@ -244,14 +262,20 @@ def demo_page(
     typer.echo("and open http://localhost:8000")
 
 
-def _show_prediction(picture: Path, probabilities: dict[str, float]) -> None:
+def _show_prediction(
+    picture: Path, probabilities: dict[str, float], thresholds: dict[str, float] | None = None
+) -> None:
     from tqdm import tqdm
 
-    shown = {name: p for name, p in probabilities.items() if p > 0.5}
+    from keras_faramtn.thresholds import DEFAULT_THRESHOLD
+
+    least = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
+    shown = {name: p for name, p in probabilities.items() if p > least[name]}
     ranked = sorted(shown.items(), key=lambda item: -item[1])
     names = ", ".join(f"{name} {100 * p:.0f} %" for name, p in ranked)
+    bar = "its threshold" if thresholds else f"{100 * DEFAULT_THRESHOLD:.0f} %"
     # Plain printing would break a progress bar.
-    tqdm.write(f"{picture}: {names or 'no attribute above 50 %'}")
+    tqdm.write(f"{picture}: {names or f'no attribute above {bar}'}")
 
 
 def _workflows() -> ModuleType:

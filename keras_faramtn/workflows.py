@@ -18,12 +18,14 @@ from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
 from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_probabilities, score
+from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu import describe
 from keras_faramtn.export.tree import FORMATS, export_model
 from keras_faramtn.files import make_new_folder, write_whole
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
+from keras_faramtn.thresholds import DEFAULT_THRESHOLD, read_thresholds
 from keras_faramtn.training.checkpoints import differences
 from keras_faramtn.training.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
@@ -127,8 +129,12 @@ def evaluate(
     data: str,
     folder: Path,
     training_rates: np.ndarray | None = None,
+    thresholds: Path | None = None,
 ) -> Scores:
     """Scores a model on one part of the data; prints the table of all scores.
+
+    On the validation part it chooses the attributes' thresholds for balanced accuracy besides, and
+    says what they achieve on pictures that they were not chosen on.
 
     Args:
         model: a network of this package.
@@ -137,18 +143,25 @@ def evaluate(
         data: what the data is called in the report.
         folder: where `metrics.json` and `contact_sheet.png` are written.
         training_rates: the attributes' positive rates in training, for the majority baseline.
+        thresholds: a `metrics.json` with the chosen thresholds to answer with; None for 0.5.
 
     Raises:
-        InputError: the part has no pictures.
+        InputError: the part has no pictures, or the thresholds can't be read.
     """
     groups, inference = groups_of(model), inference_model(model)
-    chosen = table.part(part)
-    dataset = make_dataset(chosen, groups, model.input_shape[1:3], _EVALUATION_BATCH)
+    answering = read_thresholds(thresholds, groups.attributes) if thresholds else DEFAULT_THRESHOLD
+    dataset = make_dataset(table.part(part), groups, model.input_shape[1:3], _EVALUATION_BATCH)
     probabilities, labels = predict_probabilities(
         inference, dataset, groups, lambda batches: tqdm(batches, desc="Evaluating", unit=" batch")
     )
-    scores = score(probabilities, labels, groups.attributes, training_rates=training_rates)
-    print(report.table(scores, groups))
+    scores = score(
+        probabilities, labels, groups.attributes, answering, training_rates=training_rates
+    )
+    chosen = unseen = None
+    if part == "validation" and len(labels) > 1:
+        chosen = choose_thresholds(probabilities, labels)
+        unseen = cross_fitted(probabilities, labels, groups.attributes)
+    print(report.table(scores, groups, unseen))
     faces = next(iter(dataset))[0].numpy()[:_SHEET_FACES]
     count = len(faces)
     plots.contact_sheet(
@@ -157,17 +170,32 @@ def evaluate(
         labels[:count],
         groups.attributes,
         folder / "contact_sheet.png",
+        answering,
     )
     # Last: it is what says that a run is finished.
     report.write_metrics(
         folder / METRICS_FILE,
-        report.metrics(scores, groups, data=data, part=part, model=model.name),
+        report.metrics(
+            scores,
+            groups,
+            data=data,
+            part=part,
+            model=model.name,
+            chosen=chosen,
+            cross_fitted=unseen,
+        ),
     )
     return scores
 
 
 def evaluate_file(
-    model_file: Path, data: Path, part: str, folder: Path, *, skip_bad: bool = False
+    model_file: Path,
+    data: Path,
+    part: str,
+    folder: Path,
+    *,
+    thresholds: Path | None = None,
+    skip_bad: bool = False,
 ) -> None:
     """Scores a model file on one part of a data set; the arguments are those of the command.
 
@@ -177,9 +205,11 @@ def evaluate_file(
     if part not in PARTS:
         raise InputError(f"there is no part {part!r}; choose one of {', '.join(PARTS)}.")
     model = load_model(model_file)
+    if thresholds:
+        read_thresholds(thresholds, groups_of(model).attributes)  # before anything long
     make_new_folder(folder)
     table = check_data(data, groups_of(model).attributes, skip_bad=skip_bad)
-    evaluate(model, table, part, data=data.resolve().name, folder=folder)
+    evaluate(model, table, part, data=data.resolve().name, folder=folder, thresholds=thresholds)
     print(f"metrics.json and contact_sheet.png are in {folder}/")
 
 

@@ -53,6 +53,27 @@ def run(monkeypatch, capsys):
     return run
 
 
+def test_chosen_thresholds_decide_what_is_named(run, model_file, folder, tmp_path):
+    chosen = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0) | {"Bald": 0.0}
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps({"chosen_thresholds": {"thresholds": chosen}}))
+    message, out, _ = run("predict", model_file, folder, "--thresholds", metrics)
+    assert message is None
+    assert [line.split(": ")[1].split()[0] for line in out.splitlines()] == ["Bald"] * 3
+    assert out.count("%") == 3
+    del chosen["Bald"]
+    metrics.write_text(json.dumps({"chosen_thresholds": {"thresholds": chosen}}))
+    message, _, _ = run("predict", model_file, folder, "--thresholds", metrics)
+    assert f"{metrics}: it has no threshold for Bald" in message
+    metrics.write_text("{}")
+    message, _, _ = run("predict", model_file, folder, "--thresholds", metrics)
+    assert f"{metrics}: this file has no chosen_thresholds" in message
+    message, _, _ = run(
+        "predict", model_file, folder, "--thresholds", metrics, "--output", tmp_path / "a.csv"
+    )
+    assert "leave one out" in message
+
+
 def test_a_line_a_picture_and_a_bar(run, model_file, folder):
     message, out, err = run("predict", model_file, folder)
     assert message is None

@@ -6,6 +6,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.scores import VARYING_RATES, AttributeScores, Scores
 from keras_faramtn.files import write_bytes
@@ -15,7 +17,14 @@ _PACKAGES = ("keras-faramtn", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def metrics(
-    scores: Scores, groups: AttributeGroups, *, data: str, part: str, model: str
+    scores: Scores,
+    groups: AttributeGroups,
+    *,
+    data: str,
+    part: str,
+    model: str,
+    chosen: np.ndarray | None = None,
+    cross_fitted: Scores | None = None,
 ) -> dict[str, Any]:
     """The content of `metrics.json`: nothing but JSON's types, no NaN.
 
@@ -27,10 +36,14 @@ def metrics(
         data: name of the data.
         part: name of its part, such as "test".
         model: name of the model.
+        chosen, cross_fitted: thresholds chosen on this part, `(k,)`, and the scores with such on
+            pictures that they were not chosen on; None where none were chosen.
 
     Returns:
         A dict with the keys `data`, `part`, `pictures`, `model`, `majority_of`, `means`,
-        `varying`, `attributes` (by name, in canonical order) and `versions`.
+        `varying`, `attributes` (by name, in canonical order), `versions`, and, where they were
+        chosen, `chosen_thresholds`: `cross_fitted`, with accuracy and balanced accuracy, and
+        `thresholds` by attribute.
     """
     group_of = {attribute: group for group, members in groups.items() for attribute in members}
     return {
@@ -71,6 +84,7 @@ def metrics(
             for each in scores.attributes
         },
         "versions": versions(),
+        **({} if chosen is None else {"chosen_thresholds": _chosen(groups, chosen, cross_fitted)}),
     }
 
 
@@ -88,7 +102,7 @@ def write_metrics(path: str | Path, content: dict[str, Any]) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
-def table(scores: Scores, groups: AttributeGroups) -> str:
+def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None = None) -> str:
     """The scores as text for a terminal, at most 80 wide for CelebA's names.
 
     One row an attribute, by group; then the means, and what they are means of. Scores are in
@@ -97,6 +111,7 @@ def table(scores: Scores, groups: AttributeGroups) -> str:
     Args:
         scores: from `score`.
         groups: the groups of the scored attributes.
+        cross_fitted: the scores with thresholds chosen on other pictures, for a line of their own.
     """
     by_name = {each.attribute: each for each in scores.attributes}
     width = max(len(name) for name in (*by_name, "mean of varying")) + 2
@@ -133,6 +148,12 @@ def table(scores: Scores, groups: AttributeGroups) -> str:
         f"{scores.in_varying} attributes vary (rate {low} to {high} percent); accuracy there, less "
         f"the\nmajority's{gain}.",
     ]
+    if cross_fitted is not None:
+        lines.append(
+            "With the thresholds that are best for balanced accuracy, each half of the\npictures "
+            f"with those of the other: accuracy {_percent(cross_fitted.mean_accuracy)}, balanced "
+            f"{_percent(cross_fitted.mean_balanced_accuracy)}."
+        )
     return "\n".join(lines)
 
 
@@ -145,6 +166,21 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _chosen(
+    groups: AttributeGroups, thresholds: np.ndarray, cross_fitted: Scores
+) -> dict[str, Any]:
+    return {
+        "cross_fitted": {
+            "accuracy": _rounded(cross_fitted.mean_accuracy),
+            "balanced_accuracy": _rounded(cross_fitted.mean_balanced_accuracy),
+        },
+        "thresholds": {
+            name: _rounded(float(threshold))
+            for name, threshold in zip(groups.attributes, thresholds, strict=True)
+        },
+    }
 
 
 def _rounded(value: float | None) -> float | None:
