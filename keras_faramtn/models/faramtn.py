@@ -54,7 +54,7 @@ def FARAMTN(
         pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(tensors.transformed)
         features = dict.fromkeys(groups, pooled)
     if fusion:
-        features = CGFF(name="group_fusion")(features)
+        features = CGFF(tuple(groups), name="group_fusion")(features, tensors.trunk)
     return attach_heads(tensors.images, features, groups, name)
 
 
