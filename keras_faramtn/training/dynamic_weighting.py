@@ -7,58 +7,53 @@ from typing import Any
 import keras
 import numpy as np
 
-# A loss counts as at least this share of the groups' mean, and has grown at most so many times
-# from one epoch to the next: a group that is solved gets a large weight, not an endless one.
+# A group's share counts as at least this much of the groups' mean: one that is solved keeps a
+# small weight, not none.
 _LEAST_SHARE = 0.1
-_LARGEST_RATIO = 2.0
 
 
 def dynamic_weights(
     losses: np.ndarray,
-    previous_losses: np.ndarray | None,
+    first_losses: np.ndarray,
     weights: np.ndarray,
     base: np.ndarray,
-    temperature: float,
+    strength: float,
     smoothing: float,
 ) -> np.ndarray:
     """The weights of the groups' losses for the next epoch.
 
     FAR-AMTN's DWS (Gao et al., CVIU 2025, 104426) balances the groups' different convergence speed
-    and loss scale; its formula is not public, so this one is the package's own. With L_g(t) the
-    training loss of group g in epoch t, and b_g the weight that it was given to begin with:
+    and loss scale, so that they converge together; its formula is not public, so this one is the
+    package's own. With L_g(t) the training loss of group g in epoch t, and b_g the weight that it
+    was given to begin with:
 
-        r_g = L_g(t) / L_g(t-1)      relative descent, as in Dynamic Weight Average
-                                     (Liu, Johns and Davison, CVPR 2019, equation 7); 1 at first
-        s_g = mean(L) / L_g          scale
-        u_g = b_g * exp(r_g / temperature) * s_g, scaled to the sum of b
+        p_g = L_g(t) / L_g(1)        what is left of the first epoch's loss: the loss ratio of
+                                     GradNorm (Chen et al., ICML 2018), free of the loss's scale
+        u_g = b_g * (p_g / mean(p)) ^ strength, scaled to the sum of b
         w_g = smoothing * w_g(before) + (1 - smoothing) * u_g
 
-    Each L_g counts as at least a tenth of the groups' mean, and r_g as at most 2.
+    A group that lags behind weighs more; one that is ahead, and would soon be learned by heart,
+    less. Each p_g counts as at least a tenth of their mean.
 
     Args:
         losses: L(t), shape `(G,)`, finite, 0 or more.
-        previous_losses: L(t-1), or None after the first epoch.
+        first_losses: L(1), of the first epoch, shape `(G,)`; a group whose loss was 0 there has
+            nothing left.
         weights: w before, shape `(G,)`; b after the first epoch.
         base: b, shape `(G,)`, above 0.
-        temperature: above 0; a high one makes all descents count alike.
+        strength: above 0; 1 weighs in proportion to what is left.
         smoothing: in 0..1, the share that the old weights keep.
 
     Returns:
         w, shape `(G,)`, with the sum of b.
     """
-    floored = _floored(losses)
-    ratio = np.ones_like(floored)
-    if previous_losses is not None:
-        ratio = np.minimum(floored / _floored(previous_losses), _LARGEST_RATIO)
-    update = base * np.exp(ratio / temperature) * floored.mean() / floored
+    losses, first_losses = (np.asarray(each, "float64") for each in (losses, first_losses))
+    left = np.divide(losses, first_losses, out=np.zeros_like(losses), where=first_losses > 0)
+    # Where every loss is zero, all count alike.
+    left = np.maximum(left, _LEAST_SHARE * left.mean()) if left.any() else left + 1.0
+    update = base * (left / left.mean()) ** strength
     update *= base.sum() / update.sum()
     return smoothing * weights + (1 - smoothing) * update
-
-
-def _floored(losses: np.ndarray) -> np.ndarray:
-    losses = np.asarray(losses, dtype="float64")
-    # Where every loss is zero, all count alike.
-    return np.maximum(losses, _LEAST_SHARE * losses.mean()) if losses.any() else losses + 1.0
 
 
 class DynamicWeighting(keras.callbacks.Callback):
@@ -73,7 +68,7 @@ class DynamicWeighting(keras.callbacks.Callback):
     callbacks that come after this one.
 
     Args:
-        temperature, smoothing: as in `dynamic_weights`.
+        strength, smoothing: as in `dynamic_weights`.
 
     Raises:
         ValueError: an argument out of its range; or at the start of training, a model that has not
@@ -82,18 +77,18 @@ class DynamicWeighting(keras.callbacks.Callback):
             names the groups.
     """
 
-    def __init__(self, temperature: float = 2.0, smoothing: float = 0.5) -> None:
+    def __init__(self, strength: float = 1.0, smoothing: float = 0.5) -> None:
         super().__init__()
-        if temperature <= 0 or not 0 <= smoothing < 1:
+        if strength <= 0 or not 0 <= smoothing < 1:
             raise ValueError(
-                "temperature must be above 0 and smoothing in 0..1, without 1; got "
-                f"{temperature} and {smoothing}."
+                "strength must be above 0 and smoothing in 0..1, without 1; got "
+                f"{strength} and {smoothing}."
             )
-        self.temperature = temperature
+        self.strength = strength
         self.smoothing = smoothing
         self.variables: dict[str, keras.Variable] = {}
         self.base: dict[str, float] = {}
-        self.previous_losses: np.ndarray | None = None
+        self.first_losses: np.ndarray | None = None
 
     def set_model(self, model: keras.Model) -> None:
         """Takes hold of the model's loss weights; Keras calls this before it makes the step."""
@@ -103,18 +98,18 @@ class DynamicWeighting(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch's weights depend on, as JSON can hold it to the last digit."""
-        previous = self.previous_losses
+        first = self.first_losses
         return {
             "weights": {group: _value(variable) for group, variable in self.variables.items()},
-            "previous_losses": None if previous is None else previous.tolist(),
+            "first_losses": None if first is None else first.tolist(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`; to be called as or after training begins."""
         for group, weight in state["weights"].items():
             self.variables[group].assign(weight)
-        previous = state["previous_losses"]
-        self.previous_losses = None if previous is None else np.array(previous)
+        first = state["first_losses"]
+        self.first_losses = None if first is None else np.array(first)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the weights of this epoch and sets those of the next."""
@@ -123,17 +118,18 @@ class DynamicWeighting(keras.callbacks.Callback):
         _refuse_divergence(dict(zip(self.variables, losses, strict=True)), epoch)
         weights = np.array([_value(variable) for variable in self.variables.values()])
         logs.update({f"dws_{group}": w for group, w in zip(self.variables, weights, strict=True)})
+        if self.first_losses is None:
+            self.first_losses = losses
         updated = dynamic_weights(
             losses,
-            self.previous_losses,
+            self.first_losses,
             weights,
             np.array([self.base[group] for group in self.variables]),
-            self.temperature,
+            self.strength,
             self.smoothing,
         )
         for variable, weight in zip(self.variables.values(), updated, strict=True):
             variable.assign(float(weight))
-        self.previous_losses = losses
 
 
 class _LossWeights(keras.metrics.Metric):

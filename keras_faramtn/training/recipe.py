@@ -102,7 +102,7 @@ class Model(_Section):
 class Weighting(_Section):
     """DWS; the attributes are the arguments of `DynamicWeighting`."""
 
-    temperature: Positive = 2.0
+    strength: Positive = 1.0
     smoothing: Share = 0.5
 
 

@@ -198,7 +198,7 @@ def train(
 
 def _weighting(training: recipes.Training) -> DynamicWeighting | None:
     weighting = training.dynamic_weighting
-    return DynamicWeighting(weighting.temperature, weighting.smoothing) if weighting else None
+    return DynamicWeighting(weighting.strength, weighting.smoothing) if weighting else None
 
 
 def _numbering(epoch: tf.Variable) -> keras.callbacks.Callback:

@@ -43,35 +43,27 @@ def _data(count=40):
 BASE = [1.0, 0.5, 1.5]
 
 
-def _weights_in_numpy(epochs, temperature, smoothing):
+def _weights_in_numpy(epochs, strength, smoothing):
     """The docstring's formula over epochs of losses, group by group, without arrays."""
     count = len(epochs[0])
-    weights, previous, history = BASE, None, []
+    weights, history = BASE, []
     for losses in epochs:
-        mean = sum(losses) / count
-        floored = [max(loss, 0.1 * mean) for loss in losses]
-        ratios = (
-            [1.0] * count
-            if previous is None
-            else [min(now / before, 2.0) for now, before in zip(floored, previous, strict=True)]
-        )
-        floored_mean = sum(floored) / count
-        raw = [
-            b * np.exp(r / temperature) * floored_mean / loss
-            for b, r, loss in zip(BASE, ratios, floored, strict=True)
+        left = [
+            loss / first if first else 0.0 for loss, first in zip(losses, epochs[0], strict=True)
         ]
+        left = [max(p, 0.1 * sum(left) / count) for p in left]
+        raw = [b * (p * count / sum(left)) ** strength for b, p in zip(BASE, left, strict=True)]
         scaled = [u * sum(BASE) / sum(raw) for u in raw]
         weights = [
             smoothing * w + (1 - smoothing) * u for w, u in zip(weights, scaled, strict=True)
         ]
-        previous = floored
         history.append(weights)
     return history
 
 
 def _train(model, epochs=4, callbacks=None, **compile_arguments):
     model.compile(keras.optimizers.SGD(0.5), **objective(GROUPS), **compile_arguments)
-    callbacks = callbacks or [DynamicWeighting(temperature=1.5, smoothing=0.3)]
+    callbacks = callbacks or [DynamicWeighting(strength=1.5, smoothing=0.3)]
     return model.fit(_data(), epochs=epochs, verbose=0, callbacks=callbacks).history
 
 
@@ -79,38 +71,39 @@ def _losses(history):
     return [[history[f"{group}_loss"][e] for group in GROUPS] for e in range(len(history["loss"]))]
 
 
-def _assert_follows_the_formula(history, temperature=1.5, smoothing=0.3):
-    expected = [BASE, *_weights_in_numpy(_losses(history), temperature, smoothing)]
+def _assert_follows_the_formula(history, strength=1.5, smoothing=0.3):
+    expected = [BASE, *_weights_in_numpy(_losses(history), strength, smoothing)]
     actual = [[history[f"dws_{group}"][e] for group in GROUPS] for e in range(len(expected) - 1)]
     np.testing.assert_allclose(actual, expected[:-1], rtol=1e-4)
 
 
-def test_formula_over_several_epochs_the_first_two_included():
+def test_formula_over_several_epochs_the_first_included():
     epochs = [[0.7, 0.2, 0.4], [0.5, 0.19, 0.4], [0.45, 0.25, 0.0], [0.0, 1.9, 0.0]]
-    expected = _weights_in_numpy(epochs, temperature=1.5, smoothing=0.3)
-    weights, previous, base = np.array(BASE), None, np.array(BASE)
+    expected = _weights_in_numpy(epochs, strength=1.5, smoothing=0.3)
+    weights, base = np.array(BASE), np.array(BASE)
     for losses, goal in zip(epochs, expected, strict=True):
-        weights = dynamic_weights(np.array(losses), previous, weights, base, 1.5, 0.3)
-        previous = np.array(losses)
+        weights = dynamic_weights(np.array(losses), np.array(epochs[0]), weights, base, 1.5, 0.3)
         np.testing.assert_allclose(weights, goal, rtol=1e-12)
         assert weights.sum() == pytest.approx(3)
 
 
-def test_slow_and_small_losses_weigh_more():
+def test_a_group_that_lags_weighs_more_and_the_scale_of_a_loss_nothing():
     one = np.ones(2)
-    slow = dynamic_weights(np.array([1.0, 1.0]), np.array([2.0, 1.0]), one, one, 1.0, 0.0)
-    assert slow[1] > slow[0]
-    small = dynamic_weights(np.array([1.0, 0.5]), None, one, one, 1.0, 0.0)
-    assert small == pytest.approx([2 / 3, 4 / 3])
+    lagging = dynamic_weights(np.array([0.5, 0.9]), one, one, one, 1.0, 0.0)
+    assert lagging == pytest.approx([2 * 5 / 14, 2 * 9 / 14])
+    scaled = dynamic_weights(np.array([5.0, 0.9]), np.array([10.0, 1.0]), one, one, 1.0, 0.0)
+    assert scaled == pytest.approx(lagging)
+    first = dynamic_weights(np.array([7.0, 0.1]), np.array([7.0, 0.1]), one, one, 1.0, 0.0)
+    assert first == pytest.approx([1, 1])
 
 
-def test_a_loss_of_zero_gets_a_bounded_weight_and_all_zero_none_at_all():
-    zero_one, one = np.array([0.0, 1.0]), np.ones(2)
-    weights = dynamic_weights(zero_one, zero_one, one, one, 2.0, 0.0)
-    # The floor is 0.05: the scales are as 0.525 / 0.05 to 0.525 / 1, that is 20 to 1.
-    assert weights == pytest.approx([2 * 20 / 21, 2 / 21])
-    zero = np.zeros(2)
-    assert dynamic_weights(zero, zero, one, one, 2.0, 0.5) == pytest.approx([1, 1])
+def test_a_loss_of_zero_keeps_a_weight_and_all_zero_count_alike():
+    zero, one = np.zeros(2), np.ones(2)
+    weights = dynamic_weights(np.array([0.0, 1.0]), one, one, one, 1.0, 0.0)
+    # What is left counts as 0.05 and 1.
+    assert weights == pytest.approx([2 * 1 / 21, 2 * 20 / 21])
+    assert dynamic_weights(zero, one, one, one, 1.0, 0.5) == pytest.approx([1, 1])
+    assert dynamic_weights(one, zero, one, one, 1.0, 0.5) == pytest.approx([1, 1])
 
 
 def test_history_follows_the_formula():
@@ -140,7 +133,7 @@ def test_training_uses_the_weights_without_a_new_trace():
     for epoch in range(5):
         weighted = sum(history[f"dws_{g}"][epoch] * history[f"{g}_loss"][epoch] for g in GROUPS)
         assert history["loss"][epoch] == pytest.approx(weighted, rel=1e-5)
-    assert len(set(history["dws_hard"])) == 5
+    assert len(set(history["dws_hard"])) == 4  # the first epoch changes nothing
 
 
 def test_weights_scale_the_gradients():
@@ -180,7 +173,7 @@ def test_works_after_load_model(tmp_path):
     history = loaded.fit(
         _data(), epochs=3, verbose=0, callbacks=[DynamicWeighting(1.5, 0.3)]
     ).history
-    assert len(set(history["dws_easy"])) == 3
+    assert len(set(history["dws_easy"])) == 2
     weighted = sum(history[f"dws_{g}"][-1] * history[f"{g}_loss"][-1] for g in GROUPS)
     assert history["loss"][-1] == pytest.approx(weighted, rel=1e-4)
 
@@ -193,7 +186,7 @@ def test_works_on_a_model_compiled_with_plain_numbers():
     history = model.fit(_data(), epochs=3, verbose=0, callbacks=[DynamicWeighting()]).history
     assert [history[f"dws_{group}"][0] for group in GROUPS] == [2.0, 0.25, 4.0]
     assert sum(history[f"dws_{group}"][2] for group in GROUPS) == pytest.approx(6.25)
-    assert len(set(history["dws_hard"])) == 3
+    assert len(set(history["dws_hard"])) == 2
 
 
 MIRRORED = """
@@ -265,7 +258,7 @@ def test_a_model_of_one_loss_is_refused():
         model.fit(_data(), epochs=1, verbose=0, callbacks=[DynamicWeighting()])
 
 
-@pytest.mark.parametrize(("temperature", "smoothing"), [(0, 0.5), (-1, 0.5), (1, 1.0), (1, -0.1)])
-def test_arguments_out_of_range_are_refused(temperature, smoothing):
-    with pytest.raises(ValueError, match="temperature must be above 0"):
-        DynamicWeighting(temperature, smoothing)
+@pytest.mark.parametrize(("strength", "smoothing"), [(0, 0.5), (-1, 0.5), (1, 1.0), (1, -0.1)])
+def test_arguments_out_of_range_are_refused(strength, smoothing):
+    with pytest.raises(ValueError, match="strength must be above 0"):
+        DynamicWeighting(strength, smoothing)

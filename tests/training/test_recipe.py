@@ -51,7 +51,7 @@ def test_values_arrive_and_the_rest_has_defaults(tmp_path):
     assert recipe.model.attribute_groups() == MCNN_AUX
     assert recipe.training.learning_rate == 1.0
     assert recipe.training.seed == 7
-    assert recipe.training.dynamic_weighting.temperature == 2.0
+    assert recipe.training.dynamic_weighting.strength == 1.0
     assert recipe.model.network == "faramtn"
 
 
@@ -107,7 +107,7 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ({"training__accumulate": 0}, "training.accumulate: .* equal to 1; got 0"),
         ({"model__network": "multi_label"}, "training.dynamic_weighting needs two or more groups"),
         ({"model__groups": {"all": ["Hat", "Tie"]}}, "needs two or more groups.*set it to null"),
-        ({"training__dynamic_weighting": {"temperature": 0}}, "dynamic_weighting.temperature: "),
+        ({"training__dynamic_weighting": {"strength": 0}}, "dynamic_weighting.strength: "),
         ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),
     ],
 )
