@@ -16,8 +16,11 @@ class CGFF(keras.layers.Layer):
     104426); its formula is not public, so this one is the package's own. With T the matrix of the
     groups' features, one row a group, and F the trunk's map, one row a place:
 
-        Q = T W_q + B,  K = [T W_k; F U_k],  V = [T W_v; F U_v]
-        T' = T + silu(softmax(Q K^T / sqrt(d)) V) W_o
+        S = [T W_t; F W_f]                     all of one width, d
+        Q = T W_t W_q + B,  K = S W_k,  V = S W_v
+        T' = T + silu(softmax(Q K^T / sqrt(d / heads)) V) W_o
+
+    the attention in several heads of d / heads each (Vaswani et al., NeurIPS 2017).
 
     Pooled features no longer say where on the face something is, nor what is smaller than a place
     of the last map. A group gets that back from the places of the trunk's finer map that it attends
@@ -27,7 +30,8 @@ class CGFF(keras.layers.Layer):
 
     Args:
         groups: names of the attribute groups.
-        dim: d, the width of queries, keys and values.
+        dim: d, the width in which the groups look at one another.
+        heads: in how many heads, a divisor of `dim`.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -38,18 +42,21 @@ class CGFF(keras.layers.Layer):
         A dict of the names and shapes of `features`, in the compute dtype.
 
     Raises:
-        ValueError: no group, a `dim` below 1, other groups than these, or features that differ in
-            width.
+        ValueError: no group, a `dim` that is no multiple of the heads, other groups than these, or
+            features that differ in width.
     """
 
-    def __init__(self, groups: Sequence[str], dim: int = 32, **kwargs: Any) -> None:
+    def __init__(self, groups: Sequence[str], dim: int = 64, heads: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not groups:
             raise ValueError("CGFF needs at least one group; got none.")
-        if dim < 1:
-            raise ValueError(f"dim must be 1 or more; got {dim}.")
+        if heads < 1 or dim < 1 or dim % heads:
+            raise ValueError(
+                f"dim must be a multiple of heads, both 1 or more; got {dim} and {heads}."
+            )
         self.groups = tuple(groups)
         self.dim = dim
+        self.heads = heads
 
     def build(self, features_shape: dict[str, tuple], trunk_shape: tuple) -> None:
         if set(features_shape) != set(self.groups):
@@ -61,12 +68,10 @@ class CGFF(keras.layers.Layer):
         if len(set(widths.values())) != 1:
             raise ValueError(f"CGFF needs features of one width for all groups; got {widths}.")
         channels = next(iter(widths.values()))
+        self.group_projection = self._projection("group_projection", self.dim, channels)
+        self.place_projection = self._projection("place_projection", self.dim, trunk_shape[-1])
         self.query, self.key, self.value = (
-            self._projection(name, self.dim, channels) for name in ("query", "key", "value")
-        )
-        self.place_key, self.place_value = (
-            self._projection(name, self.dim, trunk_shape[-1])
-            for name in ("place_key", "place_value")
+            self._projection(name, self.dim, self.dim) for name in ("query", "key", "value")
         )
         self.output_projection = self._projection(
             "output_projection", channels, self.dim, kernel_initializer="zeros"
@@ -91,13 +96,15 @@ class CGFF(keras.layers.Layer):
         _, height, width, channels = trunk.shape
         # Not stacked: TensorFlow's graph optimizer breaks a stack of one feature for all groups.
         rows = [ops.expand_dims(features[group], axis=1) for group in self.groups]
-        stacked = ops.concatenate(rows, axis=1)
-        places = ops.reshape(trunk, (-1, height * width, channels))
-        query = self.query(stacked) + ops.cast(self.query_bias, self.compute_dtype)
-        key = ops.concatenate([self.key(stacked), self.place_key(places)], axis=1)
-        value = ops.concatenate([self.value(stacked), self.place_value(places)], axis=1)
-        similarity = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / math.sqrt(self.dim)
-        mixed = ops.silu(ops.matmul(ops.softmax(similarity, axis=-1), value))
+        groups = self.group_projection(ops.concatenate(rows, axis=1))
+        places = self.place_projection(ops.reshape(trunk, (-1, height * width, channels)))
+        seen = ops.concatenate([groups, places], axis=1)
+        query = self.query(groups) + ops.cast(self.query_bias, self.compute_dtype)
+        query, key, value = map(self._in_heads, (query, self.key(seen), self.value(seen)))
+        similarity = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        attention = ops.softmax(similarity / math.sqrt(self.dim // self.heads), axis=-1)
+        mixed = ops.transpose(ops.matmul(attention, value), (0, 2, 1, 3))
+        mixed = ops.silu(ops.reshape(mixed, (-1, len(self.groups), self.dim)))
         # Android's GPU delegate splits, but does not unstack.
         fused = ops.split(self.output_projection(mixed), len(self.groups), axis=1)
         return {
@@ -105,10 +112,20 @@ class CGFF(keras.layers.Layer):
             for group, addition in zip(self.groups, fused, strict=True)
         }
 
+    def _in_heads(self, rows: Any) -> Any:
+        """`(batch, rows, dim)` as `(batch, heads, rows, dim / heads)`."""
+        split = ops.reshape(rows, (-1, rows.shape[1], self.heads, self.dim // self.heads))
+        return ops.transpose(split, (0, 2, 1, 3))
+
     def compute_output_shape(
         self, features_shape: dict[str, tuple], trunk_shape: tuple
     ) -> dict[str, tuple]:
         return {group: features_shape[group] for group in self.groups}
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "groups": list(self.groups), "dim": self.dim}
+        return {
+            **super().get_config(),
+            "groups": list(self.groups),
+            "dim": self.dim,
+            "heads": self.heads,
+        }

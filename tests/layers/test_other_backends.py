@@ -22,7 +22,7 @@ def filled(layer):
 rng = np.random.default_rng(3)
 shared, transformed = keras.Input((5, 4, 32)), keras.Input((3, 2, 24))
 features = WSGSA(("eyes", "mouth"), reduction=8)(shared, transformed)
-features = CGFF(("eyes", "mouth"), dim=6)(features, shared)
+features = CGFF(("eyes", "mouth"), dim=6, heads=2)(features, shared)
 logits = {
     "eyes": AttributeHead(["Eyeglasses"], [1], name="eyes")(features["eyes"]),
     "mouth": AttributeHead(["Smiling", "Big_Lips"], [2, 0], name="mouth")(features["mouth"]),

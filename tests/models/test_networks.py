@@ -76,7 +76,7 @@ def test_parameters_of_the_traditional_network():
 
 def test_parameters_of_faramtn():
     gate = (2048 * 128 + 128) + (128 * 2048 + 2048)
-    fusion = 4 * 2048 * 32 + 2 * 1024 * 32 + 8 * 32
+    fusion = (2048 + 1024) * 64 + 3 * 64 * 64 + 8 * 64 + 64 * 2048
     assert FARAMTN("resnet50").count_params() == TRUNK + CONV5 + 8 * gate + fusion + HEADS
     plain = FARAMTN("resnet50", attention=False, fusion=False)
     assert plain.count_params() == TRUNK + CONV5 + HEADS
