@@ -99,23 +99,22 @@ class CGFF(keras.layers.Layer):
         groups = self.group_projection(ops.concatenate(rows, axis=1))
         places = self.place_projection(ops.reshape(trunk, (-1, height * width, channels)))
         seen = ops.concatenate([groups, places], axis=1)
-        query = self.query(groups) + ops.cast(self.query_bias, self.compute_dtype)
-        query, key, value = map(self._in_heads, (query, self.key(seen), self.value(seen)))
-        similarity = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        attention = ops.softmax(similarity / math.sqrt(self.dim // self.heads), axis=-1)
-        mixed = ops.transpose(ops.matmul(attention, value), (0, 2, 1, 3))
-        mixed = ops.silu(ops.reshape(mixed, (-1, len(self.groups), self.dim)))
+        # Added as one row for all groups: LiteRT's GPU goes wrong where it adds a matrix to them.
+        bias = ops.cast(ops.reshape(self.query_bias, (-1,)), self.compute_dtype)
+        query = ops.reshape(self.query(groups), (-1, len(self.groups) * self.dim)) + bias
+        query = ops.reshape(query, (-1, len(self.groups), self.dim))
+        parts = (
+            ops.split(each, self.heads, axis=-1)
+            for each in (query, self.key(seen), self.value(seen))
+        )
+        heads = [_attended(*head) for head in zip(*parts, strict=True)]
+        mixed = ops.silu(ops.concatenate(heads, axis=-1))
         # Android's GPU delegate splits, but does not unstack.
         fused = ops.split(self.output_projection(mixed), len(self.groups), axis=1)
         return {
             group: features[group] + ops.squeeze(addition, axis=1)
             for group, addition in zip(self.groups, fused, strict=True)
         }
-
-    def _in_heads(self, rows: Any) -> Any:
-        """`(batch, rows, dim)` as `(batch, heads, rows, dim / heads)`."""
-        split = ops.reshape(rows, (-1, rows.shape[1], self.heads, self.dim // self.heads))
-        return ops.transpose(split, (0, 2, 1, 3))
 
     def compute_output_shape(
         self, features_shape: dict[str, tuple], trunk_shape: tuple
@@ -129,3 +128,9 @@ class CGFF(keras.layers.Layer):
             "dim": self.dim,
             "heads": self.heads,
         }
+
+
+def _attended(query: Any, key: Any, value: Any) -> Any:
+    """What the rows of one head see: softmax(Q K^T / sqrt(width)) V."""
+    similarity = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / math.sqrt(query.shape[-1])
+    return ops.matmul(ops.softmax(similarity, axis=-1), value)
