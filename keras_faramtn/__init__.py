@@ -27,6 +27,7 @@ _HOMES = {
     "inference_model": "models",
     "load_model": "models",
     "BalancedAccuracy": "training.metrics",
+    "ConvolutionMuon": "training.optimizer",
     "DynamicWeighting": "training.dynamic_weighting",
     "MaskedAccuracy": "training.metrics",
     "MaskedBinaryCrossentropy": "training.losses",
