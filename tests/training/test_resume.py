@@ -225,7 +225,7 @@ def data(tmp_path_factory):
 def _recipe(folder, **training):
     path = folder / "recipe_of_mine.yaml"
     content = {
-        "data": {"image_size": [32, 40]},
+        "data": {"image_size": [32, 40], "erase": 0.5},
         "model": {"backbone": "mobilenetv3_small"},
         "training": {"epochs": 5, "batch_size": 8, "learning_rate": 0.01, **training},
     }
@@ -235,7 +235,7 @@ def _recipe(folder, **training):
 
 @pytest.mark.slow
 def test_killed_twice_it_ends_as_if_it_had_not_been(small_network, data, tmp_path):
-    recipe = _recipe(tmp_path)
+    recipe = _recipe(tmp_path, optimizer="muon")
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     workflows.train_recipe(recipe, data, tmp_path / "whole")
     for where in ("epoch", "writing"):
