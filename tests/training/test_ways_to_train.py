@@ -237,7 +237,7 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
         for folder in ("pair/host_0", "pair/host_1", "alone/host_0")
     )
     assert first == second
-    assert len(set(alone["dws_hair"])) == 3
+    assert len(set(alone["dws_hair"])) == 2  # the first epoch changes nothing
     for name in [name for name in alone if name == "loss" or name.startswith("dws_")]:
         np.testing.assert_allclose(first[name], alone[name], rtol=1e-4)
     # Seven pictures are eight with one that is unknown, which the mean over batches counts.
