@@ -9,7 +9,8 @@ import numpy as np
 from keras_faramtn.errors import InputError
 
 DEFAULT_THRESHOLD = 0.5
-"""A probability above it says yes, unless thresholds were chosen."""
+"""A probability above it says yes, unless thresholds were chosen: in scores, in comparisons of
+exported files, and in the metadata by which MediaPipe's ImageClassifier leaves out the others."""
 
 
 def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:

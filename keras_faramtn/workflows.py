@@ -129,7 +129,7 @@ def evaluate(
     data: str,
     folder: Path,
     training_rates: np.ndarray | None = None,
-    thresholds: Path | None = None,
+    thresholds: float | np.ndarray = DEFAULT_THRESHOLD,
 ) -> Scores:
     """Scores a model on one part of the data; prints the table of all scores.
 
@@ -143,19 +143,18 @@ def evaluate(
         data: what the data is called in the report.
         folder: where `metrics.json` and `contact_sheet.png` are written.
         training_rates: the attributes' positive rates in training, for the majority baseline.
-        thresholds: a `metrics.json` with the chosen thresholds to answer with; None for 0.5.
+        thresholds: a probability above it says yes; one for all attributes, or `(k,)`.
 
     Raises:
-        InputError: the part has no pictures, or the thresholds can't be read.
+        InputError: the part has no pictures.
     """
     groups, inference = groups_of(model), inference_model(model)
-    answering = read_thresholds(thresholds, groups.attributes) if thresholds else DEFAULT_THRESHOLD
     dataset = make_dataset(table.part(part), groups, model.input_shape[1:3], _EVALUATION_BATCH)
     probabilities, labels = predict_probabilities(
         inference, dataset, groups, lambda batches: tqdm(batches, desc="Evaluating", unit=" batch")
     )
     scores = score(
-        probabilities, labels, groups.attributes, answering, training_rates=training_rates
+        probabilities, labels, groups.attributes, thresholds, training_rates=training_rates
     )
     chosen = unseen = None
     if part == "validation" and len(labels) > 1:
@@ -170,7 +169,7 @@ def evaluate(
         labels[:count],
         groups.attributes,
         folder / "contact_sheet.png",
-        answering,
+        thresholds,
     )
     # Last: it is what says that a run is finished.
     report.write_metrics(
@@ -205,11 +204,11 @@ def evaluate_file(
     if part not in PARTS:
         raise InputError(f"there is no part {part!r}; choose one of {', '.join(PARTS)}.")
     model = load_model(model_file)
-    if thresholds:
-        read_thresholds(thresholds, groups_of(model).attributes)  # before anything long
+    attributes = groups_of(model).attributes
+    answering = read_thresholds(thresholds, attributes) if thresholds else DEFAULT_THRESHOLD
     make_new_folder(folder)
-    table = check_data(data, groups_of(model).attributes, skip_bad=skip_bad)
-    evaluate(model, table, part, data=data.resolve().name, folder=folder, thresholds=thresholds)
+    table = check_data(data, attributes, skip_bad=skip_bad)
+    evaluate(model, table, part, data=data.resolve().name, folder=folder, thresholds=answering)
     print(f"metrics.json and contact_sheet.png are in {folder}/")
 
 

@@ -7,6 +7,8 @@ networks seen through the same counts are compared picture by picture.
 
 import numpy as np
 
+from keras_faramtn.thresholds import DEFAULT_THRESHOLD
+
 SCORES = ("accuracy", "balanced_accuracy", "average_precision")
 """The scores that `weighted_scores` gives, each a mean over the attributes."""
 
@@ -32,7 +34,10 @@ def resample_counts(pictures: int, resamples: int, seed: int = 0) -> np.ndarray:
 
 
 def weighted_scores(
-    probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray, threshold: float = 0.5
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    counts: np.ndarray,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> dict[str, np.ndarray]:
     """Mean accuracy, balanced accuracy and average precision for each row of counts.
 

@@ -23,6 +23,7 @@ from keras_faramtn.evaluation.style import (
     STYLE,
     save_figure,
 )
+from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 _PANELS = (
     ("Loss", "loss"),
@@ -85,7 +86,7 @@ def contact_sheet(
     labels: np.ndarray | None,
     attributes: Sequence[str],
     path: str | Path,
-    thresholds: float | Sequence[float] | np.ndarray = 0.5,
+    thresholds: float | Sequence[float] | np.ndarray = DEFAULT_THRESHOLD,
     columns: int = 3,
 ) -> Figure:
     """Draws faces, each with the attributes predicted for it and how sure the network is.

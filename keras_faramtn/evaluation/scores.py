@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
+from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 VARYING_RATES = (0.05, 0.95)
 """An attribute varies where its positive rate among the evaluated labels lies in this range, both
@@ -100,7 +101,7 @@ def score(
     probabilities: np.ndarray,
     labels: np.ndarray,
     attributes: Sequence[str],
-    thresholds: float | Sequence[float] | np.ndarray = 0.5,
+    thresholds: float | Sequence[float] | np.ndarray = DEFAULT_THRESHOLD,
     training_rates: Sequence[float] | np.ndarray | None = None,
 ) -> Scores:
     """Scores predictions; unknown labels are left out.

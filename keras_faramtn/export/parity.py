@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-THRESHOLD = 0.5  # of the decisions that are compared
+from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def compare(
         return Parity(len(expected), float("inf"), float("inf"), 0.0, tolerance, least_agreement)
     difference = np.abs(expected.astype("float64") - actual.astype("float64"))
     difference = np.where(np.isnan(difference), np.inf, difference)
-    agreement = np.mean((expected > THRESHOLD) == (actual > THRESHOLD))
+    agreement = np.mean((expected > DEFAULT_THRESHOLD) == (actual > DEFAULT_THRESHOLD))
     return Parity(
         pictures=len(expected),
         largest=float(difference.max()),

@@ -14,9 +14,7 @@ import flatbuffers
 import numpy as np
 
 from keras_faramtn.predict import LABELS_FILE
-
-SCORE_THRESHOLD = 0.5
-"""Attributes below it are left out by MediaPipe's ImageClassifier unless the app says otherwise."""
+from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 _NAME = "TFLITE_METADATA"  # of the model's metadata entry, as all readers look it up
 _PARSER_VERSION = "1.0.0"
@@ -120,7 +118,7 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
         content=_Table("content", kind=_Scalar("Uint8", _FEATURE), value=_Table("feature")),
         process=[
             _process(
-                _THRESHOLDING, _Table("thresholding", score=_Scalar("Float32", SCORE_THRESHOLD))
+                _THRESHOLDING, _Table("thresholding", score=_Scalar("Float32", DEFAULT_THRESHOLD))
             )
         ],
         stats=_Table("stats", max=[1.0], min=[0.0]),
