@@ -106,6 +106,7 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
         shuffle=True,
         augment=recipe.data.augment,
         erase=recipe.data.erase,
+        mixup=recipe.data.mixup,
         seed=settings.seed,
         epoch=epoch,
         cache=cache,

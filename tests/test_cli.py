@@ -10,6 +10,7 @@ from conftest import random_labels, write_celeba
 from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.data.sources import read_faces
 from keras_faramtn.data.synthetic import synthesize
 from keras_faramtn.models import FARAMTN
 
@@ -99,6 +100,31 @@ def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path)
     assert min(Image.open(to / "contact_sheet.png").size) > 500
     again = _faramtn("evaluate", model_file, "--data", faces, "--to", to)
     _fails(again, "scores: it exists already")
+
+
+def test_evaluate_says_yes_above_the_given_thresholds(model_file, faces, tmp_path):
+    # Above 1 there is no probability and above 0 are all: the shares of those who have it not.
+    given = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0) | {"Smiling": 0.0}
+    file = tmp_path / "given.json"
+    file.write_text(json.dumps({"chosen_thresholds": {"thresholds": given}}))
+    to = tmp_path / "scores"
+    result = _faramtn(
+        "evaluate", model_file, "--data", faces, "--part", "train", "--thresholds", file, "--to", to
+    )
+    assert result.returncode == 0, result.stderr
+    scores = json.loads((to / "metrics.json").read_text())["attributes"]
+    table, _ = read_faces(faces)
+    rates = dict(zip(table.attributes, (table.part("train").labels > 0).mean(axis=0), strict=True))
+    for attribute, rate in rates.items():
+        expected = rate if attribute == "Smiling" else 1 - rate
+        assert scores[attribute]["accuracy"] == pytest.approx(expected, abs=1e-6)
+    assert 0 < rates["Smiling"] < 1
+    del given["Bald"]
+    file.write_text(json.dumps({"chosen_thresholds": {"thresholds": given}}))
+    refused = _faramtn(
+        "evaluate", model_file, "--data", faces, "--thresholds", file, "--to", tmp_path / "none"
+    )
+    _fails(refused, f"{file}: it has no threshold for Bald")
 
 
 @pytest.mark.parametrize(

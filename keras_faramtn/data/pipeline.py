@@ -27,6 +27,8 @@ _TURN = 0.12
 _LIGHT = 0.2
 # Sides of an erased rectangle, as shares of the picture's: it hides an eye or a mouth, not a face.
 _ERASED = (0.1, 0.45)
+# Keeps mixing's random numbers apart from those of the augmentation before it.
+_MIXING = 100
 
 
 def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
@@ -71,6 +73,7 @@ def make_dataset(
     shuffle: bool = False,
     augment: bool = False,
     erase: float = 0.0,
+    mixup: float = 0.0,
     seed: int = 0,
     epoch: tf.Variable | None = None,
     cache: Path | None = None,
@@ -87,6 +90,7 @@ def make_dataset(
         shuffle: a new order in each pass, the same ones for the same seed.
         augment: flip, move, zoom, turn and relight each picture at random, anew in each pass.
         erase: where `augment`, the share of pictures that lose a random rectangle, in 0..1.
+        mixup: where `augment` and above 0, pictures and labels are mixed as `mix` does.
         seed: of order and augmentation.
         epoch: an `epoch_variable`, whose value as a pass begins decides, with the seed, the pass's
             order and augmentation; so a training that is resumed sees what it would have seen.
@@ -125,6 +129,7 @@ def make_dataset(
         shuffle=shuffle,
         augment=augment,
         erase=erase,
+        mixup=mixup,
         seed=seed,
         epoch=epoch,
         light=True,
@@ -142,6 +147,7 @@ def batches(
     seed: int,
     light: bool,
     erase: float = 0.0,
+    mixup: float = 0.0,
     epoch: tf.Variable | None = None,
 ) -> tf.data.Dataset:
     """The common way from single pictures, wherever they come from, to batches.
@@ -149,7 +155,7 @@ def batches(
     Args:
         pictures: a dataset of known length.
         load: from an element of it to `(image, labels)`, the image uint8 of `image_size`.
-        image_size, batch_size, shuffle, augment, erase, seed, epoch: as in `make_dataset`.
+        image_size, batch_size, shuffle, augment, erase, mixup, seed, epoch: as in `make_dataset`.
         light: whether all elements fit in memory before they are loaded (paths do, pixels don't).
 
     Returns:
@@ -169,7 +175,7 @@ def batches(
         dataset = _shuffled(dataset, min(count, room), seed, epoch)
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if augment:
-        dataset = _augmented(dataset, erase, seed, epoch)
+        dataset = _augmented(dataset, erase, mixup, seed, epoch)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
@@ -230,7 +236,7 @@ def _shuffled(
 
 
 def _augmented(
-    dataset: tf.data.Dataset, erase: float, seed: int, epoch: tf.Variable | None
+    dataset: tf.data.Dataset, erase: float, mixup: float, seed: int, epoch: tf.Variable | None
 ) -> tf.data.Dataset:
     steps = int(dataset.cardinality())
     seeds = _in_each_pass(
@@ -240,10 +246,12 @@ def _augmented(
         steps,
         epoch,
     )
-    return tf.data.Dataset.zip(dataset, seeds).map(
-        lambda batch, batch_seed: (augment_images(batch[0], batch_seed, erase), batch[1]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+
+    def change(batch: tuple[Any, Any], batch_seed: Any) -> tuple[Any, Any]:
+        images, labels = augment_images(batch[0], batch_seed, erase), batch[1]
+        return mix(images, labels, batch_seed, mixup) if mixup else (images, labels)
+
+    return tf.data.Dataset.zip(dataset, seeds).map(change, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
@@ -303,3 +311,41 @@ def _span(centre: Any, share: Any, length: int) -> Any:
     """`(batch, length)`: the pixels of a side that are within half a share of a centre in 0..1."""
     places = (tf.range(length, dtype=tf.float32) + 0.5) / length
     return tf.abs(places - centre[:, None]) < share[:, None] / 2
+
+
+def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
+    """Blends each picture and its labels with those of another picture of the batch.
+
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, with a share for each
+    picture. `keras.layers.MixUp` draws from a state, which a resumed training does not have.
+
+    Args:
+        images: uint8 `(batch, height, width, 3)`, in random order: the first is paired with the
+            last, and so on.
+        labels: a dict by group, or one tensor: float32 `(batch, attributes)`, 1, 0, or -1 for
+            unknown.
+        seed: int64 `(2,)`; the same seed gives the same pictures.
+        alpha: above 0; the share of the other picture is that of a draw from Beta(alpha, alpha)
+            which is at most one half.
+
+    Returns:
+        `(images, labels)` of the same shapes and dtypes: a label is the share, in 0..1, of the
+        pictures that have the attribute, and -1 where it is unknown for either.
+    """
+    count = tf.shape(images)[0]
+    first, second = (
+        tf.random.stateless_gamma((count,), seed + _MIXING + index, alpha) for index in (0, 1)
+    )
+    # Both draws of a small alpha may be too small for float32.
+    share = tf.math.divide_no_nan(tf.minimum(first, second), first + second)
+
+    def blend(values: Any) -> Any:
+        others = tf.reshape(share, (-1, *[1] * (len(values.shape) - 1)))
+        return values + others * (values[::-1] - values)
+
+    def blend_labels(values: Any) -> Any:
+        known = (values >= 0) & (values[::-1] >= 0)
+        return tf.where(known, blend(values), -1.0)
+
+    mixed = tf.cast(tf.round(blend(tf.cast(images, tf.float32))), tf.uint8)
+    return mixed, tf.nest.map_structure(blend_labels, labels)

@@ -69,6 +69,7 @@ def from_tfds(
     shuffle: bool = False,
     augment: bool = False,
     erase: float = 0.0,
+    mixup: float = 0.0,
     seed: int = 0,
 ) -> tf.data.Dataset:
     """Batches for `model.fit` from a split of `celeb_a`, the official one, or `celeba_folder`.
@@ -80,7 +81,7 @@ def from_tfds(
     Args:
         examples: what `tfds.load(..., split=...)` returns; for a set too large for memory with
             `shuffle_files=True`, as `shuffle` then mixes only pictures that are close.
-        image_size, batch_size, groups, shuffle, augment, erase, seed: as in `make_dataset`.
+        image_size, batch_size, groups, shuffle, augment, erase, mixup, seed: as in `make_dataset`.
 
     Returns:
         As `make_dataset`.
@@ -124,6 +125,7 @@ def from_tfds(
         shuffle=shuffle,
         augment=augment,
         erase=erase,
+        mixup=mixup,
         seed=seed,
         light=False,
     )

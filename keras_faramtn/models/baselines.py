@@ -15,12 +15,13 @@ def MultiLabel(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     weights: str | Path | None = None,
     *,
+    dropout: float = 0.0,
     name: str = "multi_label",
 ) -> keras.Model:
     """Builds the plain multi-label network: the backbone, pooled, and one dense layer.
 
     Args:
-        backbone, input_shape, weights, name: as in `FARAMTN`.
+        backbone, input_shape, weights, dropout, name: as in `FARAMTN`.
         attributes: names in canonical order.
 
     Returns:
@@ -32,7 +33,7 @@ def MultiLabel(
     tensors = build_backbone(backbone, input_shape, weights)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(tensors.transformed)
     groups = single_group(attributes)
-    return attach_heads(tensors.images, dict.fromkeys(groups, pooled), groups, name)
+    return attach_heads(tensors.images, dict.fromkeys(groups, pooled), groups, name, dropout)
 
 
 def MultiTask(
@@ -41,13 +42,15 @@ def MultiTask(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     weights: str | Path | None = None,
     *,
+    dropout: float = 0.0,
     name: str = "multi_task",
 ) -> keras.Model:
     """Builds the traditional multi-task network: a shared trunk, a high level for each group.
 
     Args:
-        backbone, groups, input_shape, weights, name: as in `FARAMTN`. The high levels all start
-            from the same weights when `weights` is given, and from different random ones when not.
+        backbone, groups, input_shape, weights, dropout, name: as in `FARAMTN`. The high levels all
+            start from the same weights when `weights` is given, and from different random ones when
+            not.
 
     Returns:
         A functional model as `FARAMTN` returns.
@@ -65,4 +68,4 @@ def MultiTask(
         if weights is not None:
             branch.set_weights(high_level.get_weights())
         features[group] = pooling(branch(tensors.trunk))
-    return attach_heads(tensors.images, features, groups, name)
+    return attach_heads(tensors.images, features, groups, name, dropout)

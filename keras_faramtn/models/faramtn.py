@@ -19,6 +19,7 @@ def FARAMTN(
     *,
     attention: bool = True,
     fusion: bool = True,
+    dropout: float = 0.0,
     name: str = "faramtn",
 ) -> keras.Model:
     """Builds FAR-AMTN, the attention multi-task network for face attributes.
@@ -36,6 +37,8 @@ def FARAMTN(
             network without its top. They go into the trunk and the high level.
         attention: False leaves WSGSA out (all groups see the same pooled feature), to measure it.
         fusion: False leaves CGFF out, to measure it.
+        dropout: the share of each group's feature that is dropped before its head in training, in
+            0..1 without 1.
         name: name of the model.
 
     Returns:
@@ -55,19 +58,29 @@ def FARAMTN(
         features = dict.fromkeys(groups, pooled)
     if fusion:
         features = CGFF(tuple(groups), name="group_fusion")(features, tensors.trunk)
-    return attach_heads(tensors.images, features, groups, name)
+    return attach_heads(tensors.images, features, groups, name, dropout)
 
 
 def attach_heads(
-    images: Any, features: dict[str, Any], groups: AttributeGroups, name: str
+    images: Any,
+    features: dict[str, Any],
+    groups: AttributeGroups,
+    name: str,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """The model from `images` to a dict of logits: a head on each group's feature.
 
+    With `dropout` above 0, that share of each feature is dropped before its head in training.
     Logits are float32 also under a mixed precision policy, so that the loss is.
 
     Raises:
         InputError: a group is named like a layer of the network.
     """
+    if dropout:
+        features = {
+            group: keras.layers.Dropout(dropout, name=f"{group}_dropout")(features[group])
+            for group in groups
+        }
     logits = {
         group: AttributeHead(groups[group], groups.positions(group), name=group, dtype="float32")(
             features[group]

@@ -18,7 +18,8 @@ class MaskedBinaryCrossentropy(keras.losses.Loss):
         **kwargs: `name` and `reduction` of `keras.losses.Loss`.
 
     Call arguments:
-        y_true: shape `(batch, attributes)`: 1 has it, 0 has it not, -1 unknown (left out).
+        y_true: shape `(batch, attributes)`: 1 has it, 0 has it not, between them where pictures
+            are mixed, -1 unknown (left out).
         y_pred: logits of the same shape.
 
     Returns:
@@ -45,8 +46,8 @@ class MaskedBinaryCrossentropy(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         known = ops.cast(y_true >= 0, y_pred.dtype)
-        yes = ops.cast(y_true > 0, y_pred.dtype)
-        target = yes * (1 - self.label_smoothing) + self.label_smoothing / 2
+        share = ops.cast(ops.maximum(y_true, 0), y_pred.dtype)
+        target = share * (1 - self.label_smoothing) + self.label_smoothing / 2
         # -log sigmoid(x) = softplus(-x), stable for logits of any size.
         loss = self.positive_weight * target * ops.softplus(-y_pred) + (1 - target) * ops.softplus(
             y_pred

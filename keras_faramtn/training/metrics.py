@@ -22,12 +22,13 @@ class MaskedAccuracy(keras.metrics.Mean):
         """Counts a batch.
 
         Args:
-            y_true: shape `(batch, attributes)`: 1 has it, 0 has it not, -1 unknown.
+            y_true: shape `(batch, attributes)`: 1 has it, 0 has it not, -1 unknown. Of mixed
+                pictures it is between: above one half counts as having it.
             y_pred: logits of the same shape.
             sample_weight: not used.
         """
         known = ops.cast(y_true >= 0, self.dtype)
-        right = ops.cast((y_true > 0) == (y_pred > 0), self.dtype)
+        right = ops.cast((y_true > 0.5) == (y_pred > 0), self.dtype)
         super().update_state(right, sample_weight=known)
 
 
@@ -54,8 +55,8 @@ class BalancedAccuracy(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch; the arguments are those of `MaskedAccuracy.update_state`."""
-        positive = ops.cast(y_true > 0, self.dtype)
-        negative = ops.cast(ops.equal(y_true, 0), self.dtype)
+        positive = ops.cast(y_true > 0.5, self.dtype)
+        negative = ops.cast(y_true >= 0, self.dtype) - positive
         yes = ops.cast(y_pred > 0, self.dtype)
         self.true_positives.assign_add(ops.sum(positive * yes, axis=0))
         self.positives.assign_add(ops.sum(positive, axis=0))

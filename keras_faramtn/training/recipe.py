@@ -36,6 +36,8 @@ class Data(_Section):
         image_size: height and width in pixels that pictures are resized to, 32 to 1024.
         augment: whether training pictures are flipped, moved, turned and relit at random.
         erase: the share of training pictures that lose a random rectangle too, if `augment`.
+        mixup: if `augment` and above 0, each training picture is mixed with another, and so are
+            their labels, by a share from Beta(mixup, mixup), as `mix` does.
         cache: the folder for decoded pictures, where they take more than 4 GiB (less is kept in
             memory); None for `keras_faramtn` in the user's folder of caches.
     """
@@ -47,6 +49,7 @@ class Data(_Section):
     ] = pydantic.Field(strict=False)
     augment: bool = True
     erase: Share = 0.0
+    mixup: Annotated[float, pydantic.Field(ge=0)] = 0.0
     cache: str | None = None
 
 
@@ -63,6 +66,7 @@ class Model(_Section):
         start_from: None, or the path of a `.keras` file of the same network, whose weights training
             starts from: a finished model to fine-tune, or a checkpoint.
         attention, fusion: False leaves WSGSA or CGFF out of `faramtn`.
+        dropout: as in `FARAMTN`.
     """
 
     network: Literal["faramtn", "multi_label", "multi_task"] = "faramtn"
@@ -72,6 +76,7 @@ class Model(_Section):
     start_from: str | None = None
     attention: bool = True
     fusion: bool = True
+    dropout: Share = 0.0
 
     @pydantic.field_validator("groups")
     @classmethod

@@ -28,16 +28,23 @@ def _faramtn(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.M
         model.weights,
         attention=model.attention,
         fusion=model.fusion,
+        dropout=model.dropout,
     )
 
 
 def _multi_label(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
     attributes = model.attribute_groups().attributes
-    return MultiLabel(model.backbone, attributes, input_shape, model.weights)
+    return MultiLabel(model.backbone, attributes, input_shape, model.weights, dropout=model.dropout)
 
 
 def _multi_task(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    return MultiTask(model.backbone, model.attribute_groups(), input_shape, model.weights)
+    return MultiTask(
+        model.backbone,
+        model.attribute_groups(),
+        input_shape,
+        model.weights,
+        dropout=model.dropout,
+    )
 
 
 MODEL_FILE = "model.keras"

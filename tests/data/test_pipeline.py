@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from PIL import Image
 
@@ -13,6 +14,7 @@ from keras_faramtn.data.pipeline import (
     decode_and_resize,
     epoch_variable,
     make_dataset,
+    mix,
 )
 from keras_faramtn.errors import InputError
 
@@ -152,6 +154,42 @@ def test_erasing_paints_one_rectangle_of_a_share_of_the_pictures(monkeypatch):
             assert np.ptp(rows) + 1 == len(rows) <= 0.45 * 40 + 1
             assert np.ptp(columns) + 1 == len(columns) <= 0.45 * 30 + 1
     assert 0.2 < erased / 600 < 0.4
+
+
+def test_mixing_blends_pictures_and_labels_by_one_share_of_beta():
+    """Grey pictures of the levels 0, 1, ... tell the share: x + share (n - 1 - 2 x)."""
+    count, alpha, seeds = 200, 0.4, 20
+    levels = np.arange(count, dtype="uint8")
+    images = np.tile(levels[:, None, None, None], (1, 3, 2, 3))
+    labels = {"a": levels[:, None] / np.float32(count), "b": np.ones((count, 2), "float32")}
+    shares = []
+    for seed in range(seeds):
+        mixed, mixed_labels = mix(images, labels, tf.constant([seed, 1], tf.int64), alpha)
+        assert (mixed.dtype, mixed.shape) == ("uint8", images.shape)
+        # The labels, which are not rounded, tell the share where the two pictures differ enough.
+        apart = np.abs(count - 1 - 2.0 * levels) > 20
+        step = (count - 1 - 2.0 * levels)[apart]
+        share = (mixed_labels["a"].numpy()[apart, 0] * count - levels[apart]) / step
+        pixels = np.tile((levels[apart] + share * step)[:, None, None, None], (1, 3, 2, 3))
+        np.testing.assert_allclose(mixed.numpy()[apart], pixels, atol=0.51)
+        np.testing.assert_allclose(mixed_labels["b"], 1, atol=1e-6)
+        shares.append(share)
+    shares = np.concatenate(shares)
+    assert -1e-5 < shares.min() <= shares.max() < 0.5 + 1e-5
+    # The smaller of x and 1 - x has, up to a half, twice the density of Beta(alpha, alpha).
+    folded = scipy.stats.beta(alpha, alpha)
+    distance = scipy.stats.kstest(shares, lambda x: np.clip(2 * folded.cdf(x), 0, 1)).statistic
+    assert distance < 0.03
+
+
+def test_mixing_with_an_unknown_label_gives_an_unknown_label():
+    images = np.zeros((3, 2, 2, 3), "uint8")
+    labels = np.array([[1, -1], [-1, 1], [0, 0]], "float32")
+    _, mixed = mix(images, labels, tf.constant([1, 2], tf.int64), 1.0)
+    assert 0.5 <= float(mixed[0, 0]) < 1
+    assert 0 < float(mixed[2, 0]) <= 0.5
+    np.testing.assert_array_equal(mixed[:, 1], [-1, 1, -1])
+    assert mixed[1, 0] == -1  # the middle one is mixed with itself
 
 
 @pytest.mark.parametrize(

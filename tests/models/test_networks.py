@@ -143,6 +143,28 @@ def test_switches_leave_their_part_out():
     assert parts(attention=False, fusion=False) == set()
 
 
+@pytest.mark.parametrize("network", [FARAMTN, MultiTask, MultiLabel])
+def test_dropout_is_before_the_heads_and_in_training_only(network):
+    plain = network(SMALL, input_shape=SHAPE)
+    dropping = network(SMALL, input_shape=SHAPE, dropout=0.4)
+    assert dropping.count_params() == plain.count_params()
+    dropping.set_weights(plain.get_weights())
+    images = _pictures()
+    whole = plain(images)
+    for group, logits in dropping(images).items():
+        np.testing.assert_array_equal(logits, whole[group])
+    # The heads' inputs alone: kept values are larger by 1 / 0.6, the others are 0.
+    for group in groups_of(dropping):
+        head = dropping.get_layer(group)
+        feature = keras.Model(dropping.input, head.input)
+        kept = np.asarray(keras.Model(plain.input, plain.get_layer(group).input)(images))
+        seen = np.asarray(dropping.get_layer(f"{group}_dropout")(kept, training=True))
+        np.testing.assert_array_equal(feature(images), kept)
+        zero = seen == 0
+        assert 0.3 < zero.mean() < 0.5
+        np.testing.assert_allclose(seen[~zero], kept[~zero] / 0.6, rtol=1e-5)
+
+
 def test_saved_model_in_a_fresh_process_gives_the_same_and_knows_its_attributes(tmp_path):
     model = FARAMTN(SMALL, MCNN_AUX, SHAPE)
     model.save(tmp_path / "model.keras")

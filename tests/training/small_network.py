@@ -25,7 +25,7 @@ def small_network(model, input_shape):
     x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
     x = keras.layers.GlobalAveragePooling2D()(x)
     groups = model.attribute_groups()
-    return attach_heads(images, dict.fromkeys(groups, x), groups, "small")
+    return attach_heads(images, dict.fromkeys(groups, x), groups, "small", model.dropout)
 
 
 @contextlib.contextmanager

@@ -48,6 +48,27 @@ def test_label_smoothing_is_that_of_keras():
         MaskedBinaryCrossentropy(label_smoothing=1)
 
 
+def test_labels_of_mixed_pictures_weigh_both_answers():
+    labels, logits = _labels_and_logits()
+    share = np.where(labels < 0, -1, np.random.default_rng(1).uniform(0, 1, labels.shape))
+    known, p = share >= 0, _sigmoid(logits)
+    expected = -(share * np.log(p) + (1 - share) * np.log(1 - p))[known].mean()
+    share = share.astype("float32")
+    assert float(MaskedBinaryCrossentropy()(share, logits)) == pytest.approx(expected, rel=1e-5)
+    # To the metrics, the picture that is the larger part is what is shown.
+    accuracy, balanced = MaskedAccuracy(), BalancedAccuracy(3)
+    accuracy.update_state(share, logits)
+    balanced.update_state(share, logits)
+    assert float(accuracy.result()) == pytest.approx(
+        accuracy_score(share[known] > 0.5, logits[known] > 0)
+    )
+    each = [
+        balanced_accuracy_score(share[known[:, k], k] > 0.5, logits[known[:, k], k] > 0)
+        for k in range(3)
+    ]
+    assert float(balanced.result()) == pytest.approx(np.mean(each), rel=1e-5)
+
+
 def test_loss_of_large_logits_is_finite_and_of_no_known_label_zero():
     loss = MaskedBinaryCrossentropy()
     assert float(loss(np.array([[1.0, 0.0]]), np.array([[-200.0, 200.0]]))) == pytest.approx(200)

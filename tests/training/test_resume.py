@@ -225,8 +225,8 @@ def data(tmp_path_factory):
 def _recipe(folder, **training):
     path = folder / "recipe_of_mine.yaml"
     content = {
-        "data": {"image_size": [32, 40], "erase": 0.5},
-        "model": {"backbone": "mobilenetv3_small"},
+        "data": {"image_size": [32, 40], "erase": 0.5, "mixup": 0.4},
+        "model": {"backbone": "mobilenetv3_small", "dropout": 0.3},
         "training": {"epochs": 5, "batch_size": 8, "learning_rate": 0.01, **training},
     }
     path.write_text(yaml.safe_dump(content))
