@@ -226,6 +226,13 @@ def test_other_attributes_than_the_groups_are_refused(table):
     assert len(images) == 20
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_tf_data_does_not_tune_itself(table, training):
+    """A dropped iterator would wait for the tuner's thread, up to a minute in each epoch."""
+    dataset = make_dataset(table, FACE_REGIONS, SIZE, 8, shuffle=training, augment=training)
+    assert dataset.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("kept_in_memory", [True, False])
 def test_the_epochs_number_decides_the_pass_whatever_came_before(
     table, kept_in_memory, monkeypatch
