@@ -336,8 +336,8 @@ def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
         labels: a dict by group, or one tensor: float32 `(batch, attributes)`, 1, 0, or -1 for
             unknown.
         seed: int64 `(2,)`; the same seed gives the same pictures.
-        alpha: above 0; the share of the other picture is that of a draw from Beta(alpha, alpha)
-            which is at most one half.
+        alpha: above 0; the share of the other picture is the smaller of x and 1 - x, where x is
+            drawn from Beta(alpha, alpha).
 
     Returns:
         `(images, labels)` of the same shapes and dtypes: a label is the share, in 0..1, of the
