@@ -176,10 +176,10 @@ def batches(
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if augment:
         dataset = _augmented(dataset, erase, mixup, seed, epoch)
-    return _untuned(dataset.prefetch(tf.data.AUTOTUNE))
+    return untuned(dataset.prefetch(tf.data.AUTOTUNE))
 
 
-def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """`dataset` without tf.data's tuning at run time, with as many parallel calls as cores.
 
     The tuner's thread sleeps for up to a minute, and an iterator that is dropped may fail to wake
@@ -203,7 +203,7 @@ def _decoded(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarr
     pictures = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: _read(path, image_size), num_parallel_calls=tf.data.AUTOTUNE
     )
-    return _untuned(pictures.batch(64).prefetch(tf.data.AUTOTUNE)).as_numpy_iterator()
+    return untuned(pictures.batch(64).prefetch(tf.data.AUTOTUNE)).as_numpy_iterator()
 
 
 def _stored(pictures: np.ndarray, row: Any) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_faramtn.data.pipeline import decode_and_resize
+from keras_faramtn.data.pipeline import decode_and_resize, untuned
 
 MAX_PIXELS = 64 * 1024 * 1024
 """The largest picture that is decoded (192 MiB as pixels); its header is read before."""
@@ -46,13 +46,11 @@ def decode_pictures(encoded: Any, image_size: tuple[int, int]) -> tuple[Any, Any
         image = tf.cond(state == _GOOD, lambda: decode_and_resize(one, image_size), lambda: black)
         return place, state, tf.ensure_shape(image, black.shape)
 
-    options = tf.data.Options()
-    options.autotune.enabled = False
     pictures = tf.data.Dataset.from_tensor_slices((tf.range(count), encoded))
     pictures = pictures.map(read, num_parallel_calls=_DECODERS, deterministic=False)
     # One element more than the batch, so that there is an element where all pictures are bad.
     spare = tf.data.Dataset.from_tensors((count, _GOOD, black))
-    read_ones = pictures.ignore_errors().concatenate(spare).batch(count + 1).with_options(options)
+    read_ones = untuned(pictures.ignore_errors().concatenate(spare).batch(count + 1))
     places, states, images = read_ones.get_single_element()
     places = places[:, None]
     images = tf.scatter_nd(places, images, tf.stack([count + 1, *black.shape]))[:count]
