@@ -1,6 +1,7 @@
 """Files and folders that are never seen half written, and never written over unasked."""
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,12 @@ def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Writes `content` as `write_whole` does, with its errors."""
     write_whole(path, lambda aside: aside.write_bytes(content))
+
+
+def digest(path: str | Path) -> str:
+    """A hash of a file's content, 16 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def refuse_used(folder: Path) -> None:

@@ -27,6 +27,7 @@ from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.predict import find_pictures, load_picture, predict_files
 from keras_faramtn.thresholds import DEFAULT_THRESHOLD, read_thresholds
 from keras_faramtn.training.checkpoints import differences
+from keras_faramtn.training.datasets import training_dataset
 from keras_faramtn.training.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.training.trainer import MODEL_FILE, build_model, train
 
@@ -97,28 +98,14 @@ def _open_run(recipe: Recipe, folder: Path) -> None:
 def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
     model = build_model(recipe)
     groups = groups_of(model)
-    settings, epoch, cache = recipe.training, epoch_variable(), cache_folder(recipe.data.cache)
-    training = make_dataset(
-        table.part("train"),
-        groups,
-        recipe.data.image_size,
-        settings.batch_size,
-        shuffle=True,
-        augment=recipe.data.augment,
-        erase=recipe.data.erase,
-        mixup=recipe.data.mixup,
-        seed=settings.seed,
-        epoch=epoch,
-        cache=cache,
-    )
+    epoch, cache = epoch_variable(), cache_folder(recipe.data.cache)
+    training, data = training_dataset(recipe, table, groups, epoch)
     validation = make_dataset(
         table.part("validation"), groups, recipe.data.image_size, _EVALUATION_BATCH, cache=cache
     )
     print(f"{model.name}: {model.count_params():,} parameters, {len(groups)} groups")
     write_whole(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
-    history = train(
-        model, recipe, training, validation, folder, epoch=epoch, data=table.part("train").digest()
-    )
+    history = train(model, recipe, training, validation, folder, epoch=epoch, data=data)
     plots.training_curve(history, folder / "training_curve.png")
 
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.data.pipeline import epoch_variable, make_dataset
-from keras_faramtn.models import groups_of
+from keras_faramtn.training.datasets import training_dataset
 from keras_faramtn.training.recipe import read_recipe
 from keras_faramtn.training.trainer import build_model, train
 
@@ -56,31 +56,22 @@ def main() -> None:
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # no matter where GPUs are
     keras.distribution.initialize(options.hosts, hosts, options.host)
-    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-
     recipe, _ = read_recipe(options.recipe)
-    settings, epoch = recipe.training, epoch_variable()
-    model = build_model(recipe)
     table, _ = read_celeba(options.data)
-    groups, size = groups_of(model), recipe.data.image_size
-    training = make_dataset(
-        table.part("train"),
-        groups,
-        size,
-        settings.batch_size,
-        shuffle=True,
-        augment=recipe.data.augment,
-        seed=settings.seed,
-        epoch=epoch,
+    groups, epoch = recipe.model.attribute_groups(), epoch_variable()
+    training, data = training_dataset(recipe, table, groups, epoch)  # each host asks the teacher
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    model = build_model(recipe)
+    validation = make_dataset(
+        table.part("validation"), groups, recipe.data.image_size, recipe.training.batch_size
     )
-    validation = make_dataset(table.part("validation"), groups, size, settings.batch_size)
     folder = options.to / f"host_{options.host}"  # the disk may be one for all
     folder.mkdir(parents=True, exist_ok=True)
     training, validation = (
         part_of_each_batch(dataset, options.host, hosts) for dataset in (training, validation)
     )
-    digest = table.part("train").digest()
-    train(model, recipe, training, validation, folder, epoch=epoch, data=digest)
+    train(model, recipe, training, validation, folder, epoch=epoch, data=data)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ class FaceTable:
     Attributes:
         attributes: k names, the columns of `labels`.
         pictures: n paths.
-        labels: `(n, k)` int8: 1 has it, 0 has it not, -1 unknown.
+        labels: `(n, k)` int8: 1 has it, 0 has it not, -1 unknown; float32, with values between, of
+            a table that `taught` returns.
         parts: `(n,)` int8: 0 train, 1 validation, 2 test.
         source: the file that the labels come from.
         lines: `(n,)` int: the line of each row in it, from 1.

@@ -333,7 +333,7 @@ def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
     Args:
         images: uint8 `(batch, height, width, 3)`, in random order: the first is paired with the
             last, and so on.
-        labels: a dict by group, or one tensor: float32 `(batch, attributes)`, 1, 0, or -1 for
+        labels: a dict by group, or one tensor: float32 `(batch, attributes)`, in 0..1, or -1 for
             unknown.
         seed: int64 `(2,)`; the same seed gives the same pictures.
         alpha: above 0; the share of the other picture is the smaller of x and 1 - x, where x is

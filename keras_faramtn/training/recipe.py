@@ -111,6 +111,18 @@ class Weighting(_Section):
     smoothing: Share = 0.5
 
 
+class Teacher(_Section):
+    """A trained network to learn from besides the labels; the attributes are as in `taught`.
+
+    Attributes:
+        model: the path of its `.keras` file.
+        share: of its answers in what is learned, above 0 and up to 1.
+    """
+
+    model: str
+    share: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.7
+
+
 class Training(_Section):
     """How the network is trained; the learning rate rises and then falls along a cosine.
 
@@ -122,6 +134,7 @@ class Training(_Section):
         warmup: the share of all steps in which the rate rises to it.
         weight_decay: of kernels; biases and normalisation have none.
         positive_weight, label_smoothing: as in `MaskedBinaryCrossentropy`.
+        teacher: a trained network whose answers take a share in the labels, or None.
         dynamic_weighting: DWS, or None for equal weights.
         seed: of the initial weights, the order of the pictures and the augmentation.
         precision: `mixed_float16` and `mixed_bfloat16` compute in half precision, as fits a GPU;
@@ -143,6 +156,7 @@ class Training(_Section):
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 0.02
     positive_weight: Positive = 1.0
     label_smoothing: Share = 0.0
+    teacher: Teacher | None = None
     dynamic_weighting: Weighting | None = Weighting()
     seed: Annotated[int, pydantic.Field(ge=0)] = 0
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
@@ -220,11 +234,16 @@ def refuse_missing_files(recipe: Recipe, path: Path) -> None:
     Raises:
         InputError: one is not; the message names `path`, the recipe's file, and the key.
     """
-    for key in ("weights", "start_from"):
-        file = getattr(recipe.model, key)
+    teacher = recipe.training.teacher
+    files = {
+        "model.weights": recipe.model.weights,
+        "model.start_from": recipe.model.start_from,
+        "training.teacher.model": teacher.model if teacher else None,
+    }
+    for key, file in files.items():
         if file not in (None, "imagenet") and not Path(file).is_file():
             raise InputError(
-                f"{path}: model.{key}: there is no file {file}; give its path as seen from "
+                f"{path}: {key}: there is no file {file}; give its path as seen from "
                 f"{Path.cwd()}, or train what it should hold first."
             )
 

@@ -269,6 +269,28 @@ def csv_column(folder, name):
         return [row[name] for row in csv.DictReader(file)]
 
 
+def test_a_training_does_not_go_on_with_another_teacher(small_network, data, tmp_path, monkeypatch):
+    teacher = tmp_path / "teacher" / "model.keras"
+    workflows.train_recipe(_recipe(tmp_path, epochs=1), data, teacher.parent)
+    recipe = _recipe(tmp_path, epochs=2, teacher={"model": str(teacher)})
+
+    def interrupt(self, batch, logs=None):
+        if batch == 2 and (tmp_path / "run" / "history.csv").exists():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        workflows.train_recipe(recipe, data, tmp_path / "run")
+    monkeypatch.undo()
+    before = teacher.read_bytes()
+    load_model(tmp_path / "run" / "interrupted.keras").save(teacher)
+    with pytest.raises(InputError, match=r"data is .* there, .* here"):
+        workflows.train_recipe(recipe, data, tmp_path / "run")
+    teacher.write_bytes(before)
+    workflows.train_recipe(recipe, data, tmp_path / "run")
+    assert len(csv_column(tmp_path / "run", "loss")) == 2
+
+
 def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, monkeypatch, capsys):
     recipe = _recipe(tmp_path, epochs=2)
     on_batch_end = keras.callbacks.TerminateOnNaN.on_batch_end

@@ -209,7 +209,10 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
         pytest.skip("jax is not installed: training on several hosts was not run")
     rows = np.random.default_rng(0).choice([1, -1, 0], (33, 40), p=[0.4, 0.5, 0.1])
     data = write_celeba(tmp_path / "data", rows, [0] * 26 + [1] * 7)
-    write_recipe(recipe(learning_rate=0.01), tmp_path / "recipe.yaml")
+    teacher = tmp_path / "teacher.keras"
+    small_network(recipe().model, (*SIZE, 3)).save(teacher)
+    settings = recipe(learning_rate=0.01, teacher={"model": str(teacher), "share": 0.5})
+    write_recipe(settings, tmp_path / "recipe.yaml")
 
     def start(name, hosts, host):
         arguments = ["--data", data, "--to", tmp_path / name, "--hosts", hosts, "--host", str(host)]
