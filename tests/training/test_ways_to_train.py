@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import write_celeba
-from small_network import batches, initial_weights, recipe, train
+from small_network import SIZE, batches, initial_weights, recipe, small_network, train
 
 from keras_faramtn.errors import InputError
 from keras_faramtn.models import load_model
