@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.faces import FaceTable
-from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.pipeline import EVALUATION_BATCH, make_dataset
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison import compare, markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
@@ -35,7 +35,6 @@ _RECIPE_FILE = "comparison.yaml"
 _RESULT_FILES = ("comparison.md", "comparison.json", "comparison.png")
 _COST_FILE = "cost.json"
 _COST_ROUNDS = 20
-_EVALUATION_BATCH = 64
 
 
 @contextlib.contextmanager
@@ -199,7 +198,7 @@ def _predict(run_folder: Path, scored: FaceTable) -> np.ndarray:
     """The probabilities of a trained run, `(n, k)`; written last, they say that it is finished."""
     model = load_model(run_folder / MODEL_FILE)
     groups = groups_of(model)
-    dataset = make_dataset(scored, groups, model.input_shape[1:3], _EVALUATION_BATCH)
+    dataset = make_dataset(scored, groups, model.input_shape[1:3], EVALUATION_BATCH)
     probabilities, labels = predict_probabilities(inference_model(model), dataset, groups)
     content = io.BytesIO()
     np.savez_compressed(

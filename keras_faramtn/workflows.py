@@ -13,7 +13,7 @@ from tqdm import tqdm
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.faces import PARTS, FaceTable
-from keras_faramtn.data.pipeline import epoch_variable, make_dataset
+from keras_faramtn.data.pipeline import EVALUATION_BATCH, epoch_variable, make_dataset
 from keras_faramtn.data.synthetic import draw_faces, synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
@@ -36,7 +36,6 @@ _RECIPE_FILE = "recipe.yaml"
 _SHEET_FACES = 12
 _PARITY_FACES = 64
 _CALIBRATION_FACES = 256
-_EVALUATION_BATCH = 64
 
 
 def train_recipe(
@@ -101,7 +100,7 @@ def _train(recipe: Recipe, table: FaceTable, folder: Path) -> None:
     epoch, cache = epoch_variable(), cache_folder(recipe.data.cache)
     training, data = training_dataset(recipe, table, groups, epoch)
     validation = make_dataset(
-        table.part("validation"), groups, recipe.data.image_size, _EVALUATION_BATCH, cache=cache
+        table.part("validation"), groups, recipe.data.image_size, EVALUATION_BATCH, cache=cache
     )
     print(f"{model.name}: {model.count_params():,} parameters, {len(groups)} groups")
     write_whole(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
@@ -137,7 +136,7 @@ def evaluate(
         InputError: the part has no pictures.
     """
     groups, inference = groups_of(model), inference_model(model)
-    dataset = make_dataset(table.part(part), groups, model.input_shape[1:3], _EVALUATION_BATCH)
+    dataset = make_dataset(table.part(part), groups, model.input_shape[1:3], EVALUATION_BATCH)
     probabilities, labels = predict_probabilities(
         inference, dataset, groups, lambda batches: tqdm(batches, desc="Evaluating", unit=" batch")
     )

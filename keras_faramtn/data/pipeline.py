@@ -13,6 +13,9 @@ from keras_faramtn.data.cache import stored_pictures
 from keras_faramtn.data.faces import FaceTable
 from keras_faramtn.errors import InputError
 
+EVALUATION_BATCH = 64
+"""Pictures a batch where a network is asked and does not learn."""
+
 # Decoded pictures are kept in memory up to this size; those of a larger set are kept on disk.
 _CACHE_BYTES = 4 * 1024**3
 

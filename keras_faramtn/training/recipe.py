@@ -112,7 +112,7 @@ class Weighting(_Section):
 
 
 class Teacher(_Section):
-    """A trained network to learn from besides the labels; the attributes are as in `taught`.
+    """A trained network to learn from besides the labels, as `taught` does.
 
     Attributes:
         model: the path of its `.keras` file.

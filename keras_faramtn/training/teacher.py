@@ -7,11 +7,9 @@ import keras
 import numpy as np
 
 from keras_faramtn.data.faces import UNKNOWN, FaceTable
-from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.pipeline import EVALUATION_BATCH, make_dataset
 from keras_faramtn.errors import InputError
 from keras_faramtn.models import groups_of, inference_model, load_model
-
-_BATCH = 64
 
 
 def taught(
@@ -47,11 +45,11 @@ def taught(
             f"has: {', '.join(differing[:5]) or 'the same in another order'}. Give "
             "training.teacher.model a model of the same attributes."
         )
-    dataset = make_dataset(table, groups, teacher.input_shape[1:3], _BATCH, cache=cache)
-    answers = _with_mirror_image(teacher).predict(dataset.map(lambda images, labels: images))
+    dataset = make_dataset(table, groups, teacher.input_shape[1:3], EVALUATION_BATCH, cache=cache)
+    answers = _with_mirror_image(teacher).predict(dataset)
     labels = table.labels.astype("float32")
     softened = np.where(labels == UNKNOWN, labels, (1 - share) * labels + share * answers)
-    return dataclasses.replace(table, labels=softened.astype("float32"))
+    return dataclasses.replace(table, labels=softened)
 
 
 def _with_mirror_image(model: keras.Model) -> keras.Model:

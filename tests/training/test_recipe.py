@@ -108,6 +108,14 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ({"model__network": "multi_label"}, "training.dynamic_weighting needs two or more groups"),
         ({"model__groups": {"all": ["Hat", "Tie"]}}, "needs two or more groups.*set it to null"),
         ({"training__dynamic_weighting": {"strength": 0}}, "dynamic_weighting.strength: "),
+        (
+            {"training__teacher": {"model": "a", "share": 0.0}},
+            r"training\.teacher\.share: .*got 0\.0",
+        ),
+        (
+            {"training__teacher": {"model": "a", "share": 1.1}},
+            r"training\.teacher\.share: .*got 1\.1",
+        ),
         ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),
     ],
 )

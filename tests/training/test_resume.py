@@ -269,19 +269,24 @@ def csv_column(folder, name):
         return [row[name] for row in csv.DictReader(file)]
 
 
-def test_a_training_does_not_go_on_with_another_teacher(small_network, data, tmp_path, monkeypatch):
+def _train_into_the_second_epoch(recipe, data, folder):
+    """Trains, with Ctrl-C pressed in the second epoch."""
+
+    def interrupt(self, batch, logs=None):
+        if batch == 2 and (folder / "history.csv").exists():
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            workflows.train_recipe(recipe, data, folder)
+
+
+def test_a_training_does_not_go_on_with_another_teacher(small_network, data, tmp_path):
     teacher = tmp_path / "teacher" / "model.keras"
     workflows.train_recipe(_recipe(tmp_path, epochs=1), data, teacher.parent)
     recipe = _recipe(tmp_path, epochs=2, teacher={"model": str(teacher)})
-
-    def interrupt(self, batch, logs=None):
-        if batch == 2 and (tmp_path / "run" / "history.csv").exists():
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        workflows.train_recipe(recipe, data, tmp_path / "run")
-    monkeypatch.undo()
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     before = teacher.read_bytes()
     load_model(tmp_path / "run" / "interrupted.keras").save(teacher)
     with pytest.raises(InputError, match=r"data is .* there, .* here"):
@@ -291,17 +296,9 @@ def test_a_training_does_not_go_on_with_another_teacher(small_network, data, tmp
     assert len(csv_column(tmp_path / "run", "loss")) == 2
 
 
-def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, capsys):
     recipe = _recipe(tmp_path, epochs=2)
-    on_batch_end = keras.callbacks.TerminateOnNaN.on_batch_end
-
-    def interrupt(self, batch, logs=None):
-        if batch == 2 and (tmp_path / "run" / "history.csv").exists():
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        workflows.train_recipe(recipe, data, tmp_path / "run")
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     assert "goes on after epoch 1 of 2" in capsys.readouterr().out
     assert not (tmp_path / "run" / "model.keras").exists()
     reached = load_model(tmp_path / "run" / "interrupted.keras").get_weights()
@@ -310,7 +307,6 @@ def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, mo
 
     with pytest.raises(InputError, match=r"another recipe: training\.epochs is 2 there, 3 here"):
         workflows.train_recipe(_recipe(tmp_path, epochs=3), data, tmp_path / "run")
-    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", on_batch_end)
     workflows.train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
     assert "Going on after epoch 1 of 2" in capsys.readouterr().out
     assert not (tmp_path / "run" / "interrupted.keras").exists()

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import yaml
 from conftest import random_labels, write_celeba
 from PIL import Image
 from small_network import SIZE, in_place_of_faramtn, initial_weights, recipe, small_network
@@ -14,6 +13,7 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.errors import InputError
 from keras_faramtn.models import groups_of, load_model
+from keras_faramtn.training.recipe import write_recipe
 from keras_faramtn.training.teacher import taught
 
 
@@ -31,6 +31,10 @@ def table(tmp_path):
     return read_celeba(folder)[0]
 
 
+def _pixels(table):
+    return np.stack([np.asarray(Image.open(picture)) for picture in table.pictures])
+
+
 def _answers(model, images):
     groups, logits = groups_of(model), model(images, training=False)
     by_name = {
@@ -43,7 +47,7 @@ def _answers(model, images):
 
 def test_labels_lie_between_those_given_and_the_teachers_answers(table, tmp_path):
     teacher = _teacher(tmp_path / "teacher.keras")
-    images = np.stack([np.asarray(Image.open(picture)) for picture in table.pictures])
+    images = _pixels(table)
     answers = _answers(teacher, images), _answers(teacher, images[:, :, ::-1])
     assert np.abs(answers[0] - answers[1]).max() > 0.05  # it does matter that both are asked
     assert answers[0].std(axis=0).mean() > 0.05
@@ -62,7 +66,7 @@ def _of_groups(groups):
 def test_a_teacher_may_have_other_groups(table, tmp_path):
     teacher = _of_groups("mcnn_aux")
     teacher.save(tmp_path / "teacher.keras")
-    images = np.stack([np.asarray(Image.open(picture)) for picture in table.pictures])
+    images = _pixels(table)
     both = (_answers(teacher, images) + _answers(teacher, images[:, :, ::-1])) / 2
     known = table.labels >= 0
     softened = taught(table, tmp_path / "teacher.keras", 1.0)
@@ -72,7 +76,7 @@ def test_a_teacher_may_have_other_groups(table, tmp_path):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"hat": ["Wearing_Hat"], "scarf": ["Scarf"]}, "Scarf|5_o_Clock_Shadow"),
+        ({"hat": ["Wearing_Hat"], "scarf": ["Scarf"]}, ": 5_o_Clock_Shadow, Arched_Eyebrows"),
         ({"rest": list(CELEBA_ATTRIBUTES[1:]), "more": ["Scarf"]}, ": 5_o_Clock_Shadow, Scarf"),
     ],
 )
@@ -80,21 +84,6 @@ def test_a_teacher_of_other_attributes_is_refused(table, tmp_path, groups, messa
     _of_groups(groups).save(tmp_path / "teacher.keras")
     with pytest.raises(InputError, match=rf"teacher\.keras: .*other attributes than .*{message}"):
         taught(table, tmp_path / "teacher.keras", 0.5)
-
-
-def _recipe(path, teacher, **changes):
-    content = {
-        "data": {"image_size": list(SIZE)},
-        "model": {"backbone": "mobilenetv3_small"},
-        "training": {
-            "epochs": 3,
-            "batch_size": 8,
-            "learning_rate": 0.05,
-            "teacher": {"model": str(teacher), **changes},
-        },
-    }
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 def test_a_network_learns_what_its_teacher_answers(tmp_path):
@@ -105,25 +94,12 @@ def test_a_network_learns_what_its_teacher_answers(tmp_path):
         head.set_weights([0 * kernel, 0 * bias + np.log(9)])
     teacher.save(tmp_path / "teacher.keras")
     data = write_celeba(tmp_path / "data", random_labels(60), [0] * 48 + [1] * 12)
-    path = _recipe(tmp_path / "mine.yaml", tmp_path / "teacher.keras", share=1.0)
+    settings = recipe(teacher={"model": str(tmp_path / "teacher.keras"), "share": 1.0})
+    write_recipe(settings, tmp_path / "mine.yaml")
     with in_place_of_faramtn():
-        workflows.train_recipe(path, data, tmp_path / "run")
+        workflows.train_recipe(tmp_path / "mine.yaml", data, tmp_path / "run")
     pictures = sorted((data / "img_align_celeba").iterdir())
     images = np.stack([np.asarray(Image.open(path).resize(SIZE[::-1])) for path in pictures])
     answers = _answers(load_model(tmp_path / "run" / "model.keras"), images)
     assert random_labels(60).mean() < 0
     assert answers.mean() > 0.75
-
-
-def test_a_missing_teacher_is_named_before_anything_is_read(tmp_path):
-    path = _recipe(tmp_path / "mine.yaml", tmp_path / "gone.keras")
-    with pytest.raises(InputError, match=r"mine\.yaml: training\.teacher\.model: there is no file"):
-        workflows.train_recipe(path, tmp_path / "no_data", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("share", [0.0, 1.1])
-def test_a_share_outside_its_range_is_refused(tmp_path, share):
-    path = _recipe(tmp_path / "mine.yaml", tmp_path / "gone.keras", share=share)
-    with pytest.raises(InputError, match=rf"training\.teacher\.share: .*got {share}"):
-        workflows.train_recipe(path, tmp_path / "no_data", tmp_path / "run")

@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import io
+import re
 
 import keras
 import numpy as np
@@ -193,11 +194,18 @@ def test_a_model_of_another_kind_to_start_from_is_refused(run, changes, message)
         build_model(_with_model(start_from=str(run.folder / "model.keras"), **changes))
 
 
-@pytest.mark.parametrize("key", ["weights", "start_from"])
-def test_missing_files_are_named_before_anything_is_read(key, tmp_path):
-    recipe = _with_model(**{key: str(tmp_path / "gone.keras")})
+@pytest.mark.parametrize(
+    ("key", "naming"),
+    [
+        ("model.weights", lambda file: _with_model(weights=file)),
+        ("model.start_from", lambda file: _with_model(start_from=file)),
+        ("training.teacher.model", lambda file: _recipe(teacher={"model": file})),
+    ],
+)
+def test_missing_files_are_named_before_anything_is_read(key, naming, tmp_path):
+    recipe = naming(str(tmp_path / "gone.keras"))
     write_recipe(recipe, tmp_path / "mine.yaml")
-    with pytest.raises(InputError, match=rf"mine\.yaml: model\.{key}: there is no file .*gone"):
+    with pytest.raises(InputError, match=rf"mine\.yaml: {re.escape(key)}: there is no file .*gone"):
         workflows.train_recipe(tmp_path / "mine.yaml", tmp_path / "no_data", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
