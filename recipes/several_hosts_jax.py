@@ -12,6 +12,7 @@ too, with addresses such as 127.0.0.1:7000,127.0.0.1:7001.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import tensorflow as tf
 
 from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.data.pipeline import epoch_variable, make_dataset
+from keras_faramtn.errors import InputError
 from keras_faramtn.training.datasets import training_dataset
-from keras_faramtn.training.recipe import read_recipe
+from keras_faramtn.training.recipe import read_recipe, refuse_missing_files
 from keras_faramtn.training.trainer import build_model, train
 
 
@@ -43,6 +45,41 @@ def part_of_each_batch(dataset: tf.data.Dataset, host: int, hosts: int) -> tf.da
     return dataset.map(part).prefetch(tf.data.AUTOTUNE)
 
 
+def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], host: int) -> None:
+    """Trains on this host's part of each batch.
+
+    Raises:
+        InputError: anything wrong with the recipe or the data.
+    """
+    if keras.config.backend() != "jax":
+        raise InputError(
+            f"The backend is {keras.config.backend()}; this runs on JAX alone. "
+            "Set KERAS_BACKEND=jax."
+        )
+    if not 0 <= host < len(hosts):
+        raise InputError(f"--host {host}: a place in --hosts is from 0 to {len(hosts) - 1}.")
+    recipe, path = read_recipe(recipe_name)
+    refuse_missing_files(recipe, path)
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # no matter where GPUs are
+    keras.distribution.initialize(",".join(hosts), len(hosts), host)
+    table, _ = read_celeba(data)
+    groups, epoch = recipe.model.attribute_groups(), epoch_variable()
+    training, identity = training_dataset(recipe, table, groups, epoch)  # each asks the teacher
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    model = build_model(recipe)
+    validation = make_dataset(
+        table.part("validation"), groups, recipe.data.image_size, recipe.training.batch_size
+    )
+    folder = folder / f"host_{host}"  # the disk may be one for all
+    folder.mkdir(parents=True, exist_ok=True)
+    training, validation = (
+        part_of_each_batch(dataset, host, len(hosts)) for dataset in (training, validation)
+    )
+    train(model, recipe, training, validation, folder, epoch=epoch, data=identity)
+
+
 def main() -> None:
     """Runs the command line above."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -52,26 +89,12 @@ def main() -> None:
     parser.add_argument("--hosts", required=True, help="address:port of each, with commas")
     parser.add_argument("--host", type=int, required=True, help="this one's place in --hosts")
     options = parser.parse_args()
-    hosts = options.hosts.count(",") + 1
-
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # no matter where GPUs are
-    keras.distribution.initialize(options.hosts, hosts, options.host)
-    recipe, _ = read_recipe(options.recipe)
-    table, _ = read_celeba(options.data)
-    groups, epoch = recipe.model.attribute_groups(), epoch_variable()
-    training, data = training_dataset(recipe, table, groups, epoch)  # each host asks the teacher
-
-    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-    model = build_model(recipe)
-    validation = make_dataset(
-        table.part("validation"), groups, recipe.data.image_size, recipe.training.batch_size
-    )
-    folder = options.to / f"host_{options.host}"  # the disk may be one for all
-    folder.mkdir(parents=True, exist_ok=True)
-    training, validation = (
-        part_of_each_batch(dataset, options.host, hosts) for dataset in (training, validation)
-    )
-    train(model, recipe, training, validation, folder, epoch=epoch, data=data)
+    try:
+        train_on_host(
+            options.recipe, options.data, options.to, options.hosts.split(","), options.host
+        )
+    except InputError as error:
+        sys.exit(f"{parser.prog}: {error}")
 
 
 if __name__ == "__main__":

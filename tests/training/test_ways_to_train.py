@@ -203,6 +203,18 @@ with small_network.in_place_of_faramtn():
 """
 
 
+def _host(recipe, data, folder, hosts, host):
+    script = Path(__file__).parents[2] / "recipes" / "several_hosts_jax.py"
+    arguments = [recipe, "--data", data, "--to", folder, "--hosts", hosts, "--host", str(host)]
+    return subprocess.Popen(
+        [sys.executable, "-c", HOST, script, *arguments],
+        env=_environment("jax"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.mark.slow
 def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     if importlib.util.find_spec("jax") is None:
@@ -215,15 +227,7 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     write_recipe(settings, tmp_path / "recipe.yaml")
 
     def start(name, hosts, host):
-        arguments = ["--data", data, "--to", tmp_path / name, "--hosts", hosts, "--host", str(host)]
-        script = Path(__file__).parents[2] / "recipes" / "several_hosts_jax.py"
-        return subprocess.Popen(
-            [sys.executable, "-c", HOST, script, tmp_path / "recipe.yaml", *arguments],
-            env=_environment("jax"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return _host(tmp_path / "recipe.yaml", data, tmp_path / name, hosts, host)
 
     ports = [_free_port() for _ in range(3)]
     pair = f"127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
@@ -245,6 +249,20 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
         np.testing.assert_allclose(first[name], alone[name], rtol=1e-4)
     # Seven pictures are eight with one that is unknown, which the mean over batches counts.
     np.testing.assert_allclose(first["val_balanced_accuracy"], alone["val_balanced_accuracy"])
+
+
+def test_a_host_says_in_words_that_the_teacher_is_missing(tmp_path):
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed: training on several hosts was not run")
+    settings = recipe(teacher={"model": "nowhere.keras", "share": 0.5})
+    write_recipe(settings, tmp_path / "recipe.yaml")
+    hosts = f"127.0.0.1:{_free_port()}"
+    process = _host(tmp_path / "recipe.yaml", tmp_path, tmp_path / "run", hosts, 0)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 1
+    assert "training.teacher.model: there is no file nowhere.keras" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "run").exists()
 
 
 def _free_port():
