@@ -26,7 +26,7 @@ from keras_faramtn.evaluation.report import versions
 from keras_faramtn.evaluation.scores import positive_rates, predict_probabilities
 from keras_faramtn.files import write_bytes
 from keras_faramtn.models import groups_of, inference_model, load_model
-from keras_faramtn.training.recipe import read_recipe
+from keras_faramtn.training.recipe import read_recipe, refuse_missing_files
 from keras_faramtn.training.trainer import MODEL_FILE, build_model
 from keras_faramtn.training.variants import Comparison, read_comparison
 from keras_faramtn.workflows import METRICS_FILE, train_recipe
@@ -78,11 +78,13 @@ def compare_recipe(
     source = data or comparison.data.get("folder")
     if source is None:
         raise InputError(f"{path}: data.folder is not set; set it, or give --data FOLDER.")
+    for variant in comparison.variants:
+        refuse_missing_files(comparison.recipe(variant, comparison.seeds[0]), f"{path}: {variant}")
     _open_folder(folder, comparison)
     table = check_data(source, comparison.attributes(), skip_bad=skip_bad)
-    scored = table.part(comparison.part)
+    trained, scored = table.part("train"), table.part(comparison.part)
     done = {
-        run: _read_predictions(_run_folder(folder, *run), scored)
+        run: _read_predictions(_run_folder(folder, *run), trained, scored)
         for run in _runs(comparison)
         if _predictions_file(_run_folder(folder, *run)).exists()
     }
@@ -95,7 +97,7 @@ def compare_recipe(
         "data": Path(source).resolve().name,
         "part": comparison.part,
     }
-    rates = positive_rates(table.part("train").labels)
+    rates = positive_rates(trained.labels)
     runs = _runs(comparison)
     for place, (variant, seed) in enumerate(runs, 1):
         print(f"\n[{place}/{len(runs)}] {variant}, seed {seed}", flush=True)
@@ -106,7 +108,7 @@ def compare_recipe(
         else:
             if not (run_folder / METRICS_FILE).exists():
                 train_recipe(_recipe_file(run_folder), source, run_folder, skip_bad=skip_bad)
-            done[variant, seed] = _predict(run_folder, scored)
+            done[variant, seed] = _predict(run_folder, trained, scored)
         if place == len(runs) or (not finished and variant == list(comparison.variants)[-1]):
             seeds = comparison.seeds[: comparison.seeds.index(seed) + 1]
             content = about | _compare(comparison, seeds, done, scored, rates, costs)
@@ -132,19 +134,25 @@ def _predictions_file(run_folder: Path) -> Path:
 
 def _open_folder(folder: Path, comparison: Comparison) -> None:
     """Makes the folder with the recipe of each run in it, or sees that it holds the same ones."""
-    ours = folder / _RECIPE_FILE
+    ours, runs = folder / _RECIPE_FILE, folder / "runs"
     if not ours.exists() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"{folder}: it exists already, and is no comparison to go on with; choose another "
             "with --to, or remove it."
         )
-    for variant, seed in _runs(comparison):
-        recipe_file = _recipe_file(_run_folder(folder, variant, seed))
-        if recipe_file.exists() and read_recipe(recipe_file)[0] != comparison.recipe(variant, seed):
-            raise InputError(
-                f"{recipe_file}: this run has other settings than the recipe now says; choose "
-                f"another folder with --to, or remove {recipe_file.parent}/."
-            )
+    if runs.exists() and not any((runs / variant).exists() for variant in comparison.variants):
+        raise InputError(
+            f"{folder}: it holds the comparison of other variants; choose another with --to, or "
+            "remove it."
+        )
+    for variant in comparison.variants:
+        for recipe_file in sorted((runs / variant).glob("seed_*.yaml")):
+            recipe, _ = read_recipe(recipe_file)
+            if recipe != comparison.recipe(variant, recipe.training.seed):
+                raise InputError(
+                    f"{recipe_file}: this run has other settings than the recipe now says; choose "
+                    f"another folder with --to, or remove {recipe_file.parent}/."
+                )
     # First: it is what tells this folder from a stranger's.
     _write_yaml(ours, comparison.model_dump(mode="json", exclude_unset=True))
     for variant, seed in _runs(comparison):
@@ -194,7 +202,7 @@ def _costs(comparison: Comparison, folder: Path) -> dict[str, Any]:
     return costs
 
 
-def _predict(run_folder: Path, scored: FaceTable) -> np.ndarray:
+def _predict(run_folder: Path, trained: FaceTable, scored: FaceTable) -> np.ndarray:
     """The probabilities of a trained run, `(n, k)`; written last, they say that it is finished."""
     model = load_model(run_folder / MODEL_FILE)
     groups = groups_of(model)
@@ -205,6 +213,7 @@ def _predict(run_folder: Path, scored: FaceTable) -> np.ndarray:
         content,
         probabilities=probabilities,
         labels=labels,
+        trained=trained.digest(),
         pictures=np.array([picture.name for picture in scored.pictures]),
         attributes=np.array(groups.attributes),
     )
@@ -216,7 +225,7 @@ def _predict(run_folder: Path, scored: FaceTable) -> np.ndarray:
     return probabilities
 
 
-def _read_predictions(run_folder: Path, scored: FaceTable) -> np.ndarray:
+def _read_predictions(run_folder: Path, trained: FaceTable, scored: FaceTable) -> np.ndarray:
     """The probabilities that `_predict` has written, if they are of these pictures and labels."""
     path = _predictions_file(run_folder)
     with np.load(path) as content:
@@ -224,11 +233,12 @@ def _read_predictions(run_folder: Path, scored: FaceTable) -> np.ndarray:
             content["pictures"].tolist() == [picture.name for picture in scored.pictures]
             and content["attributes"].tolist() == list(scored.attributes)
             and np.array_equal(content["labels"], scored.labels)
+            and content["trained"] == trained.digest()
         )
         if not same:
             raise InputError(
-                f"{path}: this run was scored on other pictures or labels; choose another folder "
-                "with --to, or give the data that the comparison was begun with."
+                f"{path}: this run was trained or scored on other pictures or labels; choose "
+                "another folder with --to, or give the data that the comparison was begun with."
             )
         return content["probabilities"]
 

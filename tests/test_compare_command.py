@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from keras_faramtn import comparison
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.cli import app
+from keras_faramtn.data.sources import read_faces
 from keras_faramtn.data.synthetic import synthesize
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.scores import score
@@ -181,11 +183,42 @@ def test_the_same_command_again_trains_nothing_and_ends_with_the_table(compared,
     assert _traces(compared.folder) == compared.after_all
 
 
-def test_other_settings_are_refused(compared, tmp_path):
-    path = _write(tmp_path, training=RECIPE["training"] | {"epochs": 3})
-    with pytest.raises(InputError, match=r"plain.seed_3\.yaml: this run has other settings"):
+@pytest.mark.parametrize("seeds", [[3, 1], [2]])
+def test_other_settings_are_refused_also_for_other_seeds(compared, tmp_path, seeds):
+    path = _write(tmp_path, training=RECIPE["training"] | {"epochs": 3}, seeds=seeds)
+    with pytest.raises(InputError, match=r"plain.seed_\d\.yaml: this run has other settings"):
         comparison.compare_recipe(path, compared.data, compared.folder)
     assert _traces(compared.folder) == compared.after_all
+
+
+def test_other_variants_are_refused(compared, tmp_path):
+    path = _write(tmp_path, variants={"a": {}, "b": {}}, against=["a"])
+    before = (compared.folder / "comparison.yaml").read_text()
+    with pytest.raises(InputError, match="it holds the comparison of other variants"):
+        comparison.compare_recipe(path, compared.data, compared.folder)
+    assert (compared.folder / "comparison.yaml").read_text() == before
+
+
+def test_other_labels_of_training_pictures_are_refused(compared, tmp_path):
+    other = tmp_path / "faces"
+    shutil.copytree(compared.data, other)
+    labels = next(other.glob("list_attr_*.txt"))
+    lines = labels.read_text().splitlines()
+    table, _ = read_faces(other)
+    line = table.part("train").lines[0] - 1
+    lines[line] = lines[line].replace("-1", " 1", 1)
+    labels.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"predictions\.npz: .*trained or scored on other"):
+        comparison.compare_recipe(compared.recipe, other, compared.folder)
+
+
+def test_a_missing_teacher_is_refused_before_anything_is_trained(tmp_path):
+    taught = {"training": {"teacher": {"model": "nowhere.keras"}}}
+    path = _write(tmp_path, variants=RECIPE["variants"] | {"taught": taught})
+    message = r"mine\.yaml: taught: training\.teacher\.model: there is no file nowhere\.keras"
+    with pytest.raises(InputError, match=message):
+        comparison.compare_recipe(path, tmp_path, tmp_path / "compared")
+    assert not (tmp_path / "compared").exists()
 
 
 def test_other_pictures_are_refused(compared, tmp_path):

@@ -1,5 +1,6 @@
 """A recipe: one experiment, written down in a short YAML file, checked before anything runs."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -183,6 +184,17 @@ class Recipe(_Section):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, with the numbers of YAML 1.2: 1e-3 is one, as 1.0e-3 is."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
 def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
     """Reads and checks a recipe.
 
@@ -207,7 +219,7 @@ def read_content(name_or_path: str | Path) -> tuple[Mapping[str, Any], Path]:
     """What a recipe's file holds, not checked yet, and its path; the rest is as `read_recipe`."""
     path = _find(name_or_path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: this is no YAML file: {error}") from error
     if not isinstance(content, Mapping):
@@ -228,11 +240,11 @@ def validate(schema: type[Schema], content: Mapping[str, Any], place: str) -> Sc
         raise InputError("\n".join(f"{place}: {line}" for line in lines)) from error
 
 
-def refuse_missing_files(recipe: Recipe, path: Path) -> None:
+def refuse_missing_files(recipe: Recipe, place: str | Path) -> None:
     """Makes sure, before anything long begins, that the files that `recipe` names are there.
 
     Raises:
-        InputError: one is not; the message names `path`, the recipe's file, and the key.
+        InputError: one is not; the message begins with `place` and names the key.
     """
     teacher = recipe.training.teacher
     files = {
@@ -243,7 +255,7 @@ def refuse_missing_files(recipe: Recipe, path: Path) -> None:
     for key, file in files.items():
         if file not in (None, "imagenet") and not Path(file).is_file():
             raise InputError(
-                f"{path}: {key}: there is no file {file}; give its path as seen from "
+                f"{place}: {key}: there is no file {file}; give its path as seen from "
                 f"{Path.cwd()}, or train what it should hold first."
             )
 

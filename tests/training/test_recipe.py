@@ -55,6 +55,15 @@ def test_values_arrive_and_the_rest_has_defaults(tmp_path):
     assert recipe.model.network == "faramtn"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("2.E+0", 2.0), ("5E-02", 0.05), ("1.5e-3", 0.0015)]
+)
+def test_a_number_may_have_an_exponent(text, value, tmp_path):
+    path = _write(tmp_path, _content(training__learning_rate=7.5))
+    path.write_text(path.read_text().replace("7.5", text))
+    assert read_recipe(path)[0].training.learning_rate == value
+
+
 def test_groups_of_ones_own(tmp_path):
     groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
     recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=groups)))
