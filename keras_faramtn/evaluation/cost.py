@@ -40,13 +40,15 @@ def step_times(
     """
     rng = np.random.default_rng(0)
     shape = next(iter(models.values())).input_shape[1:]
-    images = tf.constant(rng.integers(0, 256, (batch_size, *shape)), tf.uint8)
+    images = keras.ops.convert_to_tensor(rng.integers(0, 256, (batch_size, *shape)), "uint8")
     labels = {}
     for name, model in models.items():
         groups = groups_of(model)
         model.compile(keras.optimizers.AdamW(1e-3), **objective(groups))
         labels[name] = {
-            group: tf.constant(rng.integers(0, 2, (batch_size, len(groups[group]))), tf.float32)
+            group: keras.ops.convert_to_tensor(
+                rng.integers(0, 2, (batch_size, len(groups[group]))), "float32"
+            )
             for group in groups
         }
     run = {
