@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
 from keras_faramtn.data.faces import PARTS, FaceTable, Problem, refuse
+from keras_faramtn.data.pipeline import decode_and_resize
 from keras_faramtn.data.sources import read_faces
 
 _THREADS = 4  # Pillow decodes outside of Python's lock
@@ -106,12 +108,13 @@ def _what_is_wrong(picture: Path) -> str | None:
             if image.getexif().get(_ORIENTATION, 1) != 1:
                 return f"{picture} is stored turned (EXIF); save it upright."
             image.load()
-        if kind == "PNG":
-            # Pillow shows a PNG whose checksums are wrong or whose end is missing, TensorFlow not.
-            with Image.open(picture) as image:
-                image.verify()
+        if kind != "JPEG" or image.mode == "CMYK":
+            # Pillow shows some that TensorFlow refuses: without an end, with a wrong checksum.
+            decode_and_resize(picture.read_bytes(), (1, 1))
     except FileNotFoundError:
         return f"{picture} isn't there."
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"{picture} can't be read as a picture: {error}."
+    except tf.errors.InvalidArgumentError as error:
+        return f"{picture} can't be read as a picture: TensorFlow says {error.message}."
     return None

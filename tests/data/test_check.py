@@ -79,9 +79,10 @@ def _replace(picture, form):
     image.load()
     if form == "frames":
         image.save(picture, "GIF", save_all=True, append_images=[image.rotate(180)])
-    elif form == "cut PNG":
+    elif form.startswith("PNG without its last "):
         image.save(picture, "PNG")
-        picture.write_bytes(picture.read_bytes()[:-8])  # within the last chunk, behind all pixels
+        # Within the last chunk, behind all pixels.
+        picture.write_bytes(picture.read_bytes()[: -int(form.rpartition(" ")[2])])
     else:
         image.save(picture, form)
 
@@ -93,7 +94,8 @@ def _replace(picture, form):
         ("WEBP", "is a WEBP file; save it as JPEG or PNG"),
         ("TIFF", "is a TIFF file; save it as JPEG or PNG"),
         ("frames", "has 2 frames; save one as JPEG or PNG"),
-        ("cut PNG", "can't be read as a picture"),
+        ("PNG without its last 8", "can't be read as a picture"),
+        ("PNG without its last 2", "can't be read as a picture: TensorFlow says "),
     ],
 )
 def test_what_only_pillow_reads_is_a_bad_picture(celeba_folder, form, message):
