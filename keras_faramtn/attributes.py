@@ -115,7 +115,7 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
         return self._attributes == other._attributes and self._groups == other._groups
 
     def __hash__(self) -> int:
-        return hash((self._attributes, tuple(self._groups.items())))
+        return hash((self._attributes, frozenset(self._groups.items())))
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}: {len(members)}" for name, members in self.items())

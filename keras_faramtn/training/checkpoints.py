@@ -31,7 +31,8 @@ class Checkpoint(keras.callbacks.Callback):
     `keras.callbacks.BackupAndRestore` keeps neither history nor the state of other callbacks, and
     writes over its only file.
 
-    Place it last, so that the logs that it keeps are complete.
+    Place it last, so that the logs that it keeps are complete. From `began` on, the model is as the
+    training has it; before, `fit` has still to restore it.
 
     Args:
         folder: an existing folder. `HISTORY_FILE` is written there too, as
@@ -55,6 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.weighting = weighting
         self.history: dict[str, list[float]] = {}
         self.epochs_done = 0
+        self.began = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if (self.folder / CHECKPOINT_FILE).exists():
@@ -68,6 +70,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
         else:
             self._write()
+        self.began = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
@@ -76,16 +79,16 @@ class Checkpoint(keras.callbacks.Callback):
                 raise FloatingPointError(f"{name} is {logs[name]} after epoch {epoch + 1}.")
         for name in sorted(logs):
             self.history.setdefault(name, []).append(float(logs[name]))
+        self._write(epoch + 1)
         self.epochs_done = epoch + 1
-        self._write()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.model._initial_epoch = None
 
-    def _write(self) -> None:
+    def _write(self, epochs_done: int = 0) -> None:
         state = {
             "run": self.run,
-            "epochs_done": self.epochs_done,
+            "epochs_done": epochs_done,
             "history": self.history,
             "weighting": self.weighting.state() if self.weighting else None,
             "seeds": [keras.ops.convert_to_numpy(seed).tolist() for seed in _seeds(self.model)],

@@ -120,7 +120,17 @@ def _start_from(model: keras.Model, path: Path) -> None:
             f"{path}: this is another network than the recipe's: its weight {first}. Give the "
             "recipe the network, backbone and switches that the file was trained with."
         )
+    if _order(given) != _order(model):
+        raise InputError(
+            f"{path}: this model was made with the same groups in another order. Write them in "
+            "model.groups as the recipe has them that the file was trained with."
+        )
     model.set_weights(given.get_weights())
+
+
+def _order(model: keras.Model) -> list[tuple[str, tuple[str, ...]]]:
+    """Which layer has which place among the weights, and which groups' weights it has in turn."""
+    return [(layer.name, getattr(layer, "groups", ())) for layer in model.layers if layer.weights]
 
 
 def train(
@@ -163,7 +173,12 @@ def train(
         raise InputError("there are no training pictures; see the partition file of the data.")
     groups = groups_of(model)
     weighting = _weighting(recipe.training)
-    run = {"recipe": recipe.model_dump(mode="json"), "data": data, "steps_per_epoch": steps}
+    run = {
+        "recipe": recipe.model_dump(mode="json"),
+        "order of groups": list(recipe.model.attribute_groups()),  # that of the weights
+        "data": data,
+        "steps_per_epoch": steps,
+    }
     checkpoint = Checkpoint(folder, run, weighting)
     with variable_scope(model):
         model.compile(
@@ -190,6 +205,8 @@ def train(
                 callbacks=callbacks,
             )
     except KeyboardInterrupt:
+        if not checkpoint.began:
+            raise
         write_whole(folder / INTERRUPTED_FILE, model.save)
         print(
             f"\nStopped. {folder / INTERRUPTED_FILE} is the model as reached. `faramtn train` with "

@@ -18,7 +18,7 @@ from conftest import random_labels, write_celeba
 from small_network import in_place_of_faramtn
 
 from keras_faramtn import workflows
-from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.layers import AttributeHead
 from keras_faramtn.models import load_model
@@ -311,3 +311,48 @@ def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, ca
     assert "Going on after epoch 1 of 2" in capsys.readouterr().out
     assert not (tmp_path / "run" / "interrupted.keras").exists()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
+def test_ctrl_c_before_the_checkpoint_is_restored_keeps_what_was_reached(
+    small_network, data, tmp_path, capsys
+):
+    recipe = _recipe(tmp_path, epochs=2)
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    reached = (tmp_path / "run" / "interrupted.keras").read_bytes()
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "_restore", _press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            workflows.train_recipe(recipe, data, tmp_path / "run")
+    assert (tmp_path / "run" / "interrupted.keras").read_bytes() == reached
+    assert "is the model as reached" not in capsys.readouterr().out
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_names_the_epoch_before(
+    small_network, data, tmp_path, capsys
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "_write_history", _press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            workflows.train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
+    assert "goes on after epoch 0 of 2" in capsys.readouterr().out
+
+
+def test_a_training_does_not_go_on_with_its_groups_in_another_order(small_network, data, tmp_path):
+    groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
+    recipe = _recipe(tmp_path, epochs=2)
+    content = yaml.safe_load(recipe.read_text())
+
+    def write(groups):
+        content["model"]["groups"] = groups
+        recipe.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    write(groups)
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    write(dict(reversed(groups.items())))
+    with pytest.raises(InputError, match=r"order of groups is \['first', 'rest'\] there"):
+        workflows.train_recipe(recipe, data, tmp_path / "run")
+
+
+def _press_ctrl_c(*arguments):
+    raise KeyboardInterrupt

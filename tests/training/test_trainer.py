@@ -9,6 +9,7 @@ import pytest
 from conftest import random_labels, write_celeba
 
 from keras_faramtn import workflows
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.celeba import read_celeba
 from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.errors import InputError
@@ -192,6 +193,17 @@ def test_training_starts_from_a_trained_model(run, file):
 def test_a_model_of_another_kind_to_start_from_is_refused(run, changes, message):
     with pytest.raises(InputError, match=rf"model\.keras: .*{message}"):
         build_model(_with_model(start_from=str(run.folder / "model.keras"), **changes))
+
+
+@pytest.mark.parametrize("switches", [{}, {"attention": False}, {"fusion": False}], ids=str)
+def test_the_same_groups_in_another_order_are_another_network(switches, tmp_path):
+    groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
+    turned = dict(reversed(groups.items()))
+    file = tmp_path / "trained.keras"
+    build_model(_with_model(groups=groups, **switches)).save(file)
+    build_model(_with_model(groups=groups, start_from=str(file), **switches))
+    with pytest.raises(InputError, match=r"trained\.keras: .* same groups in another order"):
+        build_model(_with_model(groups=turned, start_from=str(file), **switches))
 
 
 @pytest.mark.parametrize(
