@@ -18,11 +18,14 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 import tensorflow as tf
+from jax.experimental import multihost_utils
 
-from keras_faramtn.data.celeba import read_celeba
+from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import epoch_variable, make_dataset
 from keras_faramtn.errors import InputError
+from keras_faramtn.training.checkpoints import CHECKPOINT_FILE, read_state
 from keras_faramtn.training.datasets import training_dataset
 from keras_faramtn.training.recipe import read_recipe, refuse_missing_files
 from keras_faramtn.training.trainer import build_model, train
@@ -45,11 +48,28 @@ def part_of_each_batch(dataset: tf.data.Dataset, host: int, hosts: int) -> tf.da
     return dataset.map(part).prefetch(tf.data.AUTOTUNE)
 
 
+def refuse_other_epochs(checkpoint: Path) -> None:
+    """Makes sure that all hosts go on from the same epoch.
+
+    Raises:
+        InputError: they were stopped while some had written their checkpoint and some had not.
+    """
+    ours = read_state(checkpoint)["epochs_done"] if checkpoint.exists() else -1
+    epochs = multihost_utils.process_allgather(np.int32(ours)).ravel().tolist()
+    if len(set(epochs)) > 1:
+        raise InputError(
+            f"{checkpoint}: the hosts' checkpoints, from host 0 on, are of the epochs {epochs} (-1 "
+            "where there is none), and all hosts must go on from one. A checkpoint fits any host: "
+            "copy the one of the latest epoch over the others."
+        )
+
+
 def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], host: int) -> None:
     """Trains on this host's part of each batch.
 
     Raises:
-        InputError: anything wrong with the recipe or the data.
+        InputError: anything wrong with the recipe or the data, or as `refuse_other_epochs`.
+        FloatingPointError: training diverged.
     """
     if keras.config.backend() != "jax":
         raise InputError(
@@ -63,8 +83,8 @@ def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], 
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # no matter where GPUs are
     keras.distribution.initialize(",".join(hosts), len(hosts), host)
-    table, _ = read_celeba(data)
     groups, epoch = recipe.model.attribute_groups(), epoch_variable()
+    table = check_data(data, groups.attributes)
     training, identity = training_dataset(recipe, table, groups, epoch)  # each asks the teacher
 
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
@@ -74,6 +94,7 @@ def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], 
     )
     folder = folder / f"host_{host}"  # the disk may be one for all
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_other_epochs(folder / CHECKPOINT_FILE)
     training, validation = (
         part_of_each_batch(dataset, host, len(hosts)) for dataset in (training, validation)
     )
@@ -93,7 +114,7 @@ def main() -> None:
         train_on_host(
             options.recipe, options.data, options.to, options.hosts.split(","), options.host
         )
-    except InputError as error:
+    except (InputError, FloatingPointError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 

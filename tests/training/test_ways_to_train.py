@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -237,8 +238,7 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
         start("alone", f"127.0.0.1:{ports[2]}", 0),
     ]
     for process in processes:
-        printed, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, printed[-4000:]
+        assert _printed(process, 0)
     first, second, alone = (
         read_state(tmp_path / folder / "checkpoint.keras")["history"]
         for folder in ("pair/host_0", "pair/host_1", "alone/host_0")
@@ -250,6 +250,21 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     # Seven pictures are eight with one that is unknown, which the mean over batches counts.
     np.testing.assert_allclose(first["val_balanced_accuracy"], alone["val_balanced_accuracy"])
 
+    checkpoints = [tmp_path / "pair" / f"host_{host}" / "checkpoint.keras" for host in range(2)]
+    checkpoints[1].unlink()
+    pair = f"127.0.0.1:{_free_port()},127.0.0.1:{_free_port()}"
+    for process in [start("pair", pair, 0), start("pair", pair, 1)]:
+        assert "from host 0 on, are of the epochs [3, -1]" in _printed(process, 1)
+    shutil.copy(*checkpoints)
+    for process in [start("pair", pair, 0), start("pair", pair, 1)]:
+        assert "Going on after epoch 3 of 3" in _printed(process, 0)
+
+
+def _printed(process, returncode):
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == returncode, printed[-4000:]
+    return printed
+
 
 def test_a_host_says_in_words_that_the_teacher_is_missing(tmp_path):
     if importlib.util.find_spec("jax") is None:
@@ -258,8 +273,7 @@ def test_a_host_says_in_words_that_the_teacher_is_missing(tmp_path):
     write_recipe(settings, tmp_path / "recipe.yaml")
     hosts = f"127.0.0.1:{_free_port()}"
     process = _host(tmp_path / "recipe.yaml", tmp_path, tmp_path / "run", hosts, 0)
-    printed, _ = process.communicate(timeout=600)
-    assert process.returncode == 1
+    printed = _printed(process, 1)
     assert "training.teacher.model: there is no file nowhere.keras" in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "run").exists()
