@@ -202,12 +202,11 @@ def test_other_variants_are_refused(compared, tmp_path):
 def test_other_labels_of_training_pictures_are_refused(compared, tmp_path):
     other = tmp_path / "faces"
     shutil.copytree(compared.data, other)
-    labels = next(other.glob("list_attr_*.txt"))
-    lines = labels.read_text().splitlines()
     table, _ = read_faces(other)
+    lines = table.source.read_text().splitlines()
     line = table.part("train").lines[0] - 1
     lines[line] = lines[line].replace("-1", " 1", 1)
-    labels.write_text("\n".join(lines) + "\n")
+    table.source.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError, match=r"predictions\.npz: .*trained or scored on other"):
         comparison.compare_recipe(compared.recipe, other, compared.folder)
 
