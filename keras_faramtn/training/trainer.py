@@ -175,7 +175,7 @@ def train(
     weighting = _weighting(recipe.training)
     run = {
         "recipe": recipe.model_dump(mode="json"),
-        "order of groups": list(recipe.model.attribute_groups()),  # that of the weights
+        "group_order": list(recipe.model.attribute_groups()),  # that of the weights
         "data": data,
         "steps_per_epoch": steps,
     }

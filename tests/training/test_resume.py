@@ -350,7 +350,7 @@ def test_a_training_does_not_go_on_with_its_groups_in_another_order(small_networ
     write(groups)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     write(dict(reversed(groups.items())))
-    with pytest.raises(InputError, match=r"order of groups is \['first', 'rest'\] there"):
+    with pytest.raises(InputError, match=r"group_order is \['first', 'rest'\] there"):
         workflows.train_recipe(recipe, data, tmp_path / "run")
 
 
