@@ -1,16 +1,15 @@
 """Reads a data set and opens every picture before a training relies on them."""
 
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
 from keras_faramtn.data.faces import PARTS, FaceTable, Problem, refuse
-from keras_faramtn.data.pipeline import decode_and_resize
 from keras_faramtn.data.sources import read_faces
 
 _THREADS = 4  # Pillow decodes outside of Python's lock
@@ -19,6 +18,8 @@ _SHOWN_PROBLEMS = 5
 # What `decode_and_resize` reads too; MPO is the JPEG of many phones, with a second picture behind.
 _FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
 
+# With this end, what Pillow reads is read by TensorFlow too.
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 _ORIENTATION = 0x0112  # EXIF's tag; `decode_and_resize` knows nothing of it
 
@@ -99,7 +100,8 @@ def check_pictures(
 
 def _what_is_wrong(picture: Path) -> str | None:
     try:
-        with Image.open(picture) as image:
+        content = picture.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
             kind = image.format
             if kind not in _FORMATS:
                 return f"{picture} is a {kind} file; save it as JPEG or PNG."
@@ -108,13 +110,26 @@ def _what_is_wrong(picture: Path) -> str | None:
             if image.getexif().get(_ORIENTATION, 1) != 1:
                 return f"{picture} is stored turned (EXIF); save it upright."
             image.load()
-        if kind != "JPEG" or image.mode == "CMYK":
-            # Pillow shows some that TensorFlow refuses: without an end, with a wrong checksum.
-            decode_and_resize(picture.read_bytes(), (1, 1))
+            sure = image.mode != "CMYK" and content.endswith(_ENDS.get(kind, ()))
+        if kind == "PNG":
+            # Pillow shows a PNG whose checksums are wrong, TensorFlow does not.
+            with Image.open(io.BytesIO(content)) as image:
+                image.verify()
     except FileNotFoundError:
         return f"{picture} isn't there."
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"{picture} can't be read as a picture: {error}."
+    return None if sure else _what_tensorflow_says(picture, content)
+
+
+def _what_tensorflow_says(picture: Path, content: bytes) -> str | None:
+    # Here, as it takes seconds and hardly a data set needs it.
+    import tensorflow as tf
+
+    from keras_faramtn.data.pipeline import decode_and_resize
+
+    try:
+        decode_and_resize(content, (1, 1))
     except tf.errors.InvalidArgumentError as error:
         return f"{picture} can't be read as a picture: TensorFlow says {error.message}."
     return None

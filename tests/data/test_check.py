@@ -79,6 +79,9 @@ def _replace(picture, form):
     image.load()
     if form == "frames":
         image.save(picture, "GIF", save_all=True, append_images=[image.rotate(180)])
+    elif form == "JPEG without an end marker":
+        image.save(picture, "JPEG")
+        picture.write_bytes(picture.read_bytes()[:-2] + b"\0" * 10)
     elif form.startswith("PNG without its last "):
         image.save(picture, "PNG")
         # Within the last chunk, behind all pixels.
@@ -95,6 +98,7 @@ def _replace(picture, form):
         ("TIFF", "is a TIFF file; save it as JPEG or PNG"),
         ("frames", "has 2 frames; save one as JPEG or PNG"),
         ("PNG without its last 8", "can't be read as a picture"),
+        ("JPEG without an end marker", "can't be read as a picture: TensorFlow says "),
         ("PNG without its last 2", "can't be read as a picture: TensorFlow says "),
     ],
 )
