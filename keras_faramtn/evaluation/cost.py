@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.models import groups_of
+from keras_faramtn.training.dynamic_weighting import variable_scope
 from keras_faramtn.training.objective import objective
 
 
@@ -44,7 +45,9 @@ def step_times(
     labels = {}
     for name, model in models.items():
         groups = groups_of(model)
-        model.compile(keras.optimizers.AdamW(1e-3), **objective(groups))
+        with variable_scope(model):
+            model.compile(keras.optimizers.AdamW(1e-3), **objective(groups))
+            model.optimizer.build(model.trainable_variables)
         labels[name] = {
             group: keras.ops.convert_to_tensor(
                 rng.integers(0, 2, (batch_size, len(groups[group]))), "float32"

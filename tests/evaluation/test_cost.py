@@ -1,4 +1,5 @@
 import keras
+import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.cost import machine, step_times
@@ -43,6 +44,12 @@ def test_steps_are_taken_in_turn_and_the_first_is_not_counted(monkeypatch):
     assert order == turn * 4
     after = models["first"].get_weights()
     assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_networks_on_several_devices_are_measured_too():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = _model("mirrored")
+    assert step_times({"mirrored": model}, 4, 1, ("train",))["train"]["mirrored"] > 0
 
 
 def test_the_machine_is_named():
