@@ -119,7 +119,7 @@ def load_upright(path: str | Path) -> Image.Image:
             return upright.convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such picture.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged EXIF data raises almost anything
         raise InputError(f"{path}: this can't be read as a picture: {error}.") from error
 
 
@@ -163,7 +163,7 @@ def _labels(path: Path) -> tuple[Path, str]:
         with zipfile.ZipFile(path) as inside:
             if LABELS_FILE in inside.namelist():
                 return path, inside.read(LABELS_FILE).decode("utf-8")
-    for place in (path.with_name(LABELS_FILE), path.parent.with_name(LABELS_FILE)):
+    for place in (path.with_name(LABELS_FILE), path.parent / ".." / LABELS_FILE):
         if place.is_file():
             return place, place.read_text(encoding="utf-8")
     raise InputError(

@@ -1,4 +1,5 @@
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -86,6 +87,17 @@ def test_pictures_are_turned_upright(tmp_path):
     np.testing.assert_array_equal(upright, np.rot90(np.asarray(picture), -1))
 
 
+def test_a_turned_picture_with_damaged_exif_data_is_named(tmp_path):
+    # A turn, and a width of one byte, which Pillow reads and can't write.
+    fields = struct.pack("<HHHIHH", 2, 0x0112, 3, 1, 6, 0) + struct.pack(
+        "<HHI4s", 0x0100, 1, 1, b""
+    )
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + fields + bytes(4)
+    Image.new("RGB", (6, 8)).save(tmp_path / "turned.jpg", exif=exif)
+    with pytest.raises(InputError, match=r"turned\.jpg: this can't be read as a picture: "):
+        load_picture(tmp_path / "turned.jpg", SIZE)
+
+
 def test_bad_pictures_and_places_are_named(files, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(InputError, match=r"text\.jpg: this can't be read as a picture"):
@@ -109,7 +121,7 @@ def test_bad_model_files_are_named(files, tmp_path, suffix):
         next(predict_files(tmp_path / f"broken{suffix}", [picture]))
 
 
-def test_other_kinds_of_files_and_missing_labels_are_named(files, tmp_path):
+def test_other_kinds_of_files_and_missing_labels_are_named(files, tmp_path, monkeypatch):
     picture = files[0] / "pictures" / "x.png"
     with pytest.raises(InputError, match=r"a \.tflite or a \.keras file"):
         next(predict_files(tmp_path / "model.onnx", [picture]))
@@ -122,6 +134,9 @@ def test_other_kinds_of_files_and_missing_labels_are_named(files, tmp_path):
     (tmp_path / "alone.tflite").write_bytes(network)
     with pytest.raises(InputError, match=r"put a labels\.txt beside the file"):
         next(predict_files(tmp_path / "alone.tflite", [picture]))
+    monkeypatch.chdir(tmp_path)  # a file without a folder in its name
+    with pytest.raises(InputError, match=r"put a labels\.txt beside the file"):
+        next(predict_files("alone.tflite", [picture]))
     (tmp_path / "labels.txt").write_text("glasses\nhappy\n")
     with pytest.raises(InputError, match=r"names 2 attributes, and alone\.tflite predicts 3"):
         next(predict_files(tmp_path / "alone.tflite", [picture]))
