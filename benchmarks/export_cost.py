@@ -132,7 +132,7 @@ def print_cost(arguments, sizes, seconds):
 def measure_accuracy(arguments):
     model = load_model(arguments.model)
     inference, groups, size = inference_model(model), groups_of(model), model.input_shape[1:3]
-    table = check_data(arguments.data)
+    table = check_data(arguments.data, groups.attributes)
     part = table.part(arguments.part)
     faces = np.stack([load_picture(picture, size) for picture in part.pictures])
     training = table.part("train")

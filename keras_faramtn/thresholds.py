@@ -14,7 +14,7 @@ exported files, and in the metadata by which MediaPipe's ImageClassifier leaves 
 
 
 def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:
-    """The chosen thresholds that a `metrics.json` of `faramtn train` or `evaluate` holds.
+    """The thresholds in a `metrics.json` of `faramtn train` or `evaluate --part validation`.
 
     Args:
         path: the file.
@@ -35,7 +35,7 @@ def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:
     if not isinstance(values, Mapping):
         raise InputError(
             f"{path}: this file has no chosen_thresholds; give the metrics.json that `faramtn "
-            "train` or `faramtn evaluate` left."
+            "train` or `faramtn evaluate --part validation` left."
         )
     missing = [name for name in attributes if name not in values]
     if missing:
