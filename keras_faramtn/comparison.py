@@ -233,7 +233,7 @@ def _read_predictions(run_folder: Path, trained: FaceTable, scored: FaceTable) -
             content["pictures"].tolist() == [picture.name for picture in scored.pictures]
             and content["attributes"].tolist() == list(scored.attributes)
             and np.array_equal(content["labels"], scored.labels)
-            and content["trained"] == trained.digest()
+            and content.get("trained") == trained.digest()
         )
         if not same:
             raise InputError(
