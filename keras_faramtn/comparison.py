@@ -34,6 +34,7 @@ from keras_faramtn.workflows import METRICS_FILE, train_recipe
 _RECIPE_FILE = "comparison.yaml"
 _RESULT_FILES = ("comparison.md", "comparison.json", "comparison.png")
 _COST_FILE = "cost.json"
+_RUNS_FOLDER = "runs"
 _COST_ROUNDS = 20
 
 
@@ -82,9 +83,10 @@ def compare_recipe(
         refuse_missing_files(comparison.recipe(variant, comparison.seeds[0]), f"{path}: {variant}")
     _open_folder(folder, comparison)
     table = check_data(source, comparison.attributes(), skip_bad=skip_bad)
-    trained, scored = table.part("train"), table.part(comparison.part)
+    training, scored = table.part("train"), table.part(comparison.part)
+    trained_on = training.digest()
     done = {
-        run: _read_predictions(_run_folder(folder, *run), trained, scored)
+        run: _read_predictions(_run_folder(folder, *run), trained_on, scored)
         for run in _runs(comparison)
         if _predictions_file(_run_folder(folder, *run)).exists()
     }
@@ -97,7 +99,7 @@ def compare_recipe(
         "data": Path(source).resolve().name,
         "part": comparison.part,
     }
-    rates = positive_rates(trained.labels)
+    rates = positive_rates(training.labels)
     runs = _runs(comparison)
     for place, (variant, seed) in enumerate(runs, 1):
         print(f"\n[{place}/{len(runs)}] {variant}, seed {seed}", flush=True)
@@ -108,7 +110,7 @@ def compare_recipe(
         else:
             if not (run_folder / METRICS_FILE).exists():
                 train_recipe(_recipe_file(run_folder), source, run_folder, skip_bad=skip_bad)
-            done[variant, seed] = _predict(run_folder, trained, scored)
+            done[variant, seed] = _predict(run_folder, trained_on, scored)
         if place == len(runs) or (not finished and variant == list(comparison.variants)[-1]):
             seeds = comparison.seeds[: comparison.seeds.index(seed) + 1]
             content = about | _compare(comparison, seeds, done, scored, rates, costs)
@@ -121,7 +123,7 @@ def _runs(comparison: Comparison) -> list[tuple[str, int]]:
 
 
 def _run_folder(folder: Path, variant: str, seed: int) -> Path:
-    return folder / "runs" / variant / f"seed_{seed}"
+    return folder / _RUNS_FOLDER / variant / f"seed_{seed}"
 
 
 def _recipe_file(run_folder: Path) -> Path:
@@ -134,7 +136,7 @@ def _predictions_file(run_folder: Path) -> Path:
 
 def _open_folder(folder: Path, comparison: Comparison) -> None:
     """Makes the folder with the recipe of each run in it, or sees that it holds the same ones."""
-    ours, runs = folder / _RECIPE_FILE, folder / "runs"
+    ours, runs = folder / _RECIPE_FILE, folder / _RUNS_FOLDER
     if not ours.exists() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"{folder}: it exists already, and is no comparison to go on with; choose another "
@@ -202,7 +204,7 @@ def _costs(comparison: Comparison, folder: Path) -> dict[str, Any]:
     return costs
 
 
-def _predict(run_folder: Path, trained: FaceTable, scored: FaceTable) -> np.ndarray:
+def _predict(run_folder: Path, trained_on: str, scored: FaceTable) -> np.ndarray:
     """The probabilities of a trained run, `(n, k)`; written last, they say that it is finished."""
     model = load_model(run_folder / MODEL_FILE)
     groups = groups_of(model)
@@ -213,7 +215,7 @@ def _predict(run_folder: Path, trained: FaceTable, scored: FaceTable) -> np.ndar
         content,
         probabilities=probabilities,
         labels=labels,
-        trained=trained.digest(),
+        trained=trained_on,
         pictures=np.array([picture.name for picture in scored.pictures]),
         attributes=np.array(groups.attributes),
     )
@@ -225,7 +227,7 @@ def _predict(run_folder: Path, trained: FaceTable, scored: FaceTable) -> np.ndar
     return probabilities
 
 
-def _read_predictions(run_folder: Path, trained: FaceTable, scored: FaceTable) -> np.ndarray:
+def _read_predictions(run_folder: Path, trained_on: str, scored: FaceTable) -> np.ndarray:
     """The probabilities that `_predict` has written, if they are of these pictures and labels."""
     path = _predictions_file(run_folder)
     with np.load(path) as content:
@@ -233,7 +235,7 @@ def _read_predictions(run_folder: Path, trained: FaceTable, scored: FaceTable) -
             content["pictures"].tolist() == [picture.name for picture in scored.pictures]
             and content["attributes"].tolist() == list(scored.attributes)
             and np.array_equal(content["labels"], scored.labels)
-            and content.get("trained") == trained.digest()
+            and content.get("trained") == trained_on
         )
         if not same:
             raise InputError(
