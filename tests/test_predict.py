@@ -89,10 +89,9 @@ def test_pictures_are_turned_upright(tmp_path):
 
 def test_a_turned_picture_with_damaged_exif_data_is_named(tmp_path):
     # A turn, and a width of one byte, which Pillow reads and can't write.
-    fields = struct.pack("<HHHIHH", 2, 0x0112, 3, 1, 6, 0) + struct.pack(
-        "<HHI4s", 0x0100, 1, 1, b""
-    )
-    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + fields + bytes(4)
+    turn = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    width = struct.pack("<HHI4s", 0x0100, 1, 1, b"")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + turn + width + bytes(4)
     Image.new("RGB", (6, 8)).save(tmp_path / "turned.jpg", exif=exif)
     with pytest.raises(InputError, match=r"turned\.jpg: this can't be read as a picture: "):
         load_picture(tmp_path / "turned.jpg", SIZE)

@@ -21,6 +21,9 @@ from keras_faramtn.training import trainer
 from keras_faramtn.training.checkpoints import read_state
 from keras_faramtn.training.recipe import write_recipe
 
+JAX = importlib.util.find_spec("jax") is not None
+needs_jax = pytest.mark.skipif(not JAX, reason="jax is not installed: training was not run on it")
+
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
@@ -131,10 +134,9 @@ def test_two_devices_train_to_the_same_loss(plain, tmp_path):
     assert not any(getattr(layer, "synchronized", False) for layer in saved.layers)
 
 
+@needs_jax
 @pytest.mark.slow
 def test_jax_trains_the_same_network_with_dws_and_goes_on_from_its_checkpoint(plain, tmp_path):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed: training was not run on it")
     history = _in_a_process(tmp_path, "jax", after=RESUMED_ON_JAX)
     np.testing.assert_allclose(history["loss"][0], plain["loss"][0], rtol=1e-4)
     np.testing.assert_allclose(_losses(history), _losses(plain), rtol=1e-3)
@@ -181,7 +183,7 @@ def test_muon_trains_alike_on_one_device_on_two_and_on_jax(plain, tmp_path):
     _assert_learns(history)
     assert np.abs(_losses(history) / _losses(plain) - 1).max() > 1e-2
     ways = {"two": {"before": TWO_DEVICES, "all_devices": True}}
-    if importlib.util.find_spec("jax") is not None:
+    if JAX:
         ways["jax"] = {"backend": "jax"}
     for way, settings in ways.items():
         (tmp_path / way).mkdir()
@@ -216,10 +218,9 @@ def _host(recipe, data, folder, hosts, host):
     )
 
 
+@needs_jax
 @pytest.mark.slow
 def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed: training on several hosts was not run")
     rows = np.random.default_rng(0).choice([1, -1, 0], (33, 40), p=[0.4, 0.5, 0.1])
     data = write_celeba(tmp_path / "data", rows, [0] * 26 + [1] * 7)
     teacher = tmp_path / "teacher.keras"
@@ -266,9 +267,8 @@ def _printed(process, returncode):
     return printed
 
 
+@needs_jax
 def test_a_host_says_in_words_that_the_teacher_is_missing(tmp_path):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed: training on several hosts was not run")
     settings = recipe(teacher={"model": "nowhere.keras", "share": 0.5})
     write_recipe(settings, tmp_path / "recipe.yaml")
     hosts = f"127.0.0.1:{_free_port()}"
