@@ -27,16 +27,16 @@ from tqdm import tqdm
 
 from keras_faramtn import BACKBONES, CELEBA_ATTRIBUTES, FARAMTN, AttributeHead, inference_model
 from keras_faramtn.data.check import check_data
-from keras_faramtn.data.synthetic import draw_faces
+from keras_faramtn.data.images import load_image
 from keras_faramtn.evaluation.scores import score
-from keras_faramtn.export.litert import (
+from keras_faramtn.export.tflite import (
     run_tflite,
     write_tflite,
     write_tflite_float16,
     write_tflite_int8,
 )
 from keras_faramtn.models import groups_of, load_model
-from keras_faramtn.predict import load_picture
+from keras_faramtn.synthetic.dataset import draw_faces
 
 PLAIN = "plain"
 THREADS = (1, 2)
@@ -115,7 +115,7 @@ def measure_cost(arguments):
 
 def print_cost(arguments, sizes, seconds):
     print(
-        f"{arguments.size}x{arguments.size}, one picture, median of {arguments.rounds} rounds; "
+        f"{arguments.size}x{arguments.size}, one image, median of {arguments.rounds} rounds; "
         f"{os.cpu_count()} cores, LiteRT {version('ai-edge-litert')}, Keras {keras.__version__}, "
         f"Python {platform.python_version()}"
     )
@@ -133,20 +133,20 @@ def measure_accuracy(arguments):
     model = load_model(arguments.model)
     inference, groups, size = inference_model(model), groups_of(model), model.input_shape[1:3]
     table = check_data(arguments.data, groups.attributes)
-    part = table.part(arguments.part)
-    faces = np.stack([load_picture(picture, size) for picture in part.pictures])
-    training = table.part("train")
+    split = table.split(arguments.split)
+    faces = np.stack([load_image(image, size) for image in split.paths])
+    training = table.split("train")
     chosen = np.random.default_rng(0).permutation(len(training))[: arguments.calibration]
-    calibration = [load_picture(training.pictures[each], size) for each in chosen]
+    calibration = [load_image(training.paths[each], size) for each in chosen]
     expected = inference.predict(faces, batch_size=64, verbose=0)
     results = {"Keras": expected}
     with tempfile.TemporaryDirectory() as folder:
         for precision, path in write_all(inference, calibration, Path(folder)).items():
             results[precision] = run_tflite(path, faces)
-    print(f"{arguments.data.name}, {arguments.part}: {len(faces):,} pictures, means in percent")
+    print(f"{arguments.data.name}, {arguments.split}: {len(faces):,} images, means in percent")
     print(f"{'':9}{'accuracy':>10}{'balanced':>10}{'precision':>11}{'decisions alike':>17}")
     for name, probabilities in results.items():
-        scores = score(probabilities, part.labels, groups.attributes)
+        scores = score(probabilities, split.labels, groups.attributes)
         alike = np.mean((probabilities > 0.5) == (expected > 0.5))
         print(
             f"{name:9}{100 * scores.mean_accuracy:10.3f}{100 * scores.mean_balanced_accuracy:10.3f}"
@@ -161,8 +161,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--model", type=Path, help="a .keras file, for accuracy instead of cost")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--part", default="validation")
-    parser.add_argument("--calibration", type=int, default=256, help="training pictures for int8")
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--calibration", type=int, default=256, help="training images for int8")
     arguments = parser.parse_args()
     if (arguments.model is None) != (arguments.data is None):
         parser.error("--model and --data go together")

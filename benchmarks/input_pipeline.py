@@ -1,6 +1,6 @@
-"""How fast pictures reach the network, beside decoding alone and Keras's own utility.
+"""How fast images reach the network, beside decoding alone and Keras's own utility.
 
-Each way is measured in turn in each round, all with the same pictures and threads, so that
+Each way is measured in turn in each round, all with the same images and threads, so that
 whatever else the machine does meets all alike; the ratios are what counts. On a machine that is
 busy with other work trust those of the processor's time, not the clock's.
 
@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data import pipeline
-from keras_faramtn.data.sources import read_faces
-from keras_faramtn.data.synthetic import synthesize
+from keras_faramtn.data.readers.dataset import read_dataset
+from keras_faramtn.synthetic.dataset import synthesize
 
 LIMIT, KERAS = "decoding and resizing alone", "image_dataset_from_directory"
 FIRST, MEMORY, DISK = "first pass", "later passes, from memory", "later passes, from disk"
@@ -34,7 +34,7 @@ WRITING, AUGMENTED = "first pass, writing to disk", "later passes, memory, augme
 
 
 def run_through(dataset):
-    """Seconds of wall clock and of processor that one pass takes, pictures in it."""
+    """Seconds of wall clock and of processor that one pass takes, images in it."""
     begun, busy = time.perf_counter(), time.process_time()
     count = int(dataset.reduce(0, lambda n, batch: n + tf.shape(tf.nest.flatten(batch)[0])[0]))
     return time.perf_counter() - begun, time.process_time() - busy, count
@@ -42,7 +42,7 @@ def run_through(dataset):
 
 def round_of_all(table, groups, size, batch, links):
     """One pass of each way."""
-    paths = [str(picture) for picture in table.pictures]
+    paths = [str(image) for image in table.paths]
     decoding = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: pipeline.decode_and_resize(tf.io.read_file(path), size)[None],
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -87,7 +87,7 @@ def round_of_all(table, groups, size, batch, links):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a data set; else synthetic faces are drawn")
-    parser.add_argument("--count", type=int, default=4000, help="pictures at most")
+    parser.add_argument("--count", type=int, default=4000, help="images at most")
     parser.add_argument("--size", type=int, nargs="+", default=[112], help="height and width")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
@@ -96,25 +96,25 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or synthesize(Path(folder) / "faces", arguments.count)
-        table, _ = read_faces(data)
+        table, _ = read_dataset(data)
         table = table.take(slice(arguments.count))
         groups = AttributeGroups({"all": table.attributes}, table.attributes)
         links = Path(folder) / "links"
         links.mkdir()
-        for number, picture in enumerate(table.pictures):
-            (links / f"{number}{picture.suffix}").symlink_to(picture.resolve())
+        for number, image in enumerate(table.paths):
+            (links / f"{number}{image.suffix}").symlink_to(image.resolve())
         rounds = [
             round_of_all(table, groups, size, arguments.batch, links)
             for _ in range(arguments.rounds + 1)
         ][1:]
 
     print(
-        f"{len(table):,} pictures to {size[0]}x{size[1]}, batches of {arguments.batch}, median of "
+        f"{len(table):,} images to {size[0]}x{size[1]}, batches of {arguments.batch}, median of "
         f"{arguments.rounds} rounds; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}, Python {platform.python_version()}"
     )
     head = f"{'of decoding':>13}{'of Keras':>10}"
-    print(f"{'':36}{'pictures/s':>10}{head}{'processor':>14}{head}")
+    print(f"{'':36}{'images/s':>10}{head}{'processor':>14}{head}")
     for name in rounds[0]:
         cells = []
         for clock in range(2):

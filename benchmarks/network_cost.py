@@ -26,7 +26,7 @@ NETWORKS = {
 
 
 def flops(model):
-    """Floating point operations of predicting one picture, by TensorFlow's profiler."""
+    """Floating point operations of predicting one image, by TensorFlow's profiler."""
     shape = (1, *model.input_shape[1:])
     graph = tf.function(model).get_concrete_function(tf.TensorSpec(shape)).graph
     builder = tf.compat.v1.profiler.ProfileOptionBuilder

@@ -13,7 +13,7 @@ from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
 from PIL import Image
 
 
-def main(file, picture):
+def main(file, image):
     # 1. The names, which are in the file.
     with zipfile.ZipFile(file) as archive:
         labels = archive.read("labels.txt").decode().splitlines()
@@ -30,7 +30,7 @@ def main(file, picture):
     # 4. Pixels as floats in 0..255, row by row, red, green, blue; no normalisation.
     [details] = model.get_input_tensor_details("serving_default").values()
     _, height, width, _ = details["shape"]
-    face = Image.open(picture).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    face = Image.open(image).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     values = np.asarray(face, "float32").ravel()
 
     # 5. Write, run, read.

@@ -26,12 +26,12 @@ _HOMES = {
     "groups_of": "models",
     "inference_model": "models",
     "load_model": "models",
-    "BalancedAccuracy": "training.metrics",
-    "ConvolutionMuon": "training.optimizer",
-    "DynamicWeighting": "training.dynamic_weighting",
-    "MaskedAccuracy": "training.metrics",
-    "MaskedBinaryCrossentropy": "training.losses",
-    "objective": "training.objective",
+    "BalancedAccuracy": "metrics",
+    "ConvolutionMuon": "optimizers",
+    "DynamicWeighting": "callbacks.dynamic_weighting",
+    "MaskedAccuracy": "metrics",
+    "MaskedBinaryCrossentropy": "losses",
+    "objective": "objective",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -49,5 +49,5 @@ def __dir__() -> list[str]:
 
 # Where Keras is in use already, make the classes known to `keras.saving.load_model` at once.
 if "keras" in sys.modules:
-    for _home in ("layers", "training.losses", "training.metrics"):
+    for _home in ("layers", "losses", "metrics"):
         importlib.import_module(f"{__name__}.{_home}")

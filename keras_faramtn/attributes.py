@@ -272,3 +272,7 @@ MCNN_AUX = AttributeGroups(
 
 GROUPINGS: dict[str, AttributeGroups] = {"face_regions": FACE_REGIONS, "mcnn_aux": MCNN_AUX}
 """The groupings that can be asked for by name."""
+
+DEFAULT_THRESHOLD = 0.5
+"""A probability above it says yes, unless thresholds were chosen: in scores, in comparisons of
+exported files, and in the metadata by which MediaPipe's ImageClassifier leaves out the others."""

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -25,7 +24,7 @@ app.add_typer(data_app, name="data")
 
 SkipBad = Annotated[
     bool,
-    typer.Option("--skip-bad", help="Go on without rows and pictures that can't be used."),
+    typer.Option("--skip-bad", help="Go on without rows and images that can't be used."),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file.")]
 DataFolder = Annotated[
@@ -44,7 +43,7 @@ Thresholds = Annotated[
 
 def main() -> None:
     """Runs the command line; what is wrong with the user's input is said in plain words."""
-    # The bytes of a picture's name need not be what the terminal writes.
+    # The bytes of an image's name need not be what the terminal writes.
     sys.stdout.reconfigure(errors="surrogateescape")
     try:
         app()
@@ -74,7 +73,9 @@ def demo(
     count: Annotated[int, typer.Option(min=100, help="Faces to draw.")] = 2000,
 ) -> None:
     """Draw faces, train a small network, evaluate, export and predict: all in a few minutes."""
-    _workflows().demo(to, count, show=_show_prediction)
+    with _quiet_import():
+        from keras_faramtn.experiments.demo import demo as run_demo
+    run_demo(to, count, show=_show_prediction)
 
 
 @data_app.command()
@@ -86,7 +87,7 @@ def synthesize(
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other faces.")] = 0,
 ) -> None:
     """Draw synthetic faces with CelebA's 40 attributes, in CelebA's layout."""
-    from keras_faramtn.data.synthetic import synthesize as draw
+    from keras_faramtn.synthetic.dataset import synthesize as draw
 
     draw(folder, count, image_size=(height, width), seed=seed)
     typer.echo(f"{count:,} faces in {folder}/")
@@ -97,7 +98,7 @@ def check(
     data: Annotated[Path, typer.Argument(help="A folder of CelebA or LFWA, or a .csv file.")],
     skip_bad: SkipBad = False,
 ) -> None:
-    """Read all labels of a data set, open all pictures, and say what is there."""
+    """Read all labels of a data set, open all images, and say what is there."""
     from keras_faramtn.data.check import check_data, describe
 
     table = check_data(data, skip_bad=skip_bad)
@@ -115,12 +116,14 @@ def train(
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Train a recipe, and evaluate on the validation part.
+    """Train a recipe, and evaluate on the validation split.
 
     Stopped in any way, the same command goes on from the last completed epoch.
     """
     folder = to or Path("runs") / Path(recipe).stem
-    _workflows().train_recipe(recipe, data, folder, skip_bad=skip_bad)
+    with _quiet_import():
+        from keras_faramtn.experiments.run import train_recipe
+    train_recipe(recipe, data, folder, skip_bad=skip_bad)
 
 
 @app.command()
@@ -140,16 +143,16 @@ def compare(
     Stopped, the same command goes on where it was.
     """
     with _quiet_import():
-        from keras_faramtn.comparison import compare_recipe
+        from keras_faramtn.experiments.compare import run_comparison
     folder = to or Path("runs") / Path(recipe).stem
-    compare_recipe(recipe, data, folder, skip_bad=skip_bad)
+    run_comparison(recipe, data, folder, skip_bad=skip_bad)
 
 
 @app.command()
 def evaluate(
     model: ModelFile,
     data: DataFolder,
-    part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     to: Annotated[
         Path | None,
         typer.Option(help="The new folder for metrics.json and contact_sheet.png."),
@@ -158,8 +161,10 @@ def evaluate(
     skip_bad: SkipBad = False,
 ) -> None:
     """Score a model: accuracy, balanced accuracy, average precision, beside the majority."""
-    folder = to or model.parent / f"evaluation_{part}"
-    _workflows().evaluate_file(model, data, part, folder, thresholds=thresholds, skip_bad=skip_bad)
+    folder = to or model.parent / f"evaluation_{split}"
+    with _quiet_import():
+        from keras_faramtn.evaluation.evaluate import evaluate_file
+    evaluate_file(model, data, split, folder, thresholds=thresholds, skip_bad=skip_bad)
 
 
 @app.command()
@@ -167,9 +172,9 @@ def predict(
     places: Annotated[
         list[Path],
         typer.Argument(
-            metavar="[MODEL] PICTURES",
-            help="A .tflite or .keras file, unless there is a server; then pictures, or folders "
-            "of pictures.",
+            metavar="[MODEL] IMAGES",
+            help="A .tflite or .keras file, unless there is a server; then images, or folders "
+            "of images.",
         ),
     ],
     server: Annotated[
@@ -191,35 +196,35 @@ def predict(
     skip_bad: SkipBad = False,
 ) -> None:
     """Say which attributes faces show. A .tflite file needs no TensorFlow."""
-    from keras_faramtn.predictions import refuse_output, write_predictions
-    from keras_faramtn.thresholds import read_thresholds
+    from keras_faramtn.evaluation.thresholds import read_thresholds
+    from keras_faramtn.inference.output import check_output_path, write_predictions
 
     if output and thresholds:
         raise InputError("--output writes all probabilities, whatever --thresholds; leave one out.")
     if output:
-        refuse_output(output)
+        check_output_path(output)
     if server is None and len(places) == 1:
-        raise InputError("give a model and pictures: faramtn predict MODEL PICTURES...")
+        raise InputError("give a model and images: faramtn predict MODEL IMAGES...")
     with _quiet_import():
         if server is not None:
-            from keras_faramtn.client import predict_on_server
+            from keras_faramtn.inference.serving_client import predict_on_server
 
             found = predict_on_server(
                 server, places, timeout=timeout, skip_bad=skip_bad, progress=True
             )
         else:
-            from keras_faramtn.predict import predict_files
+            from keras_faramtn.inference.predictor import predict_files
 
             found = predict_files(places[0], places[1:], skip_bad=skip_bad, progress=True)
     if output:
         typer.echo(f"{write_predictions(output, found):,} predictions in {output}")
     else:
         least = None
-        for picture, probabilities in found:
+        for image, probabilities in found:
             if thresholds is not None and least is None:
                 names = tuple(probabilities)
                 least = dict(zip(names, read_thresholds(thresholds, names), strict=True))
-            _show_prediction(picture, probabilities, least)
+            _show_prediction(image, probabilities, least)
 
 
 @app.command()
@@ -232,18 +237,18 @@ def export(
     ] = None,
     faces: Annotated[
         Path | None,
-        typer.Option(help="Pictures to compare on.  [default: synthetic faces]"),
+        typer.Option(help="Images to compare on.  [default: synthetic faces]"),
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option(
-            help="Training pictures, for the ranges of the 8 bit file.  [default: --faces]"
-        ),
+        typer.Option(help="Training images, for the ranges of the 8 bit file.  [default: --faces]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
 ) -> None:
     """Write SavedModel, TFLite and ONNX files, each compared with the model."""
-    _workflows().export(model, to, formats=formats, faces=faces, calibrate=calibrate, force=force)
+    with _quiet_import():
+        from keras_faramtn.export.export_file import export_file
+    export_file(model, to, formats=formats, faces=faces, calibrate=calibrate, force=force)
 
 
 @app.command()
@@ -254,20 +259,20 @@ def demo_page(
     to: Annotated[Path, typer.Option(help="The new folder.")] = Path("page"),
 ) -> None:
     """Write a web page that runs an exported network in the visitor's own browser."""
-    from keras_faramtn.page.writer import write_page
+    from keras_faramtn.web_demo.writer import write_web_demo
 
-    used = write_page(model, to)
+    used = write_web_demo(model, to)
     typer.echo(f"{to}/ is a page that runs {used.name}; any web server can serve it. To see it:")
     typer.echo(f"  python -m http.server --bind localhost --directory {to} 8000")
     typer.echo("and open http://localhost:8000")
 
 
 def _show_prediction(
-    picture: Path, probabilities: dict[str, float], thresholds: dict[str, float] | None = None
+    image: Path, probabilities: dict[str, float], thresholds: dict[str, float] | None = None
 ) -> None:
     from tqdm import tqdm
 
-    from keras_faramtn.thresholds import DEFAULT_THRESHOLD
+    from keras_faramtn.attributes import DEFAULT_THRESHOLD
 
     least = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
     shown = {name: p for name, p in probabilities.items() if p > least[name]}
@@ -275,13 +280,7 @@ def _show_prediction(
     names = ", ".join(f"{name} {100 * p:.0f} %" for name, p in ranked)
     bar = "its threshold" if thresholds else f"{100 * DEFAULT_THRESHOLD:.0f} %"
     # Plain printing would break a progress bar.
-    tqdm.write(f"{picture}: {names or f'no attribute above {bar}'}")
-
-
-def _workflows() -> ModuleType:
-    with _quiet_import():
-        from keras_faramtn import workflows
-    return workflows
+    tqdm.write(f"{image}: {names or f'no attribute above {bar}'}")
 
 
 @contextlib.contextmanager

@@ -10,22 +10,22 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 
 
 def write_celeba(folder, labels, parts, *, names=CELEBA_ATTRIBUTES, size=(40, 52), seed=0):
-    """Writes a data set as torchvision lays CelebA out, with random pictures; returns its folder.
+    """Writes a data set as torchvision lays CelebA out, with random images; returns its folder.
 
-    `labels` are the file's own values (1, -1, 0), a row a picture; `size` is (width, height).
+    `labels` are the file's own values (1, -1, 0), a row an image; `size` is (width, height).
     """
     folder = Path(folder)
     (folder / "img_align_celeba").mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    pictures = [f"{number:06d}.jpg" for number in range(1, len(labels) + 1)]
-    for picture in pictures:
+    images = [f"{number:06d}.jpg" for number in range(1, len(labels) + 1)]
+    for image in images:
         # A few large patches survive JPEG, noise does not.
         patches = Image.fromarray(rng.integers(0, 256, (4, 3, 3), dtype="uint8"))
-        patches.resize(size).save(folder / "img_align_celeba" / picture, quality=95)
-    rows = [f"{p} {' '.join(map(str, row))}" for p, row in zip(pictures, labels, strict=True)]
+        patches.resize(size).save(folder / "img_align_celeba" / image, quality=95)
+    rows = [f"{p} {' '.join(map(str, row))}" for p, row in zip(images, labels, strict=True)]
     text = "\n".join([str(len(labels)), " ".join(names), *rows])
     (folder / "list_attr_celeba.txt").write_text(text + "\n")
-    text = "\n".join(f"{p} {part}" for p, part in zip(pictures, parts, strict=True))
+    text = "\n".join(f"{p} {part}" for p, part in zip(images, parts, strict=True))
     (folder / "list_eval_partition.txt").write_text(text + "\n")
     return folder
 
@@ -38,5 +38,5 @@ def random_labels(count, seed=0):
 
 @pytest.fixture
 def celeba_folder(tmp_path):
-    """Twenty pictures: twelve to train, five for validation, three to test."""
+    """Twenty images: twelve to train, five for validation, three to test."""
     return write_celeba(tmp_path / "celeba", random_labels(20), [0] * 12 + [1] * 5 + [2] * 3)

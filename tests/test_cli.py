@@ -10,9 +10,9 @@ from conftest import random_labels, write_celeba
 from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
-from keras_faramtn.data.sources import read_faces
-from keras_faramtn.data.synthetic import synthesize
+from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.models import FARAMTN
+from keras_faramtn.synthetic.dataset import synthesize
 
 HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "PIL"}
 
@@ -73,28 +73,28 @@ def faces(tmp_path_factory):
 def test_check_says_what_is_there(faces):
     result = _faramtn("data", "check", faces)
     assert result.returncode == 0
-    assert "30 good pictures: 24 train, 3 validation, 3 test." in result.stdout
+    assert "30 good images: 24 train, 3 validation, 3 test." in result.stdout
     for attribute in CELEBA_ATTRIBUTES:
         assert attribute in result.stdout
 
 
-def test_a_bad_picture_stops_the_check_and_skip_bad_goes_on(tmp_path):
+def test_a_bad_image_stops_the_check_and_skip_bad_goes_on(tmp_path):
     folder = write_celeba(tmp_path / "celeba", random_labels(8), [0] * 5 + [1] * 2 + [2])
-    picture = folder / "img_align_celeba" / "000003.jpg"
-    picture.write_bytes(picture.read_bytes()[:200])
+    image = folder / "img_align_celeba" / "000003.jpg"
+    image.write_bytes(image.read_bytes()[:200])
     (folder / "img_align_celeba" / "000005.jpg").unlink()
     _fails(_faramtn("data", "check", folder), "line 5", "000003.jpg", "line 7", "000005.jpg")
     result = _faramtn("data", "check", folder, "--skip-bad")
     assert result.returncode == 0
-    assert "2 problems; goes on with 6 good pictures" in result.stdout
+    assert "2 problems; goes on with 6 good images" in result.stdout
 
 
 def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path):
     to = tmp_path / "scores"
-    result = _faramtn("evaluate", model_file, "--data", faces, "--part", "train", "--to", to)
+    result = _faramtn("evaluate", model_file, "--data", faces, "--split", "train", "--to", to)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((to / "metrics.json").read_text())
-    assert (metrics["pictures"], metrics["part"]) == (24, "train")
+    assert (metrics["images"], metrics["split"]) == (24, "train")
     assert set(metrics["attributes"]) == set(CELEBA_ATTRIBUTES)
     assert f"{100 * metrics['means']['accuracy']:.1f}" in result.stdout
     assert min(Image.open(to / "contact_sheet.png").size) > 500
@@ -109,12 +109,21 @@ def test_evaluate_says_yes_above_the_given_thresholds(model_file, faces, tmp_pat
     file.write_text(json.dumps({"chosen_thresholds": {"thresholds": given}}))
     to = tmp_path / "scores"
     result = _faramtn(
-        "evaluate", model_file, "--data", faces, "--part", "train", "--thresholds", file, "--to", to
+        "evaluate",
+        model_file,
+        "--data",
+        faces,
+        "--split",
+        "train",
+        "--thresholds",
+        file,
+        "--to",
+        to,
     )
     assert result.returncode == 0, result.stderr
     scores = json.loads((to / "metrics.json").read_text())["attributes"]
-    table, _ = read_faces(faces)
-    rates = dict(zip(table.attributes, (table.part("train").labels > 0).mean(axis=0), strict=True))
+    table, _ = read_dataset(faces)
+    rates = dict(zip(table.attributes, (table.split("train").labels > 0).mean(axis=0), strict=True))
     for attribute, rate in rates.items():
         expected = rate if attribute == "Smiling" else 1 - rate
         assert scores[attribute]["accuracy"] == pytest.approx(expected, abs=1e-6)
@@ -168,7 +177,7 @@ def test_demo_goes_from_nothing_to_predictions(tmp_path):
         "recipe.yaml",
     }
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
-    assert (metrics["pictures"], metrics["part"]) == (10, "test")
+    assert (metrics["images"], metrics["split"]) == (10, "test")
     assert "synthetic" in metrics["data"]
     assert len(list((tmp_path / "demo" / "export").rglob("*.tflite"))) == 1
     predicted = [line for line in result.stdout.splitlines() if ".jpg: " in line]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
-from keras_faramtn.predict import predict_files
+from keras_faramtn.inference.predictor import predict_files
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
@@ -64,7 +64,7 @@ def _stop_tensorboard(folder):
 @pytest.mark.slow
 def test_all_cells_run_and_say_something(executed):
     _, texts = executed
-    assert "60 good pictures: 48 train, 6 validation, 6 test." in texts["check"]
+    assert "60 good images: 48 train, 6 validation, 6 test." in texts["check"]
     assert "parameters" in texts["network"]
     assert "validation: accuracy" in texts["fit"]
     assert "majority" in texts["score"]
@@ -73,7 +73,7 @@ def test_all_cells_run_and_say_something(executed):
 
 
 @pytest.mark.slow
-def test_it_leaves_model_pictures_logs_and_an_exported_file(executed):
+def test_it_leaves_model_images_logs_and_an_exported_file(executed):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder, _ = executed
@@ -85,7 +85,7 @@ def test_it_leaves_model_pictures_logs_and_an_exported_file(executed):
     assert sum(tag.startswith("epoch_dws_") for tag in tags) == 8
     assert len(events.Tensors("epoch_loss")) == 2
     [exported] = folder.glob("export/**/*.tflite")
-    picture = next(folder.glob("faces/**/*.jpg"))
-    [(_, probabilities)] = predict_files(exported, [picture])
+    image = next(folder.glob("faces/**/*.jpg"))
+    [(_, probabilities)] = predict_files(exported, [image])
     assert tuple(probabilities) == CELEBA_ATTRIBUTES
     assert zipfile.is_zipfile(folder / "model.keras")

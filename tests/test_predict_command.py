@@ -12,9 +12,9 @@ from PIL import Image
 from keras_faramtn import cli
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.errors import InputError
-from keras_faramtn.export.tree import export_model
+from keras_faramtn.export.exporter import export_model
+from keras_faramtn.inference.output import write_predictions
 from keras_faramtn.models import FARAMTN
-from keras_faramtn.predictions import write_predictions
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def model_file(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures, one with a name that is not ASCII and has a comma."""
+    """Three images, one with a name that is not ASCII and has a comma."""
     folder = tmp_path / "faces"
     folder.mkdir()
     rng = np.random.default_rng(1)
@@ -74,7 +74,7 @@ def test_chosen_thresholds_decide_what_is_named(run, model_file, folder, tmp_pat
     assert "leave one out" in message
 
 
-def test_a_line_a_picture_and_a_bar(run, model_file, folder):
+def test_a_line_a_image_and_a_bar(run, model_file, folder):
     message, out, err = run("predict", model_file, folder)
     assert message is None
     assert [line.split(": ")[0] for line in out.splitlines()] == [
@@ -93,10 +93,10 @@ def test_csv_and_json_lines_hold_the_same(run, model_file, folder, tmp_path):
         assert out == f"3 predictions in {tmp_path / name}\n"
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["picture", *CELEBA_ATTRIBUTES]
+    assert header == ["image", *CELEBA_ATTRIBUTES]
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     for row, line in zip(rows, lines, strict=True):
-        assert row[0] == line["picture"]
+        assert row[0] == line["image"]
         assert tuple(line["probabilities"]) == CELEBA_ATTRIBUTES
         assert list(map(float, row[1:])) == list(line["probabilities"].values())
     assert rows[1][0] == str(folder / "b,ä.jpg")
@@ -115,9 +115,9 @@ def test_files_of_the_user_are_kept(run, model_file, folder, tmp_path):
 
 
 def test_what_was_reached_before_an_error_is_kept_apart(run, model_file, folder, tmp_path):
-    (folder / "bb.png").write_text("no picture")
+    (folder / "bb.png").write_text("no image")
     message, _, _ = run("predict", model_file, folder, "--output", tmp_path / "out.csv")
-    assert "bb.png: this can't be read as a picture" in message
+    assert "bb.png: this can't be read as an image" in message
     assert not (tmp_path / "out.csv").exists()
     assert len((tmp_path / "out.csv.part").read_text().splitlines()) == 3  # names, a, b
     message, out, _ = run(
@@ -137,9 +137,9 @@ def test_a_name_that_is_not_utf_8_keeps_its_bytes(tmp_path):
         write_predictions(tmp_path / "out.csv", [])
 
 
-def test_a_model_without_pictures_is_a_usage_error(run, model_file):
+def test_a_model_without_images_is_a_usage_error(run, model_file):
     message, _, _ = run("predict", model_file)
-    assert "give a model and pictures: faramtn predict MODEL PICTURES..." in message
+    assert "give a model and images: faramtn predict MODEL IMAGES..." in message
 
 
 def test_from_cold_start_to_an_answer(model_file, folder):

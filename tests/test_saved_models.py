@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
-from keras_faramtn.predict import find_pictures, load_picture, predict_files
+from keras_faramtn.data.images import find_images, load_image
+from keras_faramtn.inference.predictor import predict_files
 
 FOLDER = Path(__file__).parents[1] / "saved_models"
 EXPORT = FOLDER / "small_synthetic"
@@ -26,7 +27,7 @@ def recorded():
 
 
 def _faces():
-    return [load_picture(path, SIZE) for path in find_pictures([FOLDER / "faces"])]
+    return [load_image(path, SIZE) for path in find_images([FOLDER / "faces"])]
 
 
 def _tflite(precision):
@@ -36,7 +37,7 @@ def _tflite(precision):
 
 def _saved_model():
     served = tf.saved_model.load(EXPORT / "saved_model" / "1").signatures["serve_bytes"]
-    encoded = [path.read_bytes() for path in find_pictures([FOLDER / "faces"])]
+    encoded = [path.read_bytes() for path in find_images([FOLDER / "faces"])]
     answers = served(image_bytes=tf.constant(encoded))
     assert set(answers["error"].numpy()) == {b""}
     return answers["probabilities"]
@@ -64,7 +65,7 @@ def _onnx():
 )
 def test_every_form_gives_the_recorded_answers(recorded, run, tolerance):
     names, expected = recorded
-    assert names == [path.name for path in find_pictures([FOLDER / "faces"])]
+    assert names == [path.name for path in find_images([FOLDER / "faces"])]
     assert expected.std(axis=0).mean() > 0.1
     actual = np.array(run())
     np.testing.assert_allclose(actual, expected, atol=tolerance)

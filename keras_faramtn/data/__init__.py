@@ -1,1 +1,1 @@
-"""From folders of pictures and labels to batches."""
+"""From folders of images and labels to batches."""

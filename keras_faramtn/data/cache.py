@@ -1,4 +1,4 @@
-"""Decoded pictures on disk, for a set that is too large for memory."""
+"""Decoded images on disk, for a set that is too large for memory."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from keras_faramtn.errors import InputError
 
-_FORMAT = 1  # another number where the same picture file would give other pixels
+_FORMAT = 1  # another number where the same image file would give other pixels
 _ABANDONED = 3600  # seconds without a write after which an unfinished file is nobody's
 _UNFINISHED = ".part"
 
@@ -26,23 +26,23 @@ def cache_folder(chosen: str | Path | None = None) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_faramtn"
 
 
-def stored_pictures(
-    pictures: Sequence[Path],
+def cached_images(
+    images: Sequence[Path],
     image_size: tuple[int, int],
     folder: Path,
     decode: Callable[[], Iterator[np.ndarray]],
 ) -> np.ndarray | None:
-    """The pixels of all pictures in one file, which is written where it isn't there yet.
+    """The pixels of all images in one file, which is written where it isn't there yet.
 
-    The file's name is a hash of the size and of each picture's path, length and time of change.
+    The file's name is a hash of the size and of each image's path, length and time of change.
     It has that name from when it is complete: one that was interrupted is never taken for it, and
     is removed an hour later by whoever comes here next.
 
     Args:
-        pictures: n paths.
+        images: n paths.
         image_size: height and width in pixels.
         folder: where to; it is made where missing. What is in it may be deleted at any time.
-        decode: gives the pixels, uint8 `(some, height, width, 3)`, in the order of `pictures`.
+        decode: gives the pixels, uint8 `(some, height, width, 3)`, in the order of `images`.
 
     Returns:
         uint8 `(n, height, width, 3)`, mapped from the file and read-only; None, and a line on the
@@ -51,8 +51,8 @@ def stored_pictures(
     Raises:
         InputError: the folder can't be written to.
     """
-    shape = (len(pictures), *image_size, 3)
-    file = folder / f"{_key(pictures, image_size)}.npy"
+    shape = (len(images), *image_size, 3)
+    file = folder / f"{_key(images, image_size)}.npy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
@@ -60,26 +60,26 @@ def stored_pictures(
             size, free = int(np.prod(shape, dtype=np.int64)), shutil.disk_usage(folder).free
             if free < 1.05 * size:
                 print(
-                    f"{folder}: {size / 1e9:.1f} GB of decoded pictures have no room there "
+                    f"{folder}: {size / 1e9:.1f} GB of decoded images have no room there "
                     f"({free / 1e9:.1f} GB are free), so they are decoded in each epoch; "
                     "data.cache names another folder."
                 )
                 return None
-            print(f"Decoding {len(pictures):,} pictures once, to {file} ({size / 1e9:.1f} GB)")
+            print(f"Decoding {len(images):,} images once, to {file} ({size / 1e9:.1f} GB)")
             _write(file, shape, decode())
     except OSError as error:
         raise InputError(
-            f"{folder}: decoded pictures can't be kept there: {error}; name another folder as "
+            f"{folder}: decoded images can't be kept there: {error}; name another folder as "
             "data.cache."
         ) from error
     return np.load(file, mmap_mode="r")
 
 
-def _key(pictures: Sequence[Path], image_size: tuple[int, int]) -> str:
+def _key(images: Sequence[Path], image_size: tuple[int, int]) -> str:
     content = hashlib.sha256(f"{_FORMAT} {image_size[0]} {image_size[1]}".encode())
-    for picture in pictures:
-        state = picture.stat()
-        content.update(f"\n{picture.absolute()} {state.st_size} {state.st_mtime_ns}".encode())
+    for image in images:
+        state = image.stat()
+        content.update(f"\n{image.absolute()} {state.st_size} {state.st_mtime_ns}".encode())
     return content.hexdigest()[:32]
 
 
@@ -97,7 +97,7 @@ def _write(file: Path, shape: tuple[int, ...], decoded: Iterator[np.ndarray]) ->
     try:
         pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
         done = 0
-        with tqdm(total=len(pixels), desc="Decoding", unit=" pictures") as bar:
+        with tqdm(total=len(pixels), desc="Decoding", unit=" images") as bar:
             for some in decoded:
                 pixels[done : done + len(some)] = some
                 done += len(some)

@@ -1,4 +1,4 @@
-"""Reads a data set and opens every picture before a training relies on them."""
+"""Reads a data set and opens every image before a training relies on them."""
 
 import io
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from keras_faramtn.data.faces import PARTS, FaceTable, Problem, refuse
-from keras_faramtn.data.sources import read_faces
+from keras_faramtn.data.readers.dataset import read_dataset
+from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse
 
 _THREADS = 4  # Pillow decodes outside of Python's lock
 _SHOWN_PROBLEMS = 5
 
-# What `decode_and_resize` reads too; MPO is the JPEG of many phones, with a second picture behind.
+# What `decode_and_resize` reads too; MPO is the JPEG of many phones, with a second image behind.
 _FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
 
 # With this end, what Pillow reads is read by TensorFlow too.
@@ -27,30 +27,32 @@ _ORIENTATION = 0x0112  # EXIF's tag; `decode_and_resize` knows nothing of it
 def check_data(
     place: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
 ) -> FaceTable:
-    """Reads the labels of a data set, opens every picture, and prints what was left out.
+    """Reads the labels of a data set, opens every image, and prints what was left out.
 
     Args:
-        place: the folder or file of a data set, as `read_faces` takes.
-        attributes: as in `read_faces`.
-        skip_bad: go on without the rows and pictures that can't be used.
+        place: the folder or file of a data set, as `read_dataset` takes.
+        attributes: as in `read_dataset`.
+        skip_bad: go on without the rows and images that can't be used.
 
     Raises:
-        InputError: as `read_faces` and `check_pictures`.
+        InputError: as `read_dataset` and `check_images`.
     """
-    table, bad_rows = read_faces(place, attributes, skip_bad=skip_bad)
-    table, bad_pictures = check_pictures(table, skip_bad=skip_bad)
-    left_out = [*bad_rows, *bad_pictures]
+    table, bad_rows = read_dataset(place, attributes, skip_bad=skip_bad)
+    table, bad_images = check_images(table, skip_bad=skip_bad)
+    left_out = [*bad_rows, *bad_images]
     for problem in left_out[:_SHOWN_PROBLEMS]:
         print(problem)
     if left_out:
-        print(f"{place}: {len(left_out)} problems; goes on with {len(table):,} good pictures.")
+        print(f"{place}: {len(left_out)} problems; goes on with {len(table):,} good images.")
     return table
 
 
 def describe(table: FaceTable) -> str:
-    """Pictures by part and the positive rate of each attribute, as text."""
-    parts = ", ".join(f"{(table.parts == number).sum():,} {part}" for part, number in PARTS.items())
-    lines = [f"{len(table):,} good pictures: {parts}.", "Share of the known labels that are yes:"]
+    """Images by split and the positive rate of each attribute, as text."""
+    splits = ", ".join(
+        f"{(table.splits == number).sum():,} {split}" for split, number in SPLITS.items()
+    )
+    lines = [f"{len(table):,} good images: {splits}.", "Share of the known labels that are yes:"]
     for column, attribute in enumerate(table.attributes):
         known = table.labels[table.labels[:, column] >= 0, column]
         rate = f"{100 * known.mean():5.1f} %" if len(known) else "no known label"
@@ -58,32 +60,32 @@ def describe(table: FaceTable) -> str:
     return "\n".join(lines)
 
 
-def check_pictures(
+def check_images(
     table: FaceTable, *, skip_bad: bool = False, progress: bool = True
 ) -> tuple[FaceTable, list[Problem]]:
-    """Decodes each picture to the end, and leaves out those that can't be.
+    """Decodes each image to the end, and leaves out those that can't be.
 
     Args:
-        table: the pictures.
-        skip_bad: leave bad pictures out, instead of refusing the data set.
+        table: the images.
+        skip_bad: leave bad images out, instead of refusing the data set.
         progress: whether to show a progress bar on standard error.
 
     Returns:
-        The table without the bad pictures, and their problems (none without `skip_bad`).
+        The table without the bad images, and their problems (none without `skip_bad`).
 
     Raises:
-        InputError: without `skip_bad`, a picture that isn't there, is truncated, is no picture, or
+        InputError: without `skip_bad`, an image that isn't there, is truncated, is no image, or
             of a kind that `decode_and_resize` can't read (WebP, TIFF, several frames, turned by its
             EXIF data); with it, all
-            are. The message names the picture, and the label file and line.
+            are. The message names the image, and the label file and line.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         messages = list(
             tqdm(
-                pool.map(_what_is_wrong, table.pictures),
+                pool.map(_decode_error, table.paths),
                 total=len(table),
-                desc="Checking pictures",
-                unit=" pictures",
+                desc="Checking images",
+                unit=" images",
                 disable=not progress,
             )
         )
@@ -98,17 +100,17 @@ def check_pictures(
     return table.take(~bad), problems
 
 
-def _what_is_wrong(picture: Path) -> str | None:
+def _decode_error(path: Path) -> str | None:
     try:
-        content = picture.read_bytes()
+        content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             kind = image.format
             if kind not in _FORMATS:
-                return f"{picture} is a {kind} file; save it as JPEG or PNG."
+                return f"{path} is a {kind} file; save it as JPEG or PNG."
             if kind == "GIF" and image.n_frames > 1:
-                return f"{picture} has {image.n_frames} frames; save one as JPEG or PNG."
+                return f"{path} has {image.n_frames} frames; save one as JPEG or PNG."
             if image.getexif().get(_ORIENTATION, 1) != 1:
-                return f"{picture} is stored turned (EXIF); save it upright."
+                return f"{path} is stored turned (EXIF); save it upright."
             image.load()
             sure = image.mode != "CMYK" and content.endswith(_ENDS.get(kind, ()))
         if kind == "PNG":
@@ -116,20 +118,20 @@ def _what_is_wrong(picture: Path) -> str | None:
             with Image.open(io.BytesIO(content)) as image:
                 image.verify()
     except FileNotFoundError:
-        return f"{picture} isn't there."
+        return f"{path} isn't there."
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"{picture} can't be read as a picture: {error}."
-    return None if sure else _what_tensorflow_says(picture, content)
+        return f"{path} can't be read as an image: {error}."
+    return None if sure else _tensorflow_error(path, content)
 
 
-def _what_tensorflow_says(picture: Path, content: bytes) -> str | None:
+def _tensorflow_error(path: Path, content: bytes) -> str | None:
     # Here, as it takes seconds and hardly a data set needs it.
     import tensorflow as tf
 
-    from keras_faramtn.data.pipeline import decode_and_resize
+    from keras_faramtn.data.decoding import decode_and_resize
 
     try:
         decode_and_resize(content, (1, 1))
     except tf.errors.InvalidArgumentError as error:
-        return f"{picture} can't be read as a picture: TensorFlow says {error.message}."
+        return f"{path} can't be read as an image: TensorFlow says {error.message}."
     return None

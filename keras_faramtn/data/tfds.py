@@ -9,16 +9,17 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
-from keras_faramtn.data.celeba import read_celeba
-from keras_faramtn.data.faces import PARTS, FaceTable
-from keras_faramtn.data.pipeline import batches, decode_and_resize, resize
+from keras_faramtn.data.decoding import decode_and_resize, resize
+from keras_faramtn.data.pipeline import batches
+from keras_faramtn.data.readers.celeba import read_celeba
+from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
 
 
 class CelebaFolder(tfds.core.GeneratorBasedBuilder):
     """A folder in one of CelebA's layouts, as the TensorFlow dataset `celeba_folder`.
 
-    Each example has `image`, the picture as it is in the file, and `attributes`, from each of the
+    Each example has `image`, the image as it is in the file, and `attributes`, from each of the
     40 names to an int8: 1 yes, 0 no, -1 unknown. The splits are `train`, `validation` and `test`,
     those that the folder has.
 
@@ -49,15 +50,15 @@ class CelebaFolder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         table, _ = read_celeba(Path(dl_manager.manual_dir))
         return {
-            name: self._generate_examples(table.part(name))
-            for name, number in PARTS.items()
-            if (table.parts == number).any()
+            name: self._generate_examples(table.split(name))
+            for name, number in SPLITS.items()
+            if (table.splits == number).any()
         }
 
     def _generate_examples(self, table: FaceTable) -> Iterator[tuple[str, dict[str, Any]]]:
-        for picture, labels in zip(table.pictures, table.labels, strict=True):
+        for image, labels in zip(table.paths, table.labels, strict=True):
             attributes = dict(zip(table.attributes, labels, strict=True))
-            yield picture.name, {"image": picture, "attributes": attributes}
+            yield image.name, {"image": image, "attributes": attributes}
 
 
 def from_tfds(
@@ -80,7 +81,7 @@ def from_tfds(
 
     Args:
         examples: what `tfds.load(..., split=...)` returns; for a set too large for memory with
-            `shuffle_files=True`, as `shuffle` then mixes only pictures that are close.
+            `shuffle_files=True`, as `shuffle` then mixes only images that are close.
         image_size, batch_size, groups, shuffle, augment, erase, mixup, seed: as in `make_dataset`.
 
     Returns:

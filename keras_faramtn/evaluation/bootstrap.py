@@ -1,13 +1,13 @@
-"""Scores under resampling of the pictures: how far would they differ on other faces?
+"""Scores under resampling of the images: how far would they differ on other faces?
 
-A resample of n pictures with replacement is a count for each picture. All scores here take such
+A resample of n images with replacement is a count for each image. All scores here take such
 counts as weights, so a thousand resamples of all networks are a few matrix products, and two
-networks seen through the same counts are compared picture by picture.
+networks seen through the same counts are compared image by image.
 """
 
 import numpy as np
 
-from keras_faramtn.thresholds import DEFAULT_THRESHOLD
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
 
 SCORES = ("accuracy", "balanced_accuracy", "average_precision")
 """The scores that `weighted_scores` gives, each a mean over the attributes."""
@@ -15,11 +15,11 @@ SCORES = ("accuracy", "balanced_accuracy", "average_precision")
 _CHUNK = 1 << 22  # weights handled at a time: the largest temporary array has some 30 MB
 
 
-def resample_counts(pictures: int, resamples: int, seed: int = 0) -> np.ndarray:
-    """How often each picture is drawn, in each of several resamples.
+def resample_counts(images: int, resamples: int, seed: int = 0) -> np.ndarray:
+    """How often each image is drawn, in each of several resamples.
 
     Args:
-        pictures: n, how many there are, and how many are drawn with replacement.
+        images: n, how many there are, and how many are drawn with replacement.
         resamples: how many times.
         seed: of the draw.
 
@@ -27,9 +27,9 @@ def resample_counts(pictures: int, resamples: int, seed: int = 0) -> np.ndarray:
         `(resamples, n)` float32, whole numbers; each row sums to n.
     """
     rng = np.random.default_rng(seed)
-    counts = np.empty((resamples, pictures), "float32")
+    counts = np.empty((resamples, images), "float32")
     for row in counts:
-        row[:] = np.bincount(rng.integers(0, pictures, pictures), minlength=pictures)
+        row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
     return counts
 
 
@@ -47,7 +47,7 @@ def weighted_scores(
     Args:
         probabilities: `(seeds, n, k)` in 0..1: what networks that differ in their seed say.
         labels: `(n, k)`: 1 yes, 0 no, -1 unknown.
-        counts: `(resamples, n)`, how often each picture counts, as `resample_counts` gives it.
+        counts: `(resamples, n)`, how often each image counts, as `resample_counts` gives it.
         threshold: a probability above it says yes.
 
     Returns:
@@ -96,7 +96,7 @@ def _average_precisions(
     probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
     """`(resamples, k)`: scikit-learn's average precision with the counts as sample weights."""
-    by_picture = np.ascontiguousarray(counts.T)  # sums run down the pictures, a resample a lane
+    by_image = np.ascontiguousarray(counts.T)  # sums run down the images, a resample a lane
     precisions = np.full((len(counts), labels.shape[1]), np.nan)
     for column in range(labels.shape[1]):
         known = np.flatnonzero(labels[:, column] >= 0)
@@ -104,10 +104,10 @@ def _average_precisions(
         yes = np.flatnonzero(labels[order, column] == 1)
         if not len(yes):
             continue
-        weights = by_picture[order]
+        weights = by_image[order]
         hits = np.cumsum(weights[yes], axis=0)
         answered = np.cumsum(weights, axis=0)
-        # The precision where a yes is found; pictures of one probability are found together.
+        # The precision where a yes is found; images of one probability are found together.
         falling = -probabilities[order, column]
         ends = np.searchsorted(falling, falling[yes], side="right") - 1
         precision = hits[np.searchsorted(yes, ends, side="right") - 1] / np.maximum(

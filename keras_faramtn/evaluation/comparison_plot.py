@@ -1,4 +1,4 @@
-"""The picture of a comparison: differences with their intervals, and what each network costs."""
+"""The image of a comparison: differences with their intervals, and what each network costs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 
 from keras_faramtn.evaluation.bootstrap import SCORES
-from keras_faramtn.evaluation.comparison import excludes_zero
+from keras_faramtn.evaluation.paired_comparison import excludes_zero
 from keras_faramtn.evaluation.style import BLUE, DPI, GREY, INK, ORANGE, PALE, STYLE, save_figure
 
 # key in a network, title, text of a value
@@ -61,8 +61,8 @@ def comparison_figure(content: Mapping[str, Any], path: str | Path) -> Figure:
 def _heading(content: Mapping[str, Any]) -> str:
     seeds = len(content["seeds"])
     return (
-        f"{content['pictures']:,} pictures of {content['data']} ({content['part']} part), "
-        f"{seeds} seed{'s' if seeds > 1 else ''}.  Bar: 95 % interval over the pictures.  "
+        f"{content['images']:,} images of {content['data']} ({content['part']} part), "
+        f"{seeds} seed{'s' if seeds > 1 else ''}.  Bar: 95 % interval over the images.  "
         "Small dots: single seeds.\n"
         "Filled: the interval excludes zero (blue better, orange worse).  Hollow: it does not."
     )

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_faramtn.callbacks.dynamic_weighting import variable_scope
 from keras_faramtn.models import groups_of
-from keras_faramtn.training.dynamic_weighting import variable_scope
-from keras_faramtn.training.objective import objective
+from keras_faramtn.objective import objective
 
 
 def step_times(
@@ -23,7 +23,7 @@ def step_times(
     actions: Iterable[str] = ("train", "predict"),
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, dict[str, float]]:
-    """The time of one step of each network, on random pictures that are in memory already.
+    """The time of one step of each network, on random images that are in memory already.
 
     A step of each network in turn, round after round, so that whatever else the machine does
     meets all alike; a first round, in which Keras compiles, is not counted.
@@ -31,7 +31,7 @@ def step_times(
     Args:
         models: networks of this package with one input shape. They are compiled anew, with AdamW
             and `objective`, and a step of training changes them.
-        batch_size: pictures a step.
+        batch_size: images a step.
         rounds: steps of each network.
         actions: of `train` and `predict`.
         progress: wraps the rounds while they run, as `tqdm.tqdm` does.

@@ -1,4 +1,4 @@
-"""Pictures of a training run and of what a network says about faces, as PNG files."""
+"""Images of a training run and of what a network says about faces, as PNG files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.style import (
     BLUE,
@@ -23,7 +24,6 @@ from keras_faramtn.evaluation.style import (
     STYLE,
     save_figure,
 )
-from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 _PANELS = (
     ("Loss", "loss"),
@@ -221,14 +221,12 @@ def _draw_faces(
     # All lengths in inches, from the top left corner.
     margin, gap, head, line = 0.3, 0.35, 0.75 if labelled else 0.45, 0.165
     longest = max((_inches(name, 8) for _, lines in notes for _, _, name, _ in lines), default=0)
-    picture_width, text_width = 1.5, max(1.6, 0.16 + longest + 0.5)
-    picture_height = picture_width * images.shape[1] / images.shape[2]
-    tile_width = picture_width + 0.12 + text_width
+    image_width, text_width = 1.5, max(1.6, 0.16 + longest + 0.5)
+    image_height = image_width * images.shape[1] / images.shape[2]
+    tile_width = image_width + 0.12 + text_width
     count = len(images)
     rows = [range(first, min(first + columns, count)) for first in range(0, count, columns)]
-    heights = [
-        max(picture_height, line * (1.3 + max(len(notes[i][1]) for i in row))) for row in rows
-    ]
+    heights = [max(image_height, line * (1.3 + max(len(notes[i][1]) for i in row))) for row in rows]
     width = max(2 * margin + columns * tile_width + (columns - 1) * gap, 7.2 if labelled else 3.6)
     height = 2 * margin + head + sum(heights) + gap * (len(rows) - 1)
     figure = Figure(figsize=(width, height), dpi=DPI)
@@ -246,14 +244,14 @@ def _draw_faces(
         write(x + 0.17, margin + 0.32, meaning, 9, color=GREY)
         x += 0.17 + _inches(meaning, 9) + 0.35
     top = margin + head
-    share = (picture_width / width, picture_height / height)
+    share = (image_width / width, image_height / height)
     for row, row_height in zip(rows, heights, strict=True):
         for column, i in enumerate(row):
             x = margin + column * (tile_width + gap)
-            ax = figure.add_axes((x / width, 1 - (top + picture_height) / height, *share))
+            ax = figure.add_axes((x / width, 1 - (top + image_height) / height, *share))
             ax.imshow(images[i], interpolation="bilinear", aspect="auto")
             ax.set_axis_off()
-            x += picture_width + 0.12
+            x += image_width + 0.12
             heading, lines = notes[i]
             write(x, top, heading, 8.5, fontweight="bold")
             for place, (mark, colour, name, percent) in enumerate(lines):

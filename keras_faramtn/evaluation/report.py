@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_faramtn.atomic_files import atomic_write_bytes
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.scores import VARYING_RATES, AttributeScores, Scores
-from keras_faramtn.files import write_bytes
 
 _DIGITS = 6
 _PACKAGES = ("keras-faramtn", "keras", "tensorflow", "numpy", "scikit-learn")
@@ -21,7 +21,7 @@ def metrics(
     groups: AttributeGroups,
     *,
     data: str,
-    part: str,
+    split: str,
     model: str,
     chosen: np.ndarray | None = None,
     cross_fitted: Scores | None = None,
@@ -34,13 +34,13 @@ def metrics(
         scores: from `score`.
         groups: the groups of the scored attributes.
         data: name of the data.
-        part: name of its part, such as "test".
+        split: name of its split, such as "test".
         model: name of the model.
-        chosen, cross_fitted: thresholds chosen on this part, `(k,)`, and the scores with such on
-            pictures that they were not chosen on; None where none were chosen.
+        chosen, cross_fitted: thresholds chosen on this split, `(k,)`, and the scores with such on
+            images that they were not chosen on; None where none were chosen.
 
     Returns:
-        A dict with the keys `data`, `part`, `pictures`, `model`, `majority_of`, `means`,
+        A dict with the keys `data`, `split`, `images`, `model`, `majority_of`, `means`,
         `varying`, `attributes` (by name, in canonical order), `versions`, and, where they were
         chosen, `chosen_thresholds`: `cross_fitted`, with accuracy and balanced accuracy, and
         `thresholds` by attribute.
@@ -48,8 +48,8 @@ def metrics(
     group_of = {attribute: group for group, members in groups.items() for attribute in members}
     return {
         "data": data,
-        "part": part,
-        "pictures": scores.pictures,
+        "split": split,
+        "images": scores.images,
         "model": model,
         "majority_of": scores.majority_of,
         "means": {
@@ -99,7 +99,7 @@ def write_metrics(path: str | Path, content: dict[str, Any]) -> None:
         InputError: the file can't be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    atomic_write_bytes(path, (text + "\n").encode())
 
 
 def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None = None) -> str:
@@ -111,7 +111,7 @@ def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None =
     Args:
         scores: from `score`.
         groups: the groups of the scored attributes.
-        cross_fitted: the scores with thresholds chosen on other pictures, for a line of their own.
+        cross_fitted: the scores with thresholds chosen on other images, for a line of their own.
     """
     by_name = {each.attribute: each for each in scores.attributes}
     width = max(len(name) for name in (*by_name, "mean of varying")) + 2
@@ -140,7 +140,7 @@ def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None =
         mean_row,
         _row("mean of varying", width, ("", "", *map(_percent, varying))),
         "",
-        f"Percent, of {scores.pictures} pictures. Majority: the constant answer that is most "
+        f"Percent, of {scores.images} images. Majority: the constant answer that is most "
         f"frequent\namong the {scores.majority_of}.",
         f"Mean accuracy is over {scores.in_accuracy} of {len(by_name)} attributes, mean balanced "
         f"accuracy and average\nprecision over the {scores.in_balanced} that have both a yes and "
@@ -150,7 +150,7 @@ def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None =
     ]
     if cross_fitted is not None:
         lines.append(
-            "With the thresholds that are best for balanced accuracy, each half of the\npictures "
+            "With the thresholds that are best for balanced accuracy, each half of the\nimages "
             f"with those of the other: accuracy {_percent(cross_fitted.mean_accuracy)}, balanced "
             f"{_percent(cross_fitted.mean_balanced_accuracy)}."
         )

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.attributes import DEFAULT_THRESHOLD, AttributeGroups
 from keras_faramtn.errors import InputError
-from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 VARYING_RATES = (0.05, 0.95)
 """An attribute varies where its positive rate among the evaluated labels lies in this range, both
@@ -23,7 +22,7 @@ ends included. On the others hardly any classifier gains over the majority."""
 
 @dataclass(frozen=True)
 class AttributeScores:
-    """The scores of one attribute over the pictures of which its label is known.
+    """The scores of one attribute over the images of which its label is known.
 
     All but `known` and `threshold` are None where no label is known; all are in 0..1.
 
@@ -57,7 +56,7 @@ class Scores:
 
     Attributes:
         attributes: one entry an attribute, in canonical order.
-        pictures: the number of pictures, at least 1.
+        images: the number of images, at least 1.
         majority_of: whose majority the baseline answers, "evaluated labels" or "training labels".
         mean_accuracy: over the `in_accuracy` attributes with a known label; None where none has.
         mean_majority_accuracy: over the same attributes.
@@ -75,7 +74,7 @@ class Scores:
     """
 
     attributes: tuple[AttributeScores, ...]
-    pictures: int
+    images: int
     majority_of: str
     mean_accuracy: float | None
     mean_majority_accuracy: float | None
@@ -123,7 +122,7 @@ def score(
         The scores of each attribute and their means.
 
     Raises:
-        InputError: shapes that don't fit, no picture, a probability that is NaN or outside 0..1
+        InputError: shapes that don't fit, no image, a probability that is NaN or outside 0..1
             (the message names the attribute), a label, threshold or rate outside its range.
     """
     attributes = tuple(attributes)
@@ -173,7 +172,7 @@ def predict_probabilities(
     groups: AttributeGroups,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predicts a dataset in one pass, so that each picture is decoded once.
+    """Predicts a dataset in one pass, so that each image is decoded once.
 
     Args:
         model: an inference model: `(batch, k)` probabilities in canonical order.
@@ -195,7 +194,7 @@ def predict_probabilities(
         probabilities.append(np.asarray(answers, "float32"))
         labels.append(canonical_labels(by_group, groups))
     if not labels:
-        raise InputError("there is no picture to evaluate; choose a part of the data that has any.")
+        raise InputError("there is no image to evaluate; choose a part of the data that has any.")
     return np.concatenate(probabilities), np.concatenate(labels)
 
 
@@ -245,14 +244,14 @@ def _score_attribute(
     )
 
 
-def _with_means(scores: tuple[AttributeScores, ...], pictures: int, majority_of: str) -> Scores:
+def _with_means(scores: tuple[AttributeScores, ...], images: int, majority_of: str) -> Scores:
     scored = [each for each in scores if each.known]
     balanced = [each for each in scored if each.balanced_accuracy is not None]
     low, high = VARYING_RATES
     varying = [each for each in scored if low <= each.positive_rate <= high]
     return Scores(
         attributes=scores,
-        pictures=pictures,
+        images=images,
         majority_of=majority_of,
         mean_accuracy=_mean([each.accuracy for each in scored]),
         mean_majority_accuracy=_mean([each.majority_accuracy for each in scored]),
@@ -289,16 +288,16 @@ def _refuse_bad_shapes(
 ) -> None:
     if probabilities.ndim != 2 or probabilities.shape[1] != len(attributes):
         raise InputError(
-            f"the probabilities have the shape {probabilities.shape}; it must be (pictures, "
+            f"the probabilities have the shape {probabilities.shape}; it must be (images, "
             f"{len(attributes)}), a column for each attribute."
         )
     if labels.shape != probabilities.shape:
         raise InputError(
             f"the labels have the shape {labels.shape} and the probabilities "
-            f"{probabilities.shape}; they must be of the same pictures and attributes."
+            f"{probabilities.shape}; they must be of the same images and attributes."
         )
     if not labels.size:
-        raise InputError("there is no picture or no attribute to score.")
+        raise InputError("there is no image or no attribute to score.")
 
 
 def _refuse_bad_values(what: str, values: np.ndarray, attributes: tuple[str, ...]) -> None:

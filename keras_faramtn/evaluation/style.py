@@ -1,4 +1,4 @@
-"""How all pictures of evaluations look, and how they are written.
+"""How all images of evaluations look, and how they are written.
 
 Drawn on `Figure` objects, not through pyplot: no window, no state shared with the caller's plots.
 Colours are Okabe and Ito's, told apart with any colour vision; marks never rest on colour alone.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from keras_faramtn.files import write_bytes
+from keras_faramtn.atomic_files import atomic_write_bytes
 
 DPI = 150
 """Pixels an inch of the PNG files."""
@@ -30,4 +30,4 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """
     content = io.BytesIO()
     figure.savefig(content, format="png", facecolor="white")
-    write_bytes(path, content.getvalue())
+    atomic_write_bytes(path, content.getvalue())

@@ -1,12 +1,15 @@
 """Thresholds for balanced accuracy: chosen on data, scored on other data."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.scores import Scores, score
-from keras_faramtn.thresholds import DEFAULT_THRESHOLD
 
 
 def choose_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -33,12 +36,12 @@ def choose_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarr
 def cross_fitted(
     probabilities: np.ndarray, labels: np.ndarray, attributes: Sequence[str]
 ) -> Scores:
-    """What chosen thresholds achieve on pictures that they were not chosen on.
+    """What chosen thresholds achieve on images that they were not chosen on.
 
-    Each half of the pictures (every other one) is answered with the thresholds of the other half.
+    Each half of the images (every other one) is answered with the thresholds of the other half.
 
     Args:
-        probabilities, labels, attributes: as in `score`; two pictures at least.
+        probabilities, labels, attributes: as in `score`; two images at least.
 
     Returns:
         The scores of these yes and no answers. They hold no probabilities, so average precision
@@ -61,3 +64,40 @@ def _choose(probabilities: np.ndarray, yes: np.ndarray) -> float:
     if gains[best] <= 0:
         return DEFAULT_THRESHOLD
     return float((falling[best] + falling[best + 1]) / 2)
+
+
+def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:
+    """The thresholds in a `metrics.json` of `faramtn train` or `evaluate --part validation`.
+
+    Args:
+        path: the file.
+        attributes: of which attributes, in which order.
+
+    Returns:
+        `(k,)` float64 in 0..1.
+
+    Raises:
+        InputError: the file can't be read, or has no threshold in 0..1 for each attribute.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: this file can't be read as JSON: {error}") from error
+    chosen = content.get("chosen_thresholds") if isinstance(content, Mapping) else None
+    values = chosen.get("thresholds") if isinstance(chosen, Mapping) else None
+    if not isinstance(values, Mapping):
+        raise InputError(
+            f"{path}: this file has no chosen_thresholds; give the metrics.json that `faramtn "
+            "train` or `faramtn evaluate --part validation` left."
+        )
+    missing = [name for name in attributes if name not in values]
+    if missing:
+        raise InputError(
+            f"{path}: it has no threshold for {', '.join(missing)}; give the metrics.json of a "
+            "model with the same attributes."
+        )
+    thresholds = [values[name] for name in attributes]
+    for name, value in zip(attributes, thresholds, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(f"{path}: the threshold of {name} is {value!r}; it must be in 0..1.")
+    return np.array(thresholds, dtype="float64")

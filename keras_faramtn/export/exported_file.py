@@ -14,7 +14,7 @@ class ExportedFile:
         place: its path in the export's folder; SavedModel's is a folder.
         size: in bytes.
         parity: its comparison with the model.
-        milliseconds: for one picture, on one thread of this computer; None but for phones' files.
+        milliseconds: for one image, on one thread of this computer; None but for phones' files.
         gpu: whether it runs on GPUs; None but for phones' files.
     """
 

@@ -50,14 +50,14 @@ class GPUCheck:
     largest: float | None = None
 
 
-def check_gpu(path: Path, pictures: np.ndarray) -> GPUCheck:
+def check_gpu(path: Path, images: np.ndarray) -> GPUCheck:
     """Looks whether a TFLite file runs wholly on a GPU.
 
     Args:
-        path: the file, of one float32 picture in and one vector out.
-        pictures: `(n, height, width, 3)` in 0..255, to run.
+        path: the file, of one float32 image in and one vector out.
+        images: `(n, height, width, 3)` in 0..255, to run.
     """
-    return GPUCheck(_missing(path), **_run_on_gpu(path, pictures))
+    return GPUCheck(_missing(path), **_run_on_gpu(path, images))
 
 
 def describe(check: GPUCheck) -> str:
@@ -83,18 +83,18 @@ def _missing(path: Path) -> tuple[str, ...]:
     return tuple(sorted(used - _OPERATIONS))
 
 
-def _run_on_gpu(path: Path, pictures: np.ndarray) -> dict[str, str | bool | float]:
+def _run_on_gpu(path: Path, images: np.ndarray) -> dict[str, str | bool | float]:
     environment = dict(os.environ)
     if SWIFTSHADER.is_file():
         environment.setdefault("VK_DRIVER_FILES", str(SWIFTSHADER))
     with tempfile.TemporaryDirectory() as folder:
         environment.setdefault("XDG_RUNTIME_DIR", folder)  # the Vulkan loader complains without
-        pictures_file, result_file = Path(folder, "pictures.npy"), Path(folder, "result.npz")
-        np.save(pictures_file, pictures)
+        images_file, result_file = Path(folder, "images.npy"), Path(folder, "result.npz")
+        np.save(images_file, images)
         program = [sys.executable, "-m", "keras_faramtn.export.gpu_run"]
         try:
             process = subprocess.run(
-                [*program, path, pictures_file, result_file],
+                [*program, path, images_file, result_file],
                 env=environment,
                 capture_output=True,
                 text=True,

@@ -13,7 +13,7 @@ from keras_faramtn.export.gpu import GPUCheck
 _CARD = """\
 # {name}
 
-A network that says, for each of {count} attributes, how probable it is that a face in a picture
+A network that says, for each of {count} attributes, how probable it is that a face in an image
 shows it. Made by keras-faramtn {version} with Keras {keras}; {parameters:,} parameters. FAR-AMTN is
 by Gao, Zhao, Liu and Wang (Computer Vision and Image Understanding, 2025, 104426); this is an
 independent implementation.
@@ -26,7 +26,7 @@ independent implementation.
   whatever the aspect ratio.
 - `probabilities`: float32, (batch, {count}), 0 to 1, in the order of `labels.txt`. Each stands for
   itself; they don't sum to 1. The comparisons below decide at 0.5.
-- The TFLite files take one picture at a time. They hold the labels and the metadata that
+- The TFLite files take one image at a time. They hold the labels and the metadata that
   MediaPipe's ImageClassifier reads.
 
 ## Attributes
@@ -38,7 +38,7 @@ independent implementation.
 {files}
 
 Differences are of probabilities, on {compared}; decisions are yes or no at 0.5. Milliseconds are
-those of one picture on the CPU of the computer that exported, on one thread. `parity.json` has the
+those of one image on the CPU of the computer that exported, on one thread. `parity.json` has the
 same figures in full.{calibrated}
 
 ## Scores
@@ -47,7 +47,7 @@ same figures in full.{calibrated}
 
 ## What it is for, and what not
 
-- For research, and for sorting or searching pictures whose people agree to it.
+- For research, and for sorting or searching images whose people agree to it.
 - Not for identifying anyone, nor for any decision about a person. Attributes such as Attractive,
   Young, Chubby or Male are what annotators thought they saw, not facts about the person; several
   are offensive where they are used as if they were.
@@ -70,7 +70,7 @@ _NO_SCORES = (
 )
 
 
-def write_card(
+def write_model_card(
     model: keras.Model,
     groups: AttributeGroups,
     files: Sequence[ExportedFile],
@@ -83,7 +83,7 @@ def write_card(
         model: the network.
         groups: its attributes and groups.
         files: what was exported.
-        sources: what the pictures to compare on and those to calibrate on are.
+        sources: what the images to compare on and those to calibrate on are.
         metrics: the model's scores, as `evaluation.report.metrics` returns them.
     """
     _, height, width, _ = model.input_shape
@@ -139,8 +139,8 @@ def _scores(metrics: dict[str, Any]) -> str:
         "mean accuracy of always giving the majority's answer": means["majority_accuracy"],
     }
     lines = [
-        f"From the `metrics.json` beside the model: {metrics['data']}, part {metrics['part']}, "
-        f"{metrics['pictures']:,} pictures, measured with the Keras model.\n",
+        f"From the `metrics.json` beside the model: {metrics['data']}, split {metrics['split']}, "
+        f"{metrics['images']:,} images, measured with the Keras model.\n",
         "| score | percent |",
         "|---|---|",
     ]

@@ -8,22 +8,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_faramtn.export.picture_bytes import decode_pictures
+from keras_faramtn.export.image_bytes import decode_images
 from keras_faramtn.export.serving_files import write_warmup_requests
 from keras_faramtn.models import groups_of
 
-# Stands where a bad picture's probabilities would be. NaN would be the honest number, but one NaN
+# Stands where a bad image's probabilities would be. NaN would be the honest number, but one NaN
 # makes a whole JSON answer unreadable to strict parsers.
 NO_PROBABILITY = -1.0
 
-# Of the same picture given as pixels and as a file.
+# Of the same image given as pixels and as a file.
 _SIGNATURES_TOLERANCE = 1e-3
 
 
 def write_serving_model(model: keras.Model, folder: Path) -> None:
     """Writes an inference model as a SavedModel for TensorFlow Serving.
 
-    It has three signatures, which take any number of pictures:
+    It has three signatures, which take any number of images:
 
     - `serving_default`: `images`, float32 `(batch, height, width, 3)`, RGB in 0..255
     - `serve_uint8`: `images`, uint8 of the same shape, a quarter of the bytes to send
@@ -31,13 +31,13 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
       decoded and resized in the graph as in training
 
     All give `probabilities`, float32 `(batch, attributes)`, and `attributes`, their names, string
-    `(batch, attributes)`: the names are repeated for each picture, because neither the server's
+    `(batch, attributes)`: the names are repeated for each image, because neither the server's
     batching nor the rows of its REST interface take an output without a batch dimension.
 
-    `serve_bytes` gives `error` too, string `(batch,)`: empty, or why a picture has no answer (see
-    `PICTURE_ERRORS`); its probabilities are then -1. Grey, CMYK and palette pictures become RGB,
+    `serve_bytes` gives `error` too, string `(batch,)`: empty, or why an image has no answer (see
+    `IMAGE_ERRORS`); its probabilities are then -1. Grey, CMYK and palette images become RGB,
     16 bits become 8, alpha is left out, and EXIF's orientation is not followed. GIF (also
-    animated), WebP and BMP are refused, as are pictures of more than `MAX_PIXELS`, of which only
+    animated), WebP and BMP are refused, as are images of more than `MAX_PIXELS`, of which only
     the header is read.
 
     The graph needs no Python package where it is served. `assets.extra` has requests with which
@@ -59,7 +59,7 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
         return {"probabilities": probabilities, "attributes": attributes}
 
     def serve_bytes(image_bytes: Any) -> dict[str, Any]:
-        images, error = decode_pictures(image_bytes, (height, width))
+        images, error = decode_images(image_bytes, (height, width))
         served = serve_images(images)
         good = (error == "")[:, None]
         probabilities = tf.where(good, served["probabilities"], NO_PROBABILITY)
@@ -81,7 +81,7 @@ def write_saved_model(model: keras.Model, folder: Path, batch_size: int | None =
     Args:
         model: from `inference_model`.
         folder: where to.
-        batch_size: a fixed number of pictures, or None for any.
+        batch_size: a fixed number of images, or None for any.
 
     The one signature, `serving_default`, takes `images`, float32 `(batch, height, width, 3)`, RGB
     in 0..255, and gives `probabilities`, float32 `(batch, attributes)`.
@@ -117,7 +117,7 @@ def run_saved_model(folder: Path, images: np.ndarray) -> np.ndarray:
 
     Returns:
         Probabilities, float32 `(batch, attributes)`, by `serving_default`; NaN where another
-        signature gives another number for the same picture.
+        signature gives another number for the same image.
     """
     signatures = tf.saved_model.load(folder).signatures
     pixels = tf.cast(images, tf.uint8)

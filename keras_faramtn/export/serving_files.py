@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_faramtn.data.drawing.picture import FRAME
-from keras_faramtn.data.pipeline import resize
-from keras_faramtn.data.synthetic import draw_faces
-from keras_faramtn.tf_serving_api import predict_request, serving_apis
+from keras_faramtn.data.decoding import resize
+from keras_faramtn.inference.serving_messages import predict_request, serving_apis
+from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.drawing.portrait import FRAME
 
 # Where TensorFlow Serving looks for them, by this very name.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -16,7 +16,7 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _BATCHING = """\
 # For tensorflow_model_server --enable_batching --batching_parameters_file=THIS_FILE.
 # Requests that arrive within two milliseconds are run together. A request may have as many
-# pictures as the largest batch. A server of one model wants about as many batch threads as it
+# images as the largest batch. A server of one model wants about as many batch threads as it
 # has cores, which is the default.
 max_batch_size { value: 64 }
 batch_timeout_micros { value: 2000 }
@@ -25,8 +25,8 @@ max_enqueued_batches { value: 100 }
 
 _COMPOSE = """\
 # docker compose up --detach
-# Then: faramtn predict --server http://localhost:8501/v1/models/{name} PICTURES
-#   or: faramtn predict --server grpc://localhost:8500/{name} PICTURES
+# Then: faramtn predict --server http://localhost:8501/v1/models/{name} IMAGES
+#   or: faramtn predict --server grpc://localhost:8500/{name} IMAGES
 services:
   tensorflow-serving:
     # For a GPU: TF_SERVING_TAG=latest-gpu, and the NVIDIA container toolkit.
@@ -58,14 +58,14 @@ def write_serving_files(folder: Path, name: str) -> None:
 
 
 def write_warmup_requests(folder: Path, image_size: tuple[int, int]) -> None:
-    """Writes a request for each signature of `write_serving_model`, of one and of two pictures.
+    """Writes a request for each signature of `write_serving_model`, of one and of two images.
 
     TensorFlow Serving runs them before it takes the model's first request. The format is that of
     its SavedModel warm-up: a TFRecord file of `PredictionLog`.
 
     Args:
         folder: the SavedModel.
-        image_size: height and width in pixels of the pictures that the model takes.
+        image_size: height and width in pixels of the images that the model takes.
 
     Raises:
         InputError: `tensorflow-serving-api` is not installed.
@@ -82,8 +82,8 @@ def write_warmup_requests(folder: Path, image_size: tuple[int, int]) -> None:
     path = folder / WARMUP_FILE
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as records:
-        for signature, (name, pictures) in requests.items():
+        for signature, (name, values) in requests.items():
             for count in (1, 2):
-                tensor = tf.make_tensor_proto(pictures[:count])
+                tensor = tf.make_tensor_proto(values[:count])
                 log = logs.PredictLog(request=predict_request(signature, name, tensor))
                 records.write(logs.PredictionLog(predict_log=log).SerializeToString())

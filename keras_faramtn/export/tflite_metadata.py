@@ -13,8 +13,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from keras_faramtn.predict import LABELS_FILE
-from keras_faramtn.thresholds import DEFAULT_THRESHOLD
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.inference.predictor import LABELS_FILE
 
 _NAME = "TFLITE_METADATA"  # of the model's metadata entry, as all readers look it up
 _PARSER_VERSION = "1.0.0"
@@ -47,9 +47,9 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 def add_metadata(
     model: bytes, labels: Sequence[str], *, name: str, description: str, image_size: tuple[int, int]
 ) -> bytes:
-    """Adds metadata and the label file to a TFLite file of one picture in, probabilities out.
+    """Adds metadata and the label file to a TFLite file of one image in, probabilities out.
 
-    Its two tensors are named `images` and `probabilities`. A picture is taken as it is, in 0..255
+    Its two tensors are named `images` and `probabilities`. An image is taken as it is, in 0..255
     (mean 0, standard deviation 1), since the normalisation is in the graph.
 
     Args:
@@ -93,10 +93,10 @@ class _AlignedBuilder(flatbuffers.Builder):
 
 def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Table":
     height, width = image_size
-    picture = _Table(
+    image = _Table(
         "tensor",
         name="images",
-        description=f"The picture of a face, {width} pixels wide and {height} high, RGB in 0..255.",
+        description=f"The image of a face, {width} pixels wide and {height} high, RGB in 0..255.",
         content=_Table(
             "content",
             kind=_Scalar("Uint8", _IMAGE),
@@ -135,7 +135,7 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
         "model",
         name=name,
         description=description,
-        subgraphs=[_Table("subgraph", inputs=[picture], outputs=[scores])],
+        subgraphs=[_Table("subgraph", inputs=[image], outputs=[scores])],
         parser_version=_PARSER_VERSION,
     )
 

@@ -2,7 +2,7 @@
 
 from keras_faramtn.layers.attribute_head import AttributeHead
 from keras_faramtn.layers.attribute_probabilities import AttributeProbabilities
-from keras_faramtn.layers.group_attention import WSGSA
-from keras_faramtn.layers.group_fusion import CGFF
+from keras_faramtn.layers.cgff import CGFF
+from keras_faramtn.layers.wsgsa import WSGSA
 
 __all__ = ["CGFF", "WSGSA", "AttributeHead", "AttributeProbabilities"]

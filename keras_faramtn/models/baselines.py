@@ -6,7 +6,7 @@ import keras
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups, single_group
 from keras_faramtn.models.backbones import build_backbone
-from keras_faramtn.models.faramtn import attach_heads
+from keras_faramtn.models.heads import attach_heads
 
 
 def MultiLabel(

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from keras_faramtn.data import cache
-from keras_faramtn.data.cache import cache_folder, stored_pictures
+from keras_faramtn.data.cache import cache_folder, cached_images
 from keras_faramtn.errors import InputError
 
 SIZE = (6, 4)
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     files = [tmp_path / f"{n}.jpg" for n in range(10)]
     for file in files:
         file.write_bytes(file.name.encode())
@@ -35,28 +35,28 @@ def _never():
     raise AssertionError("decoded though it was stored")
 
 
-def test_decoded_once_and_mapped_read_only(pictures, tmp_path, capsys):
+def test_decoded_once_and_mapped_read_only(images, tmp_path, capsys):
     folder = tmp_path / "some" / "where"
-    first = stored_pictures(pictures, SIZE, folder, _decode())
-    again = stored_pictures(pictures, SIZE, folder, _never)
+    first = cached_images(images, SIZE, folder, _decode())
+    again = cached_images(images, SIZE, folder, _never)
     for stored in (first, again):
         assert isinstance(stored, np.memmap)
         assert not stored.flags.writeable
         np.testing.assert_array_equal(stored, _pixels())
     assert [file.suffix for file in folder.iterdir()] == [".npy"]
     printed = capsys.readouterr()
-    assert printed.out.count("Decoding 10 pictures once, to ") == 1
+    assert printed.out.count("Decoding 10 images once, to ") == 1
     assert "10/10" in printed.err
 
 
 @pytest.mark.parametrize("change", ["content", "time", "order", "fewer", "size", "place"])
-def test_whatever_changes_the_pixels_is_decoded_anew(pictures, tmp_path, change):
-    stored_pictures(pictures, SIZE, tmp_path / "cache", _decode())
-    size, others = SIZE, list(pictures)
+def test_whatever_changes_the_pixels_is_decoded_anew(images, tmp_path, change):
+    cached_images(images, SIZE, tmp_path / "cache", _decode())
+    size, others = SIZE, list(images)
     if change == "content":
-        pictures[3].write_bytes(b"another picture")
+        images[3].write_bytes(b"another image")
     elif change == "time":
-        os.utime(pictures[3], (1, 1))
+        os.utime(images[3], (1, 1))
     elif change == "order":
         others.reverse()
     elif change == "fewer":
@@ -65,57 +65,57 @@ def test_whatever_changes_the_pixels_is_decoded_anew(pictures, tmp_path, change)
         size = SIZE[::-1]
     else:
         (tmp_path / "else").mkdir()
-        others = [tmp_path / "else" / file.name for file in pictures]
-        for file, copy in zip(pictures, others, strict=True):
+        others = [tmp_path / "else" / file.name for file in images]
+        for file, copy in zip(images, others, strict=True):
             shutil.copy2(file, copy)
     expected = np.random.default_rng(9).integers(0, 256, (len(others), *size, 3), dtype="uint8")
-    stored = stored_pictures(others, size, tmp_path / "cache", _decode(expected))
+    stored = cached_images(others, size, tmp_path / "cache", _decode(expected))
     np.testing.assert_array_equal(stored, expected)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_an_interrupted_decoding_leaves_nothing(pictures, tmp_path):
+def test_an_interrupted_decoding_leaves_nothing(images, tmp_path):
     def decode():
         yield _pixels()[:4]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stored_pictures(pictures, SIZE, tmp_path / "cache", decode)
+        cached_images(images, SIZE, tmp_path / "cache", decode)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_killed_decoding_is_never_used_and_removed_later(pictures, tmp_path):
+def test_a_killed_decoding_is_never_used_and_removed_later(images, tmp_path):
     folder = tmp_path / "cache"
     code = f"""
 import os, pathlib, signal
 import numpy as np
-from keras_faramtn.data.cache import stored_pictures
+from keras_faramtn.data.cache import cached_images
 def decode():
     yield np.full((7, *{SIZE}, 3), 99, "uint8")
     os.kill(os.getpid(), signal.SIGKILL)
-pictures = [pathlib.Path(p) for p in {list(map(str, pictures))}]
-stored_pictures(pictures, {SIZE}, pathlib.Path({str(folder)!r}), decode)
+images = [pathlib.Path(p) for p in {list(map(str, images))}]
+cached_images(images, {SIZE}, pathlib.Path({str(folder)!r}), decode)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     [left] = folder.iterdir()
-    assert left.suffix == ".part"
-    np.testing.assert_array_equal(stored_pictures(pictures, SIZE, folder, _decode()), _pixels())
+    assert left.suffix == ".split"
+    np.testing.assert_array_equal(cached_images(images, SIZE, folder, _decode()), _pixels())
     assert left.exists()  # it might be another's who is at work
     os.utime(left, (time.time() - 4000,) * 2)
-    stored_pictures(pictures, SIZE, folder, _never)
+    cached_images(images, SIZE, folder, _never)
     assert not left.exists()
 
 
-def test_a_full_disk_is_said_and_nothing_written(pictures, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_said_and_nothing_written(images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 700))
-    assert stored_pictures(pictures, SIZE, tmp_path / "cache", _never) is None
+    assert cached_images(images, SIZE, tmp_path / "cache", _never) is None
     assert "no room there" in capsys.readouterr().out
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_folder_that_can_not_be_written_to(pictures):
+def test_a_folder_that_can_not_be_written_to(images):
     with pytest.raises(InputError, match=r"can't be kept there.*another folder as data\.cache"):
-        stored_pictures(pictures, SIZE, pictures[0] / "cache", _decode())
+        cached_images(images, SIZE, images[0] / "cache", _decode())
 
 
 def test_the_folder_is_the_users(monkeypatch, tmp_path):

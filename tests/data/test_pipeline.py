@@ -8,14 +8,10 @@ from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX, AttributeGroups
 from keras_faramtn.data import pipeline
-from keras_faramtn.data.celeba import read_celeba
-from keras_faramtn.data.pipeline import (
-    augment_images,
-    decode_and_resize,
-    epoch_variable,
-    make_dataset,
-    mix,
-)
+from keras_faramtn.data.augmentation import augment_images, mix
+from keras_faramtn.data.decoding import decode_and_resize
+from keras_faramtn.data.pipeline import epoch_variable, make_dataset
+from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.errors import InputError
 
 SIZE = (48, 36)
@@ -46,9 +42,9 @@ def test_images_and_labels_in_the_tables_order(table):
         for column, attribute in enumerate(attributes):
             expected = table.labels[:, CELEBA_ATTRIBUTES.index(attribute)]
             np.testing.assert_array_equal(labels[group][:, column], expected)
-    for picture, image in zip(table.pictures, images, strict=True):
+    for path, image in zip(table.paths, images, strict=True):
         # Pillow's bilinear filter is antialiased too; it rounds after each of two passes.
-        theirs = np.asarray(Image.open(picture).resize(SIZE[::-1], Image.Resampling.BILINEAR))
+        theirs = np.asarray(Image.open(path).resize(SIZE[::-1], Image.Resampling.BILINEAR))
         assert np.abs(theirs.astype(int) - image).max() <= 3
 
 
@@ -107,7 +103,7 @@ def test_augmentation_is_decided_by_the_seed_and_new_in_each_pass(table):
     assert (passes(4)[0] != first).any()
 
 
-def test_augmentation_flips_half_and_keeps_the_picture_in_place():
+def test_augmentation_flips_half_and_keeps_the_image_in_place():
     """A bright spot stays within the shift, zoom and turn that are allowed, or their mirror."""
     images = np.full((400, 60, 40, 3), 40, "uint8")
     images[:, 10:16, 6:12] = 240
@@ -136,7 +132,7 @@ def test_without_shift_zoom_and_turn_only_flips_and_light_are_left(monkeypatch):
     assert 5 < sum(flipped) < 25
 
 
-def test_erasing_paints_one_rectangle_of_a_share_of_the_pictures(monkeypatch):
+def test_erasing_paints_one_rectangle_of_a_share_of_the_images(monkeypatch):
     for name in ("_SHIFT", "_ZOOM", "_TURN", "_LIGHT"):
         monkeypatch.setattr(pipeline, name, 0.0)
     images = np.full((600, 40, 30, 3), 44, "uint8")
@@ -156,8 +152,8 @@ def test_erasing_paints_one_rectangle_of_a_share_of_the_pictures(monkeypatch):
     assert 0.2 < erased / 600 < 0.4
 
 
-def test_mixing_blends_pictures_and_labels_by_one_share_of_beta():
-    """Grey pictures of the levels 0, 1, ... tell the share: x + share (n - 1 - 2 x)."""
+def test_mixing_blends_images_and_labels_by_one_share_of_beta():
+    """Grey images of the levels 0, 1, ... tell the share: x + share (n - 1 - 2 x)."""
     count, alpha, seeds = 200, 0.4, 20
     levels = np.arange(count, dtype="uint8")
     images = np.tile(levels[:, None, None, None], (1, 3, 2, 3))
@@ -166,7 +162,7 @@ def test_mixing_blends_pictures_and_labels_by_one_share_of_beta():
     for seed in range(seeds):
         mixed, mixed_labels = mix(images, labels, tf.constant([seed, 1], tf.int64), alpha)
         assert (mixed.dtype, mixed.shape) == ("uint8", images.shape)
-        # The labels, which are not rounded, tell the share where the two pictures differ enough.
+        # The labels, which are not rounded, tell the share where the two images differ enough.
         apart = np.abs(count - 1 - 2.0 * levels) > 20
         step = (count - 1 - 2.0 * levels)[apart]
         share = (mixed_labels["a"].numpy()[apart, 0] * count - levels[apart]) / step
@@ -207,12 +203,12 @@ def test_growing_and_shrinking_is_as_antialiased_as_pillows(given, wanted):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
-def test_pictures_of_other_kinds_become_rgb(tmp_path, mode):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype="uint8"))
-    picture.convert(mode).save(tmp_path / "picture.png")
-    decoded = decode_and_resize(tf.io.read_file(str(tmp_path / "picture.png")), (20, 30))
+def test_images_of_other_kinds_become_rgb(tmp_path, mode):
+    path = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype="uint8"))
+    path.convert(mode).save(tmp_path / "image.png")
+    decoded = decode_and_resize(tf.io.read_file(str(tmp_path / "image.png")), (20, 30))
     assert decoded.shape == (20, 30, 3)
-    expected = np.asarray(picture.convert(mode).convert("RGB"))
+    expected = np.asarray(path.convert(mode).convert("RGB"))
     np.testing.assert_array_equal(decoded, expected)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
-from keras_faramtn.data.celeba import read_celeba
-from keras_faramtn.data.check import check_pictures
+from keras_faramtn.data.check import check_images
 from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.readers.celeba import read_celeba
 
 FOLDER = os.environ.get("KERAS_FARAMTN_CELEBA")
 SIZE = (64, 48)
@@ -27,7 +27,7 @@ def test_real_faces_from_folder_to_batches():
     beards = table.labels[:, CELEBA_ATTRIBUTES.index("Goatee")] == 1
     assert table.labels[beards, CELEBA_ATTRIBUTES.index("Male")].mean() > 0.95
 
-    some, _ = check_pictures(table.part("train").take(slice(500)), progress=False)
+    some, _ = check_images(table.split("train").take(slice(500)), progress=False)
     batches = list(make_dataset(some, FACE_REGIONS, SIZE, 64, augment=True))
     images = np.concatenate([images for images, _ in batches])
     assert images.shape == (500, *SIZE, 3)

@@ -7,13 +7,14 @@ from conftest import random_labels, write_celeba
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX
 from keras_faramtn.data import pipeline
-from keras_faramtn.data.celeba import read_celeba
-from keras_faramtn.data.pipeline import decode_and_resize, make_dataset, resize
+from keras_faramtn.data.decoding import decode_and_resize, resize
+from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-from keras_faramtn.data.tfds import from_tfds  # noqa: E402 - needs tensorflow_datasets
+from keras_faramtn.data.tfds import from_tfds  # noqa: E402
 
 SIZE = (48, 36)
 
@@ -29,9 +30,7 @@ def _in_one_order(images, labels, groups):
     return images[order], np.concatenate([labels[group] for group in groups], axis=1)[order]
 
 
-def test_ones_own_folder_loads_by_name_and_keeps_pictures_and_unknown_labels(
-    celeba_folder, tmp_path
-):
+def test_ones_own_folder_loads_by_name_and_keeps_images_and_unknown_labels(celeba_folder, tmp_path):
     config = tfds.download.DownloadConfig(manual_dir=celeba_folder)
     splits = tfds.load(
         "celeba_folder",
@@ -45,7 +44,7 @@ def test_ones_own_folder_loads_by_name_and_keeps_pictures_and_unknown_labels(
         "test": 3,
     }
     table, _ = read_celeba(celeba_folder)
-    expected = make_dataset(table.part("train"), MCNN_AUX, SIZE, 8)
+    expected = make_dataset(table.split("train"), MCNN_AUX, SIZE, 8)
     actual = from_tfds(splits["train"], SIZE, 8, MCNN_AUX)
     for ours, theirs in zip(
         _in_one_order(*_collect(actual), MCNN_AUX),
@@ -56,12 +55,14 @@ def test_ones_own_folder_loads_by_name_and_keeps_pictures_and_unknown_labels(
 
 
 def _write_official_downloads(folder, labels):
-    """The files that the builder of `celeb_a` downloads, with pictures of our own."""
-    pictures = write_celeba(folder, labels, [0, 0, 0, 1, 2], size=(178, 218)) / "img_align_celeba"
-    names = [picture.name for picture in sorted(pictures.iterdir())]
+    """The files that the builder of `celeb_a` downloads, with images of our own."""
+    image_paths = (
+        write_celeba(folder, labels, [0, 0, 0, 1, 2], size=(178, 218)) / "img_align_celeba"
+    )
+    names = [path.name for path in sorted(image_paths.iterdir())]
     with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
         for name in names:
-            archive.write(pictures / name, f"img_align_celeba/{name}")
+            archive.write(image_paths / name, f"img_align_celeba/{name}")
     heads = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y "
     rows = "".join(f"{name} {' '.join(['7'] * 10)}\n" for name in names)
     (folder / "landmarks.txt").write_text(f"5\n{heads}rightmouth_x rightmouth_y\n{rows}")
@@ -83,12 +84,12 @@ def test_a_prepared_official_celeb_a_is_read(tmp_path, monkeypatch):
     builder.download_and_prepare()
 
     table, _ = read_celeba(tmp_path / "downloads")
-    table = table.part("train")
+    table = table.split("train")
     _, expected_labels = _collect(make_dataset(table, FACE_REGIONS, SIZE, 2))
-    encoded = [tf.io.read_file(str(picture)) for picture in table.pictures]
+    encoded = [tf.io.read_file(str(path)) for path in table.paths]
     ways = [
-        ({"image": tfds.decode.SkipDecoding()}, lambda picture: decode_and_resize(picture, SIZE)),
-        (None, lambda picture: resize(tf.image.decode_image(picture, 3), SIZE)),
+        ({"image": tfds.decode.SkipDecoding()}, lambda path: decode_and_resize(path, SIZE)),
+        (None, lambda path: resize(tf.image.decode_image(path, 3), SIZE)),
     ]
     for decoders, to_pixels in ways:
         split = tfds.load(
@@ -100,7 +101,7 @@ def test_a_prepared_official_celeb_a_is_read(tmp_path, monkeypatch):
         )
         images, labels = _collect(from_tfds(split, SIZE, 2))
         assert images.shape == (3, *SIZE, 3)
-        expected = np.stack([to_pixels(picture) for picture in encoded])
+        expected = np.stack([to_pixels(path) for path in encoded])
         for ours, theirs in zip(
             _in_one_order(images, labels, FACE_REGIONS),
             _in_one_order(expected, expected_labels, FACE_REGIONS),
@@ -110,7 +111,7 @@ def test_a_prepared_official_celeb_a_is_read(tmp_path, monkeypatch):
 
 
 def _examples(count):
-    """Decoded examples, each picture of one colour: its number."""
+    """Decoded examples, each image of one colour: its number."""
     return tf.data.Dataset.range(count).map(
         lambda number: {
             "image": tf.fill((30, 20, 3), tf.cast(number, tf.uint8)),
@@ -120,7 +121,7 @@ def _examples(count):
 
 
 def test_a_split_too_large_for_memory_is_shuffled_within_what_fits(monkeypatch):
-    monkeypatch.setattr(pipeline, "_CACHE_BYTES", 20 * 9 * 7 * 3 + 5)  # twenty pictures
+    monkeypatch.setattr(pipeline, "_CACHE_BYTES", 20 * 9 * 7 * 3 + 5)  # twenty images
 
     def orders(seed):
         dataset = from_tfds(_examples(200), (9, 7), 8, shuffle=True, seed=seed)
@@ -129,7 +130,7 @@ def test_a_split_too_large_for_memory_is_shuffled_within_what_fits(monkeypatch):
     first, second = orders(seed=1)
     assert sorted(first) == sorted(second) == list(range(200))
     assert (first != second).any()
-    # A picture can come late, but not before it has been read into the twenty.
+    # An image can come late, but not before it has been read into the twenty.
     assert (first < np.arange(200) + 20).all()
     assert (first != np.arange(200)).mean() > 0.5
     np.testing.assert_array_equal(orders(seed=1), [first, second])

@@ -7,11 +7,11 @@ from keras_faramtn.evaluation.bootstrap import interval, resample_counts, weight
 from keras_faramtn.evaluation.scores import score
 
 
-def _faces(pictures=211, attributes=7, seeds=3, unknown=0.1, digits=2):
+def _faces(images=211, attributes=7, seeds=3, unknown=0.1, digits=2):
     """Labels with unknown ones, and probabilities with ties, that tell something of them."""
     rng = np.random.default_rng(0)
-    labels = (rng.random((pictures, attributes)) < np.linspace(0.1, 0.6, attributes)).astype("int8")
-    told = rng.normal(0.35 + 0.3 * labels, 0.2, (seeds, pictures, attributes))
+    labels = (rng.random((images, attributes)) < np.linspace(0.1, 0.6, attributes)).astype("int8")
+    told = rng.normal(0.35 + 0.3 * labels, 0.2, (seeds, images, attributes))
     labels[rng.random(labels.shape) < unknown] = -1
     return np.clip(told, 0, 1).round(digits), labels
 
@@ -25,7 +25,7 @@ def test_with_counts_of_one_they_are_the_scores_of_an_evaluation():
         assert values == pytest.approx([expected], abs=1e-7)
 
 
-def test_counts_weigh_pictures_as_scikit_learns_sample_weights_do():
+def test_counts_weigh_images_as_scikit_learns_sample_weights_do():
     probabilities, labels = _faces(seeds=2)
     counts = resample_counts(len(labels), 4, seed=1)
     found = weighted_scores(probabilities, labels, counts, threshold=0.4)
@@ -57,7 +57,7 @@ def test_the_number_of_resamples_at_a_time_changes_nothing(monkeypatch):
 
 
 def test_paired_interval_of_balanced_accuracy_is_scipys():
-    probabilities, labels = _faces(pictures=300, attributes=1, seeds=2, unknown=0)
+    probabilities, labels = _faces(images=300, attributes=1, seeds=2, unknown=0)
     counts = resample_counts(len(labels), 4000)
     one, other = (
         weighted_scores(each[np.newaxis], labels, counts)["balanced_accuracy"]
@@ -86,14 +86,14 @@ def test_paired_interval_of_balanced_accuracy_is_scipys():
 
 
 def test_paired_interval_of_accuracy_is_that_of_the_normal_approximation():
-    probabilities, labels = _faces(pictures=1500, seeds=2, unknown=0)
+    probabilities, labels = _faces(images=1500, seeds=2, unknown=0)
     counts = resample_counts(len(labels), 4000)
     one, other = (
         weighted_scores(each[np.newaxis], labels, counts)["accuracy"] for each in probabilities
     )
     right = (probabilities > 0.5) == (labels == 1)
-    by_picture = right.mean(axis=2)
-    difference = by_picture[0] - by_picture[1]
+    by_image = right.mean(axis=2)
+    difference = by_image[0] - by_image[1]
     error = difference.std(ddof=1) / np.sqrt(len(labels))
     low, high = interval(one - other)
     assert low == pytest.approx(difference.mean() - 1.96 * error, abs=0.15 * error)

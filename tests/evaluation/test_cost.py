@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.cost import machine, step_times
-from keras_faramtn.models.faramtn import attach_heads
+from keras_faramtn.models.heads import attach_heads
 
 GROUPS = AttributeGroups({"one": ("a",), "two": ("b", "c")}, attributes=("a", "b", "c"))
 

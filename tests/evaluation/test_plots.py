@@ -11,9 +11,9 @@ NAMES = ("Big_Nose", "Smiling", "Young", "Wearing_$5_Hat")
 
 
 def _opened(path):
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
 
 
 def _texts(figure):
@@ -109,7 +109,7 @@ def test_faces_are_marked_right_wrong_missed_and_unknown(tmp_path):
     assert len({text.get_color() for text in figure.texts if text.get_text() in "✓✗○"}) == 3
 
 
-def test_pictures_keep_their_proportions_and_place(tmp_path):
+def test_images_keep_their_proportions_and_place(tmp_path):
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 0, 255]], "uint8")
     images = np.broadcast_to(colours[:, None, None], (4, 30, 20, 3))
     path = tmp_path / "faces.png"

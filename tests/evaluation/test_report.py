@@ -20,7 +20,7 @@ def _scores():
 
 
 def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path):
-    content = metrics(_scores(), GROUPS, data="drawn", part="test", model="small")
+    content = metrics(_scores(), GROUPS, data="drawn", split="test", model="small")
     path = tmp_path / "run" / "metrics.json"
     write_metrics(path, content)
     text = path.read_text(encoding="utf-8")
@@ -29,8 +29,8 @@ def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path
     assert read == content
     assert list(read) == [
         "data",
-        "part",
-        "pictures",
+        "split",
+        "images",
         "model",
         "majority_of",
         "means",
@@ -38,7 +38,7 @@ def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path
         "attributes",
         "versions",
     ]
-    assert (read["data"], read["part"], read["pictures"], read["model"]) == (
+    assert (read["data"], read["split"], read["images"], read["model"]) == (
         "drawn",
         "test",
         3,

@@ -20,11 +20,11 @@ GROUPS = AttributeGroups(
 )
 
 
-def _random_case(pictures=57, attributes=5, seed=0):
+def _random_case(images=57, attributes=5, seed=0):
     rng = np.random.default_rng(seed)
-    labels = rng.choice([1, 0, -1], (pictures, attributes), p=[0.3, 0.5, 0.2]).astype("int8")
+    labels = rng.choice([1, 0, -1], (images, attributes), p=[0.3, 0.5, 0.2]).astype("int8")
     # Two decimals, so that average precision has ties to deal with.
-    probabilities = rng.random((pictures, attributes)).round(2).astype("float32")
+    probabilities = rng.random((images, attributes)).round(2).astype("float32")
     return probabilities, labels, [f"a{place}" for place in range(attributes)]
 
 
@@ -71,7 +71,7 @@ def test_scores_worked_out_by_hand():
     assert (unknown.known, unknown.positive_rate, unknown.accuracy) == (0, None, None)
     assert unknown.majority_accuracy is None
 
-    assert (scores.pictures, scores.in_accuracy, scores.in_balanced) == (4, 2, 1)
+    assert (scores.images, scores.in_accuracy, scores.in_balanced) == (4, 2, 1)
     assert scores.mean_accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert scores.mean_majority_accuracy == pytest.approx(0.75)
     assert scores.mean_balanced_accuracy == 0.5
@@ -139,9 +139,9 @@ def test_a_bad_probability_is_refused_by_the_name_of_its_attribute(value, messag
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.full((3, 2), 0.5), np.zeros((3, 2)), ["a"]), r"\(3, 2\); it must be \(pictures, 1\)"),
+        ((np.full((3, 2), 0.5), np.zeros((3, 2)), ["a"]), r"\(3, 2\); it must be \(images, 1\)"),
         ((np.full((3, 2), 0.5), np.zeros((4, 2)), ["a", "b"]), r"labels have the shape \(4, 2\)"),
-        ((np.zeros((0, 2)), np.zeros((0, 2)), ["a", "b"]), "no picture"),
+        ((np.zeros((0, 2)), np.zeros((0, 2)), ["a", "b"]), "no image"),
         ((np.full(3, 0.5), np.zeros(3), ["a"]), r"probabilities have the shape \(3,\)"),
         ((np.full((3, 1), 0.5), np.array([[0], [2], [1]]), ["a"]), "label of a: 2 in row 2"),
         ((np.full((3, 1), 0.5), np.zeros((3, 1)), ["a"], [0.5, 0.5]), r"thresholds .*\(2,\)"),
@@ -195,7 +195,7 @@ def test_a_dataset_is_predicted_in_one_pass_with_a_smaller_last_batch():
     assert probabilities.dtype == np.float32
     np.testing.assert_array_equal(found, labels)
     assert seen == [3, 3, 1]
-    with pytest.raises(InputError, match="no picture to evaluate"):
+    with pytest.raises(InputError, match="no image to evaluate"):
         predict_probabilities(model, dataset.take(0), GROUPS)
 
 

@@ -8,14 +8,13 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.report import metrics, table
 from keras_faramtn.evaluation.scores import score
-from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted
-from keras_faramtn.thresholds import read_thresholds
+from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted, read_thresholds
 
 
-def _rare_case(pictures=401, seed=0):
+def _rare_case(images=401, seed=0):
     """Calibrated probabilities: a frequent, a rare and a very rare attribute, some unknown."""
     rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(pictures, 3)) * 1.5 + [0.0, -2.5, -4.0]
+    logits = rng.normal(size=(images, 3)) * 1.5 + [0.0, -2.5, -4.0]
     probabilities = 1 / (1 + np.exp(-logits))
     labels = (rng.random(probabilities.shape) < probabilities).astype("int8")
     labels[rng.random(labels.shape) < 0.1] = -1
@@ -34,7 +33,7 @@ def test_no_other_threshold_gives_more_balanced_accuracy():
 
 
 def test_rare_attributes_get_lower_thresholds():
-    frequent, rare, rarer = choose_thresholds(*_rare_case(pictures=4000))
+    frequent, rare, rarer = choose_thresholds(*_rare_case(images=4000))
     assert 0.4 < frequent < 0.6
     assert 0.5 > rare > rarer > 0
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.export.gpu import SWIFTSHADER
-from keras_faramtn.export.litert import run_tflite, write_tflite
+from keras_faramtn.export.tflite import run_tflite, write_tflite
 from keras_faramtn.models import FARAMTN, inference_model
 
 STEPS = Path(__file__).parents[2] / "docs" / "android_steps.py"

@@ -1,4 +1,4 @@
-"""The export as the command runs it, with the pictures and scores that the user has."""
+"""The export as the command runs it, with the images and scores that the user has."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_faramtn import workflows
 from keras_faramtn.errors import InputError
+from keras_faramtn.export.export_file import export_file
 from keras_faramtn.models import FARAMTN
 
 SIZE = (32, 48)
@@ -15,7 +15,7 @@ SIZE = (32, 48)
 
 @pytest.fixture
 def run(tmp_path):
-    """The folder of a run: a model, and pictures of training."""
+    """The folder of a run: a model, and images of training."""
     FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3)).save(tmp_path / "model.keras")
     (tmp_path / "training").mkdir()
     rng = np.random.default_rng(0)
@@ -25,13 +25,13 @@ def run(tmp_path):
     return tmp_path
 
 
-def test_pictures_and_scores_of_the_user_are_used_and_said(run, capsys):
+def test_images_and_scores_of_the_user_are_used_and_said(run, capsys):
     means = dict.fromkeys(
         ("accuracy", "balanced_accuracy", "average_precision", "majority_accuracy"), 0.75
     )
-    metrics = {"data": "my faces", "part": "test", "pictures": 12, "means": means}
+    metrics = {"data": "my faces", "part": "test", "images": 12, "means": means}
     (run / "metrics.json").write_text(json.dumps(metrics))
-    workflows.export(
+    export_file(
         run / "model.keras",
         run / "export",
         formats=["tflite_int8"],
@@ -39,19 +39,19 @@ def test_pictures_and_scores_of_the_user_are_used_and_said(run, capsys):
         calibrate=run / "training",
     )
     printed = capsys.readouterr().out
-    assert "Comparing on 1 of the 1 pictures of 0.png." in printed
-    assert "Calibrating 8 bits on 5 of the 5 pictures of training." in printed
+    assert "Comparing on 1 of the 1 images of 0.png." in printed
+    assert "Calibrating 8 bits on 5 of the 5 images of training." in printed
     size = (run / "export/tflite/faramtn_int8.tflite").stat().st_size
     assert f"tflite_int8     {size / 1e6:7.2f} MB" in printed
     assert "% of decisions alike" in printed
     assert "ms on one thread; GPU delegate has all operations" in printed
     card = (run / "export" / "model_card.md").read_text()
-    assert "ranges from 5 of the 5 pictures of training" in card
-    assert "my faces, part test, 12 pictures" in card
+    assert "ranges from 5 of the 5 images of training" in card
+    assert "my faces, part test, 12 images" in card
 
 
 def test_broken_scores_are_named(run):
     (run / "metrics.json").write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json: this is no JSON"):
-        workflows.export(run / "model.keras", run / "export", formats=["saved_model"])
+        export_file(run / "model.keras", run / "export", formats=["saved_model"])
     assert not (run / "export").exists()

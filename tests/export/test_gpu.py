@@ -3,13 +3,13 @@ import warnings
 
 import numpy as np
 import pytest
-from networks import telling_network
+from sensitive_network import sensitive_network
 
-from keras_faramtn.data.synthetic import draw_faces
 from keras_faramtn.export import gpu
 from keras_faramtn.export.gpu import SWIFTSHADER, GPUCheck, check_gpu, describe
-from keras_faramtn.export.litert import run_tflite, write_tflite, write_tflite_float16
+from keras_faramtn.export.tflite import run_tflite, write_tflite, write_tflite_float16
 from keras_faramtn.models import FARAMTN, inference_model
+from keras_faramtn.synthetic.dataset import draw_faces
 
 SIZE = (64, 32)
 NO_DEVICE = "NOT TESTED ON A GPU: there is no Vulkan device here (apt install chromium brings one)"
@@ -33,7 +33,7 @@ def a_device():
 )
 @pytest.mark.slow
 def test_every_preset_runs_wholly_on_the_gpu(a_device, tmp_path, backbone, write):
-    model = inference_model(telling_network(SIZE, backbone=backbone))
+    model = inference_model(sensitive_network(SIZE, backbone=backbone))
     faces = draw_faces(2, SIZE, seed=1)
     path = tmp_path / "model.tflite"
     write(model, path)

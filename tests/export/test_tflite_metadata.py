@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.number_types import Float32Flags, Int8Flags, Uint8Flags, Uint32Flags, UOffsetTFlags
 
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.export.litert import run_tflite, write_tflite
+from keras_faramtn.export.tflite import run_tflite, write_tflite
 from keras_faramtn.models import FARAMTN, inference_model
 
 SIZE = (48, 64)

@@ -29,11 +29,11 @@ logits = {
 }
 probabilities = AttributeProbabilities({"eyes": [1], "mouth": [2, 0]})(logits)
 model = filled(keras.Model([shared, transformed], probabilities))
-pictures = [rng.normal(size=(7, *x.shape[1:])).astype("float32") for x in model.inputs]
-before = model.predict(pictures, verbose=0)
+images = [rng.normal(size=(7, *x.shape[1:])).astype("float32") for x in model.inputs]
+before = model.predict(images, verbose=0)
 model.compile("sgd", "mse")
-model.train_on_batch(pictures, rng.random((7, 3)).astype("float32"))
-np.savez(sys.argv[1], before=before, after=model.predict(pictures, verbose=0))
+model.train_on_batch(images, rng.random((7, 3)).astype("float32"))
+np.savez(sys.argv[1], before=before, after=model.predict(images, verbose=0))
 """
 
 

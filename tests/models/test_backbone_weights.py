@@ -27,7 +27,7 @@ def _application(backbone):
     return model
 
 
-def _pictures():
+def _images():
     return np.random.default_rng(0).integers(0, 256, (2, *SHAPE)).astype("float32")
 
 
@@ -40,14 +40,14 @@ def test_a_file_of_weights_goes_into_trunk_and_high_level(backbone, tmp_path):
     layers = [cut.trunk, cut.shared, application.layers[-1].name]
     expected = keras.Model(
         application.inputs, [application.get_layer(name).output for name in layers]
-    ).predict(MODULES[backbone].preprocess_input(_pictures()), verbose=0)
+    ).predict(MODULES[backbone].preprocess_input(_images()), verbose=0)
 
     model = FARAMTN(backbone, input_shape=SHAPE, weights=path)
     transformed = model.get_layer("group_attention").input[1]
     actual = keras.Model(
         model.inputs,
         [model.get_layer(cut.trunk).output, model.get_layer(cut.shared).output, transformed],
-    ).predict(_pictures(), verbose=0)
+    ).predict(_images(), verbose=0)
     for ours, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
 

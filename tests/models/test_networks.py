@@ -21,7 +21,7 @@ SMALL = "mobilenetv3_small"
 SHAPE = (64, 96, 3)
 
 
-def _pictures(batch=3, seed=0):
+def _images(batch=3, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (batch, *SHAPE), dtype="uint8")
 
 
@@ -88,7 +88,7 @@ def test_every_backbone_is_cut_at_stride_16_and_32(backbone):
     cut = BACKBONES[backbone]
     assert model.get_layer(cut.trunk).output.shape[1:3] == (64 // 16, 96 // 16)
     assert model.get_layer(cut.shared).output.shape[1:3] == (64 // 32, 96 // 32)
-    probabilities = inference_model(model).predict(_pictures(), verbose=0)
+    probabilities = inference_model(model).predict(_images(), verbose=0)
     assert probabilities.shape == (3, 40)
     assert probabilities.dtype == "float32"
     assert ((probabilities > 0) & (probabilities < 1)).all()
@@ -97,8 +97,8 @@ def test_every_backbone_is_cut_at_stride_16_and_32(backbone):
 @pytest.mark.parametrize("network", [FARAMTN, MultiTask])
 def test_one_output_a_group_and_probabilities_in_canonical_order(network):
     model = network(SMALL, MCNN_AUX, SHAPE)
-    logits = model.predict(_pictures(), verbose=0)
-    probabilities = inference_model(model).predict(_pictures(), verbose=0)
+    logits = model.predict(_images(), verbose=0)
+    probabilities = inference_model(model).predict(_images(), verbose=0)
     assert set(logits) == set(MCNN_AUX)
     for group, attributes in MCNN_AUX.items():
         for column, attribute in enumerate(attributes):
@@ -111,15 +111,15 @@ def test_one_output_a_group_and_probabilities_in_canonical_order(network):
 
 def test_plain_network_keeps_canonical_order():
     model = MultiLabel(SMALL, input_shape=SHAPE)
-    logits = model.predict(_pictures(), verbose=0)["attributes"]
-    probabilities = inference_model(model).predict(_pictures(), verbose=0)
+    logits = model.predict(_images(), verbose=0)["attributes"]
+    probabilities = inference_model(model).predict(_images(), verbose=0)
     np.testing.assert_allclose(probabilities, _sigmoid(logits), atol=1e-6)
 
 
-def test_float_and_byte_pictures_give_the_same():
+def test_float_and_byte_images_give_the_same():
     model = inference_model(FARAMTN(SMALL, input_shape=SHAPE))
-    as_bytes = model.predict(_pictures(), verbose=0)
-    as_floats = model.predict(_pictures().astype("float32"), verbose=0)
+    as_bytes = model.predict(_images(), verbose=0)
+    as_floats = model.predict(_images().astype("float32"), verbose=0)
     np.testing.assert_array_equal(as_bytes, as_floats)
 
 
@@ -149,7 +149,7 @@ def test_dropout_is_before_the_heads_and_in_training_only(network):
     dropping = network(SMALL, input_shape=SHAPE, dropout=0.4)
     assert dropping.count_params() == plain.count_params()
     dropping.set_weights(plain.get_weights())
-    images = _pictures()
+    images = _images()
     whole = plain(images)
     for group, logits in dropping(images).items():
         np.testing.assert_array_equal(logits, whole[group])
@@ -168,18 +168,18 @@ def test_dropout_is_before_the_heads_and_in_training_only(network):
 def test_saved_model_in_a_fresh_process_gives_the_same_and_knows_its_attributes(tmp_path):
     model = FARAMTN(SMALL, MCNN_AUX, SHAPE)
     model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "pictures.npy", _pictures())
+    np.save(tmp_path / "images.npy", _images())
     script = """
 import sys, keras, numpy as np, keras_faramtn
 folder = sys.argv[1]
 model = keras.saving.load_model(folder + "/model.keras")
 groups = keras_faramtn.groups_of(model)
 assert groups == keras_faramtn.MCNN_AUX, groups
-logits = model.predict(np.load(folder + "/pictures.npy"), verbose=0)
+logits = model.predict(np.load(folder + "/images.npy"), verbose=0)
 np.savez(folder + "/logits.npz", **logits)
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)
-    expected = model.predict(_pictures(), verbose=0)
+    expected = model.predict(_images(), verbose=0)
     with np.load(tmp_path / "logits.npz") as logits:
         for group in MCNN_AUX:
             np.testing.assert_allclose(logits[group], expected[group], atol=1e-6)
@@ -193,8 +193,8 @@ def test_mixed_precision_gives_float32_logits_near_the_full_ones():
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(full.get_weights())
-    mixed_logits = mixed.predict(_pictures(), verbose=0)
-    for group, logits in full.predict(_pictures(), verbose=0).items():
+    mixed_logits = mixed.predict(_images(), verbose=0)
+    for group, logits in full.predict(_images(), verbose=0).items():
         assert mixed_logits[group].dtype == "float32"
         np.testing.assert_allclose(mixed_logits[group], logits, atol=0.05)
 

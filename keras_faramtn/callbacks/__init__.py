@@ -1,0 +1,1 @@
+"""Keras callbacks: dynamic weighting, checkpoints and progress."""

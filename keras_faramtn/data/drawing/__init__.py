@@ -1,1 +1,0 @@
-"""Draws faces from labels; `picture.paint` is the way in, and says what each attribute is."""

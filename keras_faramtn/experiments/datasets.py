@@ -1,0 +1,52 @@
+"""What a recipe trains on."""
+
+import tensorflow as tf
+
+from keras_faramtn.atomic_files import digest
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.data.cache import cache_folder
+from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.table import FaceTable
+from keras_faramtn.experiments.distillation import taught
+from keras_faramtn.experiments.recipe import Recipe
+
+
+def training_dataset(
+    recipe: Recipe, table: FaceTable, groups: AttributeGroups, epoch: tf.Variable
+) -> tuple[tf.data.Dataset, str]:
+    """The batches of the train split as `recipe` says, with its teacher asked.
+
+    Args:
+        recipe: the experiment.
+        table: all the data.
+        groups: those that the network predicts.
+        epoch: as in `make_dataset`.
+
+    Returns:
+        The dataset, as `make_dataset` gives it, and a text that tells its data, with the teacher,
+        from other.
+
+    Raises:
+        InputError: as `make_dataset` and `taught`.
+    """
+    cache, teacher = cache_folder(recipe.data.cache), recipe.training.teacher
+    images = table.split("train")
+    data = images.digest()
+    if teacher:
+        print(f"Asking the teacher, {teacher.model}", flush=True)
+        images = taught(images, teacher.model, teacher.share, cache)
+        data = f"{data}, taught by {digest(teacher.model)}"
+    dataset = make_dataset(
+        images,
+        groups,
+        recipe.data.image_size,
+        recipe.training.batch_size,
+        shuffle=True,
+        augment=recipe.data.augment,
+        erase=recipe.data.erase,
+        mixup=recipe.data.mixup,
+        seed=recipe.training.seed,
+        epoch=epoch,
+        cache=cache,
+    )
+    return dataset, data

@@ -1,0 +1,78 @@
+"""Runs a TFLite file with LiteRT alone: neither TensorFlow nor Keras is imported."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_faramtn.errors import InputError
+
+
+class LiteRTModel:
+    """A TFLite file of this package, ready to run.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        image_size: height and width in pixels of the images it takes.
+        outputs: the number of probabilities.
+
+    Raises:
+        InputError: the file is missing, or is no TFLite file with one image in and one vector
+            out.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such model file; give a .tflite file.")
+        try:
+            self._interpreter = Interpreter(model_path=str(path))
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{path}: this is no TFLite file that LiteRT can run.") from error
+        inputs, outputs = (
+            self._interpreter.get_input_details(),
+            self._interpreter.get_output_details(),
+        )
+        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
+            raise InputError(
+                f"{path}: expected one image in and one vector of probabilities out; export the "
+                "file with `faramtn export`."
+            )
+        self._input, self._output = inputs[0], outputs[0]
+        self.image_size = tuple(int(size) for size in self._input["shape"][1:3])
+        self.outputs = int(self._output["shape"][-1])
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Probabilities of the attributes of one image.
+
+        Args:
+            image: `(height, width, 3)` in 0..255, RGB, of `image_size`.
+
+        Returns:
+            float32 `(attributes,)` in 0..1.
+        """
+        self._interpreter.set_tensor(self._input["index"], _quantized(image[None], self._input))
+        self._interpreter.invoke()
+        output = self._interpreter.get_tensor(self._output["index"])[0]
+        return _dequantized(output, self._output)
+
+
+def _quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    if np.issubdtype(tensor["dtype"], np.floating):
+        return values.astype(tensor["dtype"])
+    scale, zero = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    steps = np.round(values.astype("float32") / (scale or 1.0)) + zero
+    return np.clip(steps, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def _dequantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    if np.issubdtype(tensor["dtype"], np.floating):
+        return values
+    scale, zero = tensor["quantization"]
+    return (values.astype("float32") - zero) * np.float32(scale)

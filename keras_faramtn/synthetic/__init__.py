@@ -1,0 +1,1 @@
+"""Synthetic faces with all 40 attributes, drawn procedurally."""

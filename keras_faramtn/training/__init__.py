@@ -1,1 +1,0 @@
-"""Training: what `compile` and `fit` are given, and recipes that run them."""

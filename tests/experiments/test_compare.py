@@ -1,0 +1,242 @@
+"""The whole of `faramtn compare`, stopped twice and gone on with, on small faces."""
+
+import csv
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.cli import app
+from keras_faramtn.data.readers.dataset import read_dataset
+from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.scores import score
+from keras_faramtn.experiments import compare as comparison
+from keras_faramtn.synthetic.dataset import synthesize
+
+pytestmark = pytest.mark.slow
+
+RECIPE = {
+    "data": {"image_size": [48, 32], "augment": False},
+    "model": {"backbone": "mobilenetv3_small", "network": "multi_label"},
+    "training": {"epochs": 2, "batch_size": 24, "dynamic_weighting": None},
+    "variants": {"plain": {}, "fast": {"training": {"learning_rate": 0.02}}},
+    "seeds": [3, 1],
+    "against": ["plain"],
+}
+RUNS = ["plain/seed_3", "fast/seed_3", "plain/seed_1", "fast/seed_1"]
+
+
+def _write(folder, **changes):
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | changes, sort_keys=False))
+    return path
+
+
+def _stop(*arguments, **keywords):
+    raise KeyboardInterrupt
+
+
+def _traces(folder):
+    """When each file of the runs was written."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in (folder / "runs").rglob("*")
+        if path.is_file() and path.suffix != ".yaml"
+    }
+
+
+class Comparison:
+    """One comparison that is stopped after its first training, and again within its second seed."""
+
+    def __init__(self, folder):
+        self.data = folder / "faces"
+        synthesize(self.data, 60, image_size=(48, 36))
+        self.recipe = _write(folder)
+        self.folder = folder / "compared"
+        train, trained = comparison.train_recipe, []
+
+        def watched(recipe_file, data, run_folder, **keywords):
+            train(recipe_file, data, run_folder, **keywords)
+            trained.append(str(run_folder.relative_to(self.folder / "runs")))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(comparison, "train_recipe", watched)
+            # Trained, but stopped before its predictions are there.
+            with pytest.MonkeyPatch.context() as stopping:
+                stopping.setattr(comparison, "_predict", _stop)
+                self.stopped()
+            self.after_first = _traces(self.folder)
+            # The first seed is complete; the second's first run is stopped in its second epoch.
+            with pytest.MonkeyPatch.context() as stopping:
+                batches = iter(range(3))
+
+                def stop_within(self, batch, logs=None):
+                    if len(trained) == 2 and next(batches) == 2:
+                        raise KeyboardInterrupt
+
+                stopping.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", stop_within)
+                self.stopped()
+            self.after_second = _traces(self.folder)
+            self.partial = json.loads((self.folder / "comparison.json").read_text())
+            self.compare()
+            self.trained = trained.copy()
+            self.after_all = _traces(self.folder)
+            self.content = json.loads((self.folder / "comparison.json").read_text())
+
+    def compare(self):
+        comparison.run_comparison(self.recipe, self.data, self.folder)
+
+    def stopped(self):
+        with pytest.raises(KeyboardInterrupt):
+            self.compare()
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    return Comparison(tmp_path_factory.mktemp("comparison"))
+
+
+def _predictions(compared, run):
+    with np.load(compared.folder / "runs" / run / "predictions.npz") as content:
+        return {key: content[key] for key in content.files}
+
+
+def test_each_run_is_trained_once_and_a_finished_one_is_left_as_it_is(compared):
+    assert compared.trained == RUNS
+    assert "plain/seed_3/predictions.npz" not in {
+        name.removeprefix("runs/") for name in compared.after_first
+    }
+    assert compared.after_first.items() <= compared.after_second.items()
+    finished = {
+        name: written
+        for name, written in compared.after_second.items()
+        if not name.startswith("runs/plain/seed_1/")
+    }
+    assert finished.items() <= compared.after_all.items()
+    with (compared.folder / "runs/plain/seed_1/history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+    for run in RUNS:
+        assert {f"runs/{run}/{name}" for name in ("predictions.npz", "metrics.json")} <= set(
+            compared.after_all
+        )
+
+
+def test_a_stopped_comparison_has_the_results_of_its_complete_seeds(compared):
+    assert compared.partial["seeds"] == [3]
+    assert compared.content["seeds"] == [3, 1]
+    for name, each in compared.partial["networks"].items():
+        whole = compared.content["networks"][name]
+        for key in ("accuracy", "balanced_accuracy", "average_precision"):
+            assert each[key]["by_seed"] == whole[key]["by_seed"][:1]
+        assert each["train_step_ms"] == whole["train_step_ms"]  # measured once
+
+
+def test_the_results_are_those_of_the_saved_predictions(compared):
+    for variant, found in compared.content["networks"].items():
+        assert found["parameters"] == 962_200
+        assert found["train_step_ms"] > 0
+        scores = []
+        for seed in (3, 1):
+            saved = _predictions(compared, f"{variant}/seed_{seed}")
+            assert saved["attributes"].tolist() == list(CELEBA_ATTRIBUTES)
+            assert len(saved["images"]) == compared.content["images"] == 6
+            scores.append(score(saved["probabilities"], saved["labels"], CELEBA_ATTRIBUTES))
+            # Those of the evaluation that follows each training.
+            metrics = json.loads(
+                (compared.folder / "runs" / variant / f"seed_{seed}/metrics.json").read_text()
+            )
+            assert metrics["means"]["accuracy"] == pytest.approx(scores[-1].mean_accuracy, 1e-6)
+        by_seed = [each.mean_accuracy for each in scores]
+        assert found["accuracy"]["by_seed"] == pytest.approx(by_seed, abs=1e-6)
+    one, other = (_predictions(compared, run)["probabilities"] for run in RUNS[:2])
+    assert np.abs(one - other).max() > 1e-4  # the variant's learning rate has arrived
+
+
+def test_the_folder_tells_what_was_done(compared):
+    content = compared.content
+    assert content["command"] == f"faramtn compare {compared.recipe} --data faces"
+    assert (content["data"], content["split"]) == ("faces", "validation")
+    assert content["machine"]["cores"] >= 1
+    assert {"keras", "tensorflow", "numpy"} <= set(content["versions"])
+    assert content["recipe"]["variants"] == RECIPE["variants"]
+    text = (compared.folder / "comparison.md").read_text()
+    assert "| plain " in text
+    assert "| fast " in text
+    with Image.open(compared.folder / "comparison.png") as image:
+        assert image.format == "PNG"
+
+
+def test_the_same_command_again_trains_nothing_and_ends_with_the_table(compared, monkeypatch):
+    monkeypatch.setattr(comparison, "train_recipe", _stop)
+    before = (compared.folder / "comparison.json").read_text()
+    arguments = ["compare", compared.recipe, "--data", compared.data, "--to", compared.folder]
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    assert (compared.folder / "comparison.md").read_text() in result.stdout
+    assert (compared.folder / "comparison.json").read_text() == before
+    assert _traces(compared.folder) == compared.after_all
+
+
+@pytest.mark.parametrize("seeds", [[3, 1], [2]])
+def test_other_settings_are_refused_also_for_other_seeds(compared, tmp_path, seeds):
+    path = _write(tmp_path, training=RECIPE["training"] | {"epochs": 3}, seeds=seeds)
+    with pytest.raises(InputError, match=r"plain.seed_\d\.yaml: this run has other settings"):
+        comparison.run_comparison(path, compared.data, compared.folder)
+    assert _traces(compared.folder) == compared.after_all
+
+
+def test_other_variants_are_refused(compared, tmp_path):
+    path = _write(tmp_path, variants={"a": {}, "b": {}}, against=["a"])
+    before = (compared.folder / "comparison.yaml").read_text()
+    with pytest.raises(InputError, match="it holds the comparison of other variants"):
+        comparison.run_comparison(path, compared.data, compared.folder)
+    assert (compared.folder / "comparison.yaml").read_text() == before
+
+
+def test_other_labels_of_training_images_are_refused(compared, tmp_path):
+    other = tmp_path / "faces"
+    shutil.copytree(compared.data, other)
+    table, _ = read_dataset(other)
+    lines = table.source.read_text().splitlines()
+    line = table.split("train").lines[0] - 1
+    lines[line] = lines[line].replace("-1", " 1", 1)
+    table.source.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"predictions\.npz: .*trained or scored on other"):
+        comparison.run_comparison(compared.recipe, other, compared.folder)
+
+
+def test_a_missing_teacher_is_refused_before_anything_is_trained(tmp_path):
+    taught = {"training": {"teacher": {"model": "nowhere.keras"}}}
+    path = _write(tmp_path, variants=RECIPE["variants"] | {"taught": taught})
+    message = r"mine\.yaml: taught: training\.teacher\.model: there is no file nowhere\.keras"
+    with pytest.raises(InputError, match=message):
+        comparison.run_comparison(path, tmp_path, tmp_path / "compared")
+    assert not (tmp_path / "compared").exists()
+
+
+def test_other_images_are_refused(compared, tmp_path):
+    other = tmp_path / "faces"
+    synthesize(other, 60, image_size=(48, 36), seed=1)
+    with pytest.raises(InputError, match=r"predictions\.npz: .* on other images or labels"):
+        comparison.run_comparison(compared.recipe, other, compared.folder)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no comparison to go on with"):
+        comparison.run_comparison(_write(tmp_path), tmp_path, folder)
+    assert [path.name for path in folder.iterdir()] == ["chapter.txt"]
+
+
+def test_data_must_be_named(tmp_path):
+    with pytest.raises(InputError, match=r"data\.folder is not set; set it, or give --data"):
+        comparison.run_comparison(_write(tmp_path), None, tmp_path / "compared")
+    assert not (tmp_path / "compared").exists()

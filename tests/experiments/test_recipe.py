@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, MCNN_AUX
+from keras_faramtn.errors import InputError
+from keras_faramtn.experiments.recipe import read_recipe, write_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def _content(**changes):
+    content = {
+        "data": {"image_size": [64, 48]},
+        "model": {"backbone": "mobilenetv3_small"},
+        "training": {"epochs": 2},
+    }
+    for place, value in changes.items():
+        section, _, key = place.partition("__")
+        if key:
+            content[section][key] = value
+        else:
+            content[section] = value
+    return content
+
+
+def _write(folder, content):
+    path = folder / "mine.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+# A comparison has a schema of its own.
+SHIPPED = sorted(set(RECIPES.glob("*.yaml")) - set(RECIPES.glob("*_comparison.yaml")))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid_and_found_by_name(path):
+    recipe, found = read_recipe(path.stem)
+    assert found.read_text() == path.read_text()
+    assert recipe == read_recipe(path)[0]
+
+
+def test_values_arrive_and_the_rest_has_defaults(tmp_path):
+    path = _write(
+        tmp_path, _content(model__groups="mcnn_aux", training__learning_rate=1, training__seed=7)
+    )
+    recipe, _ = read_recipe(path)
+    assert recipe.data.image_size == (64, 48)
+    assert recipe.model.attribute_groups() == MCNN_AUX
+    assert recipe.training.learning_rate == 1.0
+    assert recipe.training.seed == 7
+    assert recipe.training.dynamic_weighting.strength == 1.0
+    assert recipe.model.network == "faramtn"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("2.E+0", 2.0), ("5E-02", 0.05), ("1.5e-3", 0.0015)]
+)
+def test_a_number_may_have_an_exponent(text, value, tmp_path):
+    path = _write(tmp_path, _content(training__learning_rate=7.5))
+    path.write_text(path.read_text().replace("7.5", text))
+    assert read_recipe(path)[0].training.learning_rate == value
+
+
+def test_groups_of_ones_own(tmp_path):
+    groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=groups)))
+    assert dict(recipe.model.attribute_groups()) == {k: tuple(v) for k, v in groups.items()}
+
+
+def test_attributes_of_ones_own_are_in_the_order_written(tmp_path):
+    own = {"mood": ["Happy", "Angry"], "outfit": ["Scarf"]}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=own)))
+    assert recipe.model.attribute_groups().attributes == ("Happy", "Angry", "Scarf")
+    turned = {"rest": list(CELEBA_ATTRIBUTES[:6:-1]), "first": list(CELEBA_ATTRIBUTES[:7])}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=turned)))
+    assert recipe.model.attribute_groups().attributes == CELEBA_ATTRIBUTES
+
+
+def test_written_recipe_is_read_back_equal(tmp_path):
+    recipe, _ = read_recipe(_write(tmp_path, _content(training__dynamic_weighting=None)))
+    write_recipe(recipe, tmp_path / "copy.yaml")
+    assert read_recipe(tmp_path / "copy.yaml")[0] == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training__epoch": 3}, "training.epoch: there is no such key"),
+        ({"extra": {}}, "extra: there is no such key"),
+        ({"training__epochs": "3"}, "training.epochs: Input should be a valid integer; got '3'"),
+        ({"training__epochs": 0}, "training.epochs: .* greater than or equal to 1; got 0"),
+        ({"training__epochs": True}, "training.epochs: Input should be a valid integer; got True"),
+        ({"training__learning_rate": -0.1}, "training.learning_rate: .* greater than 0; got -0.1"),
+        ({"training__learning_rate": float("nan")}, "training.learning_rate: .*; got nan"),
+        ({"training__learning_rate": float("inf")}, "training.learning_rate: .*; got inf"),
+        ({"training__warmup": 1.0}, "training.warmup: .* less than 1; got 1.0"),
+        ({"data__image_size": [64]}, "data.image_size.1: this key is required"),
+        ({"data__image_size": [64, 16]}, "data.image_size.1: .* equal to 32; got 16"),
+        ({"data__image_size": [64, 64, 3]}, "data.image_size: .* at most 2"),
+        ({"model__backbone": "resnet18"}, "model.backbone: .*'resnet50'.*; got 'resnet18'"),
+        ({"model__groups": "nine"}, "model.groups: .*'face_regions' or 'mcnn_aux'; got 'nine'"),
+        (
+            {"model__groups": {"a": ["Hat"], "b": ["Hat"]}},
+            "attribute 'Hat' is in group 'a'",
+        ),
+        ({"model__groups": {}}, "model.groups: groups is empty"),
+        ({"model__network": "multi_task", "model__fusion": False}, "model: attention and fusion"),
+        ({"model__weights": "a.h5", "model__start_from": "b.keras"}, "model: start_from holds the"),
+        (
+            {"training__precision": "float16"},
+            "training.precision: .*mixed_float16.*; got 'float16'",
+        ),
+        ({"training__accumulate": 0}, "training.accumulate: .* equal to 1; got 0"),
+        ({"model__network": "multi_label"}, "training.dynamic_weighting needs two or more groups"),
+        ({"model__groups": {"all": ["Hat", "Tie"]}}, "needs two or more groups.*set it to null"),
+        ({"training__dynamic_weighting": {"strength": 0}}, "dynamic_weighting.strength: "),
+        (
+            {"training__teacher": {"model": "a", "share": 0.0}},
+            r"training\.teacher\.share: .*got 0\.0",
+        ),
+        (
+            {"training__teacher": {"model": "a", "share": 1.1}},
+            r"training\.teacher\.share: .*got 1\.1",
+        ),
+        ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),
+    ],
+)
+def test_bad_values_are_refused_with_file_key_and_remedy(changes, message, tmp_path):
+    path = _write(tmp_path, _content(**changes))
+    with pytest.raises(InputError, match=rf"mine\.yaml: .*{message}"):
+        read_recipe(path)
+
+
+def test_all_problems_are_named_at_once(tmp_path):
+    path = _write(tmp_path, _content(training__epochs=0, model__backbone="x", data__size=3))
+    with pytest.raises(InputError) as error:
+        read_recipe(path)
+    assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: [", "this is no YAML file"),
+        ("- 1", "has the sections data, model and training"),
+        ("", "has the sections data, model and training"),
+        ("data: {image_size: [64, 64]}", "model: this key is required"),
+    ],
+)
+def test_files_that_are_no_recipe(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_recipe(_write(tmp_path, text))
+
+
+def test_a_recipe_that_is_not_there():
+    with pytest.raises(InputError, match=r"nothing: there is no such recipe; .* demo"):
+        read_recipe("nothing")

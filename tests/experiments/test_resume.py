@@ -1,0 +1,358 @@
+"""A training that was killed ends with the numbers of one that was not."""
+
+import contextlib
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from conftest import random_labels, write_celeba
+from small_network import in_place_of_faramtn
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, AttributeGroups
+from keras_faramtn.callbacks.checkpoint import Checkpoint, read_state
+from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting
+from keras_faramtn.errors import InputError
+from keras_faramtn.experiments.run import train_recipe
+from keras_faramtn.layers import AttributeHead
+from keras_faramtn.models import load_model
+from keras_faramtn.objective import objective
+
+GROUPS = AttributeGroups({"one": ["a", "b"], "two": ["c"]}, attributes=list("abc"))
+RUN = {"recipe": {"training": {"epochs": 4}}, "steps_per_epoch": 4}
+
+
+def _model(width=8):
+    keras.utils.set_random_seed(1)
+    images = keras.Input((3, 2, 3), name="images")
+    hidden = keras.layers.Dense(width)(keras.layers.GlobalAveragePooling2D()(images))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dropout(0.3)(hidden))
+    logits = {
+        group: AttributeHead(GROUPS[group], GROUPS.positions(group), name=group)(hidden)
+        for group in GROUPS
+    }
+    model = keras.Model(images, logits)
+    model.compile(keras.optimizers.Adam(0.05), **objective(GROUPS))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _data():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(30, 3, 2, 3)).astype("float32")
+    labels = {
+        "one": rng.integers(0, 2, (30, 2)).astype("float32"),
+        "two": rng.integers(0, 2, (30, 1)).astype("float32"),
+    }
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+
+
+class StoppedError(Exception):
+    """What stops a training in these tests."""
+
+
+def _fit(folder, model=None, epochs=4, stop_in=None, run=RUN):
+    """Trains, or goes on; returns the model and the checkpoint's history."""
+    folder.mkdir(exist_ok=True)
+    model = model or _model()
+    weighting = DynamicWeighting()
+    checkpoint = Checkpoint(folder, run, weighting)
+
+    def stop(batch, logs):
+        if stop_in is not None and checkpoint.epochs_done == stop_in and batch == 1:
+            raise StoppedError
+
+    stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    with contextlib.suppress(StoppedError):
+        model.fit(
+            _data(),
+            validation_data=_data(),
+            epochs=epochs,
+            verbose=0,
+            shuffle=False,
+            callbacks=[weighting, stopping, checkpoint],
+        )
+    return model, checkpoint.history
+
+
+def _assert_equal(first, second):
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_optimizer_dws_dropout_and_history_go_on(tmp_path):
+    model, history = _fit(tmp_path / "whole")
+    _fit(tmp_path / "stopped", stop_in=0)
+    _fit(tmp_path / "stopped", stop_in=2)
+    resumed, resumed_history = _fit(tmp_path / "stopped")
+    assert resumed_history == history
+    _assert_equal(resumed, model)
+    assert len(history["loss"]) == len(set(history["loss"])) == 4
+    assert history["dws_one"][3] != history["dws_one"][2]
+    with (tmp_path / "stopped" / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
+    for name, values in history.items():
+        assert [float(row[name]) for row in rows] == values
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path):
+    model, history = _fit(tmp_path / "run")
+    again, history_again = _fit(tmp_path / "run")
+    assert history_again == history
+    _assert_equal(again, model)
+    again.fit(_data(), epochs=1, verbose=0)  # and Keras's own fit starts from its first epoch
+    assert again.history.epoch == [0]
+
+
+def test_a_checkpoint_is_a_model_of_the_last_completed_epoch(tmp_path):
+    whole, _ = _fit(tmp_path / "two", epochs=2)
+    _fit(tmp_path / "stopped", stop_in=2)
+    loaded = load_model(tmp_path / "stopped" / "checkpoint.keras")
+    images = np.random.default_rng(2).normal(size=(5, 3, 2, 3))
+    expected = whole.predict(images, verbose=0)
+    for group, logits in loaded.predict(images, verbose=0).items():
+        np.testing.assert_array_equal(logits, expected[group])
+
+
+def test_what_was_half_written_is_no_checkpoint(tmp_path):
+    _fit(tmp_path / "run", stop_in=2)
+    partial = tmp_path / "run" / "checkpoint.partial.keras"
+    partial.write_bytes((tmp_path / "run" / "checkpoint.keras").read_bytes()[:1000])
+    _, history = _fit(tmp_path / "run")
+    assert len(history["loss"]) == 4
+    assert not partial.exists()
+
+
+def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path):
+    model, _ = _fit(tmp_path / "run", epochs=2)
+    model.get_layer("one").set_weights([w * np.nan for w in model.get_layer("one").get_weights()])
+    before = (tmp_path / "run" / "checkpoint.keras").read_bytes()
+    checkpoint = Checkpoint(tmp_path / "run", RUN)
+    checkpoint.set_model(model)
+    checkpoint.epochs_done = 2
+    for logs in ({"loss": np.nan}, {"loss": 1.0, "val_loss": np.inf}):
+        with pytest.raises(FloatingPointError, match=r"loss is .* after epoch 3"):
+            checkpoint.on_epoch_end(2, logs)
+    assert (tmp_path / "run" / "checkpoint.keras").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "no checkpoint that can be read"),
+        (lambda path: _model().save(path), "no checkpoint that can be read"),
+    ],
+    ids=["cut off", "a model without state"],
+)
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, spoil, message):
+    _fit(tmp_path / "run", stop_in=1)
+    spoil(tmp_path / "run" / "checkpoint.keras")
+    with pytest.raises(InputError, match=rf"checkpoint\.keras: .*{message}.*; remove it"):
+        _fit(tmp_path / "run")
+
+
+def test_a_checkpoint_of_another_training_or_network_is_refused(tmp_path):
+    _fit(tmp_path / "run", stop_in=1)
+    other = {"recipe": {"training": {"epochs": 5}}, "steps_per_epoch": 4}
+    with pytest.raises(InputError, match=r"recipe\.training\.epochs is 4 there, 5 here"):
+        _fit(tmp_path / "run", run=other)
+    with pytest.raises(InputError, match="this checkpoint is of another network"):
+        _fit(tmp_path / "run", model=_model(width=9))
+
+
+# What follows runs `faramtn train` whole, with a recipe that has augmentation and DWS.
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import keras
+from small_network import in_place_of_faramtn
+from keras_faramtn.experiments.run import train_recipe
+from keras_faramtn.callbacks.checkpoint import Checkpoint
+
+recipe, data, folder, where = sys.argv[1:]
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def epochs_done():
+    history = Path(folder) / "history.csv"
+    return len(history.read_text().splitlines()) - 1 if history.exists() else 0
+
+def in_an_epoch(self, batch, logs=None):
+    if batch == 2 and epochs_done() == 2:
+        kill()
+
+def in_the_writing(model, path, save=keras.Model.save):
+    save(model, path)
+    if epochs_done() == 3:
+        whole = Path(path).read_bytes()
+        Path(path).write_bytes(whole[: len(whole) // 2])
+        kill()
+
+if where == "epoch":
+    keras.callbacks.TerminateOnNaN.on_batch_end = in_an_epoch
+if where == "writing":
+    keras.Model.save = in_the_writing
+with in_place_of_faramtn():
+    train_recipe(recipe, data, Path(folder))
+"""
+
+
+@pytest.fixture
+def small_network():
+    with in_place_of_faramtn():
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "celeba"
+    return write_celeba(folder, random_labels(50), [0] * 36 + [1] * 14)
+
+
+def _recipe(folder, **training):
+    path = folder / "recipe_of_mine.yaml"
+    content = {
+        "data": {"image_size": [32, 40], "erase": 0.5, "mixup": 0.4},
+        "model": {"backbone": "mobilenetv3_small", "dropout": 0.3},
+        "training": {"epochs": 5, "batch_size": 8, "learning_rate": 0.01, **training},
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.slow
+def test_killed_twice_it_ends_as_if_it_had_not_been(small_network, data, tmp_path):
+    recipe = _recipe(tmp_path, optimizer="muon")
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    train_recipe(recipe, data, tmp_path / "whole")
+    for where in ("epoch", "writing"):
+        result = subprocess.run(
+            [sys.executable, "-c", KILLED, recipe, data, tmp_path / "killed", where],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        assert result.returncode == -9, result.stderr[-3000:]
+        assert not (tmp_path / "killed" / "metrics.json").exists()
+    assert "Going on after epoch 2 of 5" in result.stdout
+    assert read_state(tmp_path / "killed" / "checkpoint.keras")["epochs_done"] == 3
+    assert not zipfile.is_zipfile(tmp_path / "killed" / "checkpoint.partial.keras")
+    train_recipe(recipe, data, tmp_path / "killed")
+
+    for name in ("history.csv", "metrics.json"):
+        whole, killed = (tmp_path / run / name for run in ("whole", "killed"))
+        assert whole.read_text() == killed.read_text()
+    models = [load_model(tmp_path / run / "model.keras") for run in ("whole", "killed")]
+    for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(set(csv_column(tmp_path / "whole", "loss"))) == 5
+    with pytest.raises(InputError, match="this run is finished"):
+        train_recipe(recipe, data, tmp_path / "killed")
+
+
+def csv_column(folder, name):
+    with (folder / "history.csv").open() as file:
+        return [row[name] for row in csv.DictReader(file)]
+
+
+def _train_into_the_second_epoch(recipe, data, folder):
+    """Trains, with Ctrl-C pressed in the second epoch."""
+
+    def interrupt(self, batch, logs=None):
+        if batch == 2 and (folder / "history.csv").exists():
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(recipe, data, folder)
+
+
+def test_a_training_does_not_go_on_with_another_teacher(small_network, data, tmp_path):
+    teacher = tmp_path / "teacher" / "model.keras"
+    train_recipe(_recipe(tmp_path, epochs=1), data, teacher.parent)
+    recipe = _recipe(tmp_path, epochs=2, teacher={"model": str(teacher)})
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    before = teacher.read_bytes()
+    load_model(tmp_path / "run" / "interrupted.keras").save(teacher)
+    with pytest.raises(InputError, match=r"data is .* there, .* here"):
+        train_recipe(recipe, data, tmp_path / "run")
+    teacher.write_bytes(before)
+    train_recipe(recipe, data, tmp_path / "run")
+    assert len(csv_column(tmp_path / "run", "loss")) == 2
+
+
+def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, capsys):
+    recipe = _recipe(tmp_path, epochs=2)
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "model.keras").exists()
+    reached = load_model(tmp_path / "run" / "interrupted.keras").get_weights()
+    checkpoint = load_model(tmp_path / "run" / "checkpoint.keras").get_weights()
+    assert any((a != b).any() for a, b in zip(reached, checkpoint, strict=True))
+
+    with pytest.raises(InputError, match=r"another recipe: training\.epochs is 2 there, 3 here"):
+        train_recipe(_recipe(tmp_path, epochs=3), data, tmp_path / "run")
+    train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
+    assert "Going on after epoch 1 of 2" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "interrupted.keras").exists()
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
+def test_ctrl_c_before_the_checkpoint_is_restored_keeps_what_was_reached(
+    small_network, data, tmp_path, capsys
+):
+    recipe = _recipe(tmp_path, epochs=2)
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    reached = (tmp_path / "run" / "interrupted.keras").read_bytes()
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "_restore", _press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(recipe, data, tmp_path / "run")
+    assert (tmp_path / "run" / "interrupted.keras").read_bytes() == reached
+    assert "is the model as reached" not in capsys.readouterr().out
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_names_the_epoch_before(
+    small_network, data, tmp_path, capsys
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "_write_history", _press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
+    assert "goes on after epoch 0 of 2" in capsys.readouterr().out
+
+
+def test_a_training_does_not_go_on_with_its_groups_in_another_order(small_network, data, tmp_path):
+    groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
+    recipe = _recipe(tmp_path, epochs=2)
+    content = yaml.safe_load(recipe.read_text())
+
+    def write(groups):
+        content["model"]["groups"] = groups
+        recipe.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    write(groups)
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    write(dict(reversed(groups.items())))
+    with pytest.raises(InputError, match=r"group_order is \['first', 'rest'\] there"):
+        train_recipe(recipe, data, tmp_path / "run")
+
+
+def _press_ctrl_c(*arguments):
+    raise KeyboardInterrupt

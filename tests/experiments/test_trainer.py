@@ -1,0 +1,230 @@
+import contextlib
+import csv
+import io
+import re
+
+import keras
+import numpy as np
+import pytest
+from conftest import random_labels, write_celeba
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.data.pipeline import make_dataset
+from keras_faramtn.data.readers.celeba import read_celeba
+from keras_faramtn.errors import InputError
+from keras_faramtn.experiments.recipe import Recipe, write_recipe
+from keras_faramtn.experiments.run import train_recipe
+from keras_faramtn.experiments.trainer import build_model, train
+from keras_faramtn.models import groups_of, load_model
+
+SIZE = (32, 40)
+
+
+def _recipe(network="faramtn", **training):
+    weighting = None if network == "multi_label" else {}
+    return Recipe.model_validate(
+        {
+            "data": {"image_size": list(SIZE)},
+            "model": {"network": network, "backbone": "mobilenetv3_small"},
+            "training": {
+                "epochs": 2,
+                "batch_size": 8,
+                "dynamic_weighting": weighting,
+                **training,
+            },
+        }
+    )
+
+
+def _datasets(folder, recipe, model):
+    table, _ = read_celeba(folder)
+    batch = recipe.training.batch_size
+    return [
+        make_dataset(table.split(split), groups_of(model), SIZE, batch, shuffle=split == "train")
+        for split in ("train", "validation")
+    ]
+
+
+class Run:
+    """One small training, done once for all tests that look at what it left."""
+
+    def __init__(self, data, folder, network):
+        recipe = _recipe(network, epochs=5, warmup=0.2, learning_rate=0.01)
+        self.folder = folder
+        self.model = build_model(recipe)
+        training, self.validation = _datasets(data, recipe, self.model)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            self.history = train(self.model, recipe, training, self.validation, folder)
+        self.printed = output.getvalue()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "celeba"
+    return write_celeba(folder, random_labels(20), [0] * 12 + [1] * 5 + [2] * 3)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    return Run(data, tmp_path_factory.mktemp("run"), "faramtn")
+
+
+def _assert_left_what_it_should(run, weighted):
+    history = run.history
+    for name in ("loss", "accuracy", "balanced_accuracy", "val_accuracy", "val_balanced_accuracy"):
+        assert len(history[name]) == 5
+        assert np.isfinite(history[name]).all()
+    with (run.folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["val_accuracy"]) for row in rows] == pytest.approx(history["val_accuracy"])
+    assert f"accuracy {100 * history['val_accuracy'][-1]:.2f} %" in run.printed
+    assert f"balanced {100 * history['val_balanced_accuracy'][-1]:.2f} %" in run.printed
+    assert ("DWS: " in run.printed) == weighted
+
+    loaded = load_model(run.folder / "model.keras")
+    images = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3))
+    expected = run.model.predict(images, verbose=0)
+    for group, logits in loaded.predict(images, verbose=0).items():
+        np.testing.assert_allclose(logits, expected[group], atol=1e-5)
+
+
+def test_training_leaves_model_and_history(run):
+    _assert_left_what_it_should(run, weighted=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["multi_label", "multi_task"])
+def test_the_baselines_train_too(network, data, tmp_path):
+    _assert_left_what_it_should(Run(data, tmp_path, network), weighted=network == "multi_task")
+
+
+def test_mean_accuracy_counts_each_attribute_alike(run):
+    """The mean over the 40, not over the groups: recomputed from the model's answers."""
+    logits = run.model.predict(run.validation, verbose=0)
+    per_attribute = []
+    for group in groups_of(run.model):
+        labels = np.concatenate([labels[group] for _, labels in run.validation])
+        known = labels >= 0
+        right = (logits[group] > 0) == (labels > 0)
+        per_attribute += [right[known].mean()] * labels.shape[1]
+    assert run.history["val_accuracy"][-1] == pytest.approx(np.mean(per_attribute), abs=1e-6)
+
+
+def test_the_rate_rises_and_then_falls_along_a_cosine(run):
+    # Twelve images in batches of eight, five times: ten steps, of which two rise.
+    rates = [float(run.model.optimizer._learning_rate(step)) for step in range(11)]
+    expected = [0, 0.005, *(0.005 * (1 + np.cos(np.pi * np.arange(9) / 8)))]
+    np.testing.assert_allclose(rates, expected, atol=1e-8)
+
+
+def test_weight_decay_spares_biases_and_normalisation(run):
+    decayed = {
+        variable.name
+        for variable in run.model.trainable_variables
+        if run.model.optimizer._use_weight_decay(variable)
+    }
+    assert decayed == {"kernel"}
+
+
+def test_the_seed_decides_the_initial_weights():
+    first, same = (build_model(_recipe(seed=5)).get_weights() for _ in range(2))
+    other = build_model(_recipe(seed=6)).get_weights()
+    assert all((a == b).all() for a, b in zip(first, same, strict=True))
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_divergence_at_once_is_an_error_and_leaves_no_model(celeba_folder, tmp_path):
+    recipe = _recipe("multi_label")
+    model = build_model(recipe)
+    head = model.get_layer("attributes")
+    head.set_weights([weight * np.nan for weight in head.get_weights()])
+    with pytest.raises(
+        FloatingPointError, match=r"training has diverged: .* No epoch was completed"
+    ):
+        train(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
+    assert not (tmp_path / "model.keras").exists()
+
+
+def test_divergence_names_the_last_good_checkpoint(celeba_folder, tmp_path, monkeypatch):
+    recipe = _recipe("multi_label", learning_rate=0.01)
+    model = build_model(recipe)
+    on_epoch_begin = keras.callbacks.Callback.on_epoch_begin
+
+    def spoil(self, epoch, logs=None):
+        if epoch == 1:
+            head = self.model.get_layer("attributes")
+            head.set_weights([weight * np.nan for weight in head.get_weights()])
+        on_epoch_begin(self, epoch, logs)
+
+    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_epoch_begin", spoil, raising=False)
+    message = (
+        r"diverged: .* after epoch 1, is .*checkpoint\.keras; .* lower training\.learning_rate"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        train(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
+    assert not (tmp_path / "model.keras").exists()
+    kept = load_model(tmp_path / "checkpoint.keras").get_weights()
+    assert all(np.isfinite(weight).all() for weight in kept)
+
+
+def _with_model(**changes):
+    content = _recipe().model_dump(mode="json")
+    content["model"].update(changes)
+    return Recipe.model_validate(content)
+
+
+@pytest.mark.parametrize("file", ["model.keras", "checkpoint.keras"])
+def test_training_starts_from_a_trained_model(run, file):
+    model = build_model(_with_model(start_from=str(run.folder / file)))
+    trained = load_model(run.folder / file).get_weights()
+    assert all((a == b).all() for a, b in zip(model.get_weights(), trained, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": "mcnn_aux"}, "this model has other groups than the recipe"),
+        ({"backbone": "mobilenetv3_large"}, "this is another network than the recipe's"),
+        ({"fusion": False}, "another network than the recipe's: its weight group_fusion/"),
+    ],
+    ids=str,
+)
+def test_a_model_of_another_kind_to_start_from_is_refused(run, changes, message):
+    with pytest.raises(InputError, match=rf"model\.keras: .*{message}"):
+        build_model(_with_model(start_from=str(run.folder / "model.keras"), **changes))
+
+
+@pytest.mark.parametrize("switches", [{}, {"attention": False}, {"fusion": False}], ids=str)
+def test_the_same_groups_in_another_order_are_another_network(switches, tmp_path):
+    groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
+    turned = dict(reversed(groups.items()))
+    file = tmp_path / "trained.keras"
+    build_model(_with_model(groups=groups, **switches)).save(file)
+    build_model(_with_model(groups=groups, start_from=str(file), **switches))
+    with pytest.raises(InputError, match=r"trained\.keras: .* same groups in another order"):
+        build_model(_with_model(groups=turned, start_from=str(file), **switches))
+
+
+@pytest.mark.parametrize(
+    ("key", "naming"),
+    [
+        ("model.weights", lambda file: _with_model(weights=file)),
+        ("model.start_from", lambda file: _with_model(start_from=file)),
+        ("training.teacher.model", lambda file: _recipe(teacher={"model": file})),
+    ],
+)
+def test_missing_files_are_named_before_anything_is_read(key, naming, tmp_path):
+    recipe = naming(str(tmp_path / "gone.keras"))
+    write_recipe(recipe, tmp_path / "mine.yaml")
+    with pytest.raises(InputError, match=rf"mine\.yaml: {re.escape(key)}: there is no file .*gone"):
+        train_recipe(tmp_path / "mine.yaml", tmp_path / "no_data", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_training_images_is_an_error(tmp_path):
+    folder = write_celeba(tmp_path / "data", random_labels(3), [1, 1, 2])
+    recipe = _recipe()
+    model = build_model(recipe)
+    with pytest.raises(InputError, match="the train split has no images"):
+        _datasets(folder, recipe, model)

@@ -1,0 +1,263 @@
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from sensitive_network import sensitive_network
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.errors import InputError
+from keras_faramtn.export import exporter as tree
+from keras_faramtn.export.exporter import FORMATS, export_model
+from keras_faramtn.export.model_card import write_model_card
+from keras_faramtn.export.parity import compare
+from keras_faramtn.export.saved_model import write_saved_model
+from keras_faramtn.models import groups_of, inference_model
+from keras_faramtn.synthetic.dataset import draw_faces
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+SIZE = (64, 48)
+FLOAT32 = schema.TensorType.FLOAT32
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sensitive_network(SIZE)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return draw_faces(5, SIZE, seed=1)
+
+
+@pytest.fixture(scope="module")
+def expected(model, faces):
+    probabilities = inference_model(model).predict(faces, verbose=0)
+    assert probabilities.std() > 0.05
+    return probabilities
+
+
+@pytest.fixture(scope="module")
+def exported(model, faces, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "mine"
+    reports = []
+    sources = ("five random images", "the same")
+    files = export_model(
+        model, folder, faces, sources=sources, report=lambda *seen: reports.append(seen)
+    )
+    assert reports == list(files.items())
+    assert list(files) == list(FORMATS)
+    for file in files.values():
+        path = folder / file.place
+        inside = [path] if path.is_file() else filter(Path.is_file, path.rglob("*"))
+        assert file.size == sum(len(each.read_bytes()) for each in inside) > 1e6
+        assert file.parity.passed
+    return folder
+
+
+def _tflite(path, faces):
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    [image], [output] = interpreter.get_input_details(), interpreter.get_output_details()
+    assert image["shape"].tolist() == [1, *SIZE, 3]
+    assert output["shape"].tolist() == [1, 40]
+    assert (image["name"], output["name"]) == ("images", "probabilities")
+    assert image["dtype"] == output["dtype"] == np.float32
+    assert list(interpreter.get_signature_list().values()) == [
+        {"inputs": ["images"], "outputs": ["probabilities"]}
+    ]
+    results = []
+    for face in faces:
+        interpreter.set_tensor(image["index"], face[None].astype("float32"))
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(output["index"])[0])
+    return np.array(results)
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 1e-5), ("float16", 2e-2), ("int8", 0.15)]
+)
+def test_tflite_gives_the_models_numbers(exported, faces, expected, precision, tolerance):
+    path = exported / "tflite" / f"faramtn_{precision}.tflite"
+    np.testing.assert_allclose(_tflite(path, faces), expected, atol=tolerance)
+
+
+def test_fewer_bits_make_a_smaller_file(exported):
+    full, half, quarter = (
+        (exported / "tflite" / f"faramtn_{precision}.tflite").stat().st_size
+        for precision in ("float32", "float16", "int8")
+    )
+    assert 0.5 <= half / full < 0.6
+    assert 0.25 <= quarter / full < 0.4
+
+
+def test_eight_bits_are_integers_throughout(exported):
+    """What the NPUs of phones ask: floats at the borders alone."""
+    content = (exported / "tflite" / "faramtn_int8.tflite").read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content)
+    [graph] = model.subgraphs
+    floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == FLOAT32}
+    assert floats == {*graph.inputs, *graph.outputs}
+    # Weights have a scale for each output channel, not one for all.
+    quantized = [tensor.quantization for tensor in graph.tensors if tensor.quantization]
+    scales = [len(each.scale) for each in quantized if each.scale is not None]
+    assert max(scales) >= 576
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_saved_model_takes_any_batch(exported, faces, expected, count):
+    serve = tf.saved_model.load(exported / "saved_model" / "1").signatures["serving_default"]
+    result = serve(images=tf.constant(faces[:count], tf.float32))
+    assert set(result) == {"probabilities", "attributes"}
+    np.testing.assert_allclose(result["probabilities"], expected[:count], atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_onnx_takes_any_batch(exported, faces, expected, count):
+    session = onnxruntime.InferenceSession(str(exported / "onnx" / "faramtn.onnx"))
+    names = session.get_modelmeta().custom_metadata_map["attributes"]
+    assert names.split() == list(CELEBA_ATTRIBUTES)
+    [images], [probabilities] = session.get_inputs(), session.get_outputs()
+    assert (images.name, probabilities.name) == ("images", "probabilities")
+    result = session.run(None, {"images": faces[:count].astype("float32")})[0]
+    np.testing.assert_allclose(result, expected[:count], atol=1e-5)
+
+
+def test_labels_and_comparisons_are_written(exported):
+    assert (exported / "labels.txt").read_text().split() == list(CELEBA_ATTRIBUTES)
+    parity = json.loads((exported / "parity.json").read_text())
+    assert set(parity) == set(FORMATS)
+    assert parity["tflite_float32"]["images"] == 5
+    assert parity["tflite_float32"]["agreement"] == 1.0
+    assert parity["tflite_float16"]["largest"] > parity["tflite_float32"]["largest"]
+    assert parity["tflite_int8"]["file"] == "tflite/faramtn_int8.tflite"
+    for each in ("float32", "float16", "int8"):
+        assert parity[f"tflite_{each}"]["milliseconds"] > 0
+        assert parity[f"tflite_{each}"]["gpu"]["missing"] == []
+    assert "gpu" not in parity["onnx"]
+
+
+def test_the_card_says_what_is_there(exported):
+    card = (exported / "model_card.md").read_text()
+    for attribute in CELEBA_ATTRIBUTES:
+        assert re.search(rf"^- \*\*\w+\*\*: .*\b{attribute}\b", card, re.MULTILINE)
+    for path in exported.rglob("*.*"):
+        if path.suffix in {".tflite", ".onnx"}:
+            row = f"| `{path.relative_to(exported)}` | {path.stat().st_size / 1e6:.2f} |"
+            assert row in card
+    assert "on five random images" in card
+    assert "took its ranges from the same" in card
+    assert f"(batch, {SIZE[0]}, {SIZE[1]}, 3)" in card
+    assert "Unknown: no `metrics.json`" in card
+
+
+def test_the_card_has_the_scores_that_are_known(model):
+    means = {
+        "accuracy": 0.91234,
+        "balanced_accuracy": None,
+        "average_precision": 0.5,
+        "majority_accuracy": 0.8,
+    }
+    metrics = {"data": "my faces", "part": "test", "images": 1234, "means": means}
+    card = write_model_card(model, groups_of(model), [], ("", ""), metrics)
+    assert "my faces, part test, 1,234 images" in card
+    assert "| mean accuracy | 91.23 |" in card
+    assert "| mean balanced accuracy | not defined |" in card
+
+
+def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "precious").write_text("keep me")
+    with pytest.raises(InputError, match="mine: it exists already"):
+        export_model(model, folder, faces, ["saved_model"])
+    with pytest.raises(InputError, match="mine: this is no earlier export"):
+        export_model(model, folder, faces, ["saved_model"], force=True)
+    assert (folder / "precious").read_text() == "keep me"
+    (folder / "parity.json").write_text("{}")
+    export_model(model, folder, faces, ["saved_model"], force=True)
+    assert {path.name for path in folder.iterdir()} == {
+        *("saved_model", "compose.yaml", "batching_parameters.txt"),
+        *("labels.txt", "groups.json", "parity.json", "model_card.md"),
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def _write_another(model, path):
+    other = keras.models.clone_model(model)
+    other.set_weights([weight * 1.01 for weight in model.get_weights()])
+    write_saved_model(other, path)
+
+
+def test_a_file_that_differs_is_an_error_and_kept_under_another_name(
+    model, faces, tmp_path, monkeypatch
+):
+    wrong = dataclasses.replace(FORMATS["saved_model"], write=_write_another)
+    monkeypatch.setitem(tree.FORMATS, "saved_model", wrong)
+    with pytest.raises(
+        InputError, match=r"mine\.mismatch/saved_model/1: differs from the model by"
+    ):
+        export_model(model, tmp_path / "mine", faces, ["saved_model"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.mismatch"]
+    parity = json.loads((tmp_path / "mine.mismatch" / "parity.json").read_text())
+    assert parity["saved_model"]["largest"] > 1e-4
+
+
+def test_a_crash_in_the_middle_leaves_nothing(model, faces, tmp_path, monkeypatch):
+    def crash(model, path):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    broken = dataclasses.replace(FORMATS["onnx"], write=crash)
+    monkeypatch.setitem(tree.FORMATS, "onnx", broken)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(model, tmp_path / "mine", faces, ["saved_model", "onnx"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", ["mine", ".mine.old"])
+def test_what_a_killed_export_left_is_cleared(model, faces, tmp_path, kept):
+    """Killed before the old version is moved away, or between that and the last rename."""
+    (tmp_path / ".mine.unfinished" / "onnx").mkdir(parents=True)
+    (tmp_path / ".mine.unfinished" / "onnx" / "half").write_text("half")
+    (tmp_path / kept).mkdir()
+    (tmp_path / kept / "precious").write_text("keep me")
+    with pytest.raises(InputError, match="no format"):
+        export_model(model, tmp_path / "mine", faces, ["coreml"])
+    with pytest.raises(InputError, match="mine: it exists already"):
+        export_model(model, tmp_path / "mine", faces, ["saved_model"])
+    assert (tmp_path / "mine" / "precious").read_text() == "keep me"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_unknown_format_is_named(model, faces, tmp_path):
+    with pytest.raises(InputError, match="no format coreml; choose of saved_model, tflite_float32"):
+        export_model(model, tmp_path / "mine", faces, ["saved_model", "coreml"])
+
+
+def test_comparison_measures_what_it_says():
+    expected = np.array([[0.1, 0.6, 0.4], [0.9, 0.2, 0.5]])
+    actual = np.array([[0.1, 0.45, 0.4], [0.9, 0.2, 0.55]])
+    parity = compare(expected, actual, tolerance=0.1)
+    assert parity.largest == pytest.approx(0.15)
+    assert parity.mean == pytest.approx(0.2 / 6)
+    # 0.6 against 0.45, and 0.5 against 0.55, fall on different sides of one half.
+    assert parity.agreement == pytest.approx(4 / 6)
+    assert not parity.passed
+    assert compare(expected, actual, tolerance=0.2).passed
+    assert compare(expected, actual, tolerance=0.2, min_agreement=0.66).passed
+    assert not compare(expected, actual, tolerance=0.2, min_agreement=0.67).passed
+
+
+@pytest.mark.parametrize("bad", [np.full((2, 3), np.nan), np.zeros((2, 2))])
+def test_nan_and_another_shape_never_pass(bad):
+    parity = compare(np.full((2, 3), 0.5), bad, tolerance=1.0)
+    assert parity.largest == np.inf
+    assert not parity.passed

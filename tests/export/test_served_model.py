@@ -1,0 +1,255 @@
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from mutated import GOOD, animation, encode, mutations, sixteen_bits
+from served import SIZE, exported_once, faces
+from tensorflow_serving.apis import prediction_log_pb2
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.data.decoding import decode_and_resize
+from keras_faramtn.data.images import load_image
+from keras_faramtn.errors import InputError
+from keras_faramtn.export import saved_model
+from keras_faramtn.export.image_bytes import MAX_PIXELS, decode_images
+from keras_faramtn.inference.serving_client import _BATCH_IMAGES
+
+DAMAGED = b"this image is damaged and can't be decoded"
+NO_IMAGE = b"this is no JPEG or PNG file"
+TOO_LARGE = b"this image has more than 67,108,864 pixels"
+
+
+@pytest.fixture(scope="module")
+def exported():
+    return exported_once()
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    loaded = tf.saved_model.load(exported[0] / "saved_model" / "1")
+    return loaded.signatures
+
+
+def _model(exported, images):
+    return exported[1].predict(np.asarray(images), verbose=0)
+
+
+def _serve_bytes(signatures, files):
+    result = signatures["serve_bytes"](image_bytes=tf.constant(files, tf.string))
+    return result["probabilities"].numpy(), result["error"].numpy()
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("signature", ["serving_default", "serve_uint8"])
+def test_pixels_give_the_models_numbers_and_names(exported, signatures, signature, count):
+    kind = {"serving_default": tf.float32, "serve_uint8": tf.uint8}[signature]
+    result = signatures[signature](images=tf.constant(faces(count), kind))
+    assert set(result) == {"probabilities", "attributes"}
+    expected = _model(exported, faces(count))
+    if count > 1:  # the numbers depend on the image
+        assert expected.std(axis=0).mean() > 0.05
+    np.testing.assert_allclose(result["probabilities"], expected, atol=1e-4)
+    # The server joins and splits batches along the first dimension of every output.
+    assert result["attributes"].shape == (count, 40)
+    assert all(
+        tuple(map(bytes.decode, row)) == CELEBA_ATTRIBUTES for row in result["attributes"].numpy()
+    )
+
+
+def test_files_give_what_their_pixels_give(exported, signatures):
+    files = [
+        encode(kind, size=size, seed=seed)
+        for seed, (kind, size) in enumerate(
+            [("JPEG", (178, 218)), ("PNG", (178, 218)), ("JPEG", (31, 400)), ("PNG", (700, 20))]
+        )
+    ]
+    images = np.stack([decode_and_resize(file, SIZE) for file in files])
+    probabilities, error = _serve_bytes(signatures, files)
+    assert error.tolist() == [b""] * 4
+    np.testing.assert_allclose(probabilities, _model(exported, images), atol=1e-4)
+    same = signatures["serve_uint8"](images=tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(probabilities, same, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", list(GOOD))
+def test_unusual_images_are_converted_as_pillow_does(signatures, tmp_path, kind):
+    (tmp_path / "image").write_bytes(GOOD[kind])
+    expected = load_image(tmp_path / "image", SIZE).astype(int)
+    [pixels], [error] = decode_images(tf.constant([GOOD[kind]]), SIZE)
+    assert error == b""
+    # Both round twice.
+    assert np.abs(pixels.numpy() - expected).max() <= 2
+    served = signatures["serve_uint8"](images=pixels[None])["probabilities"]
+    np.testing.assert_allclose(_serve_bytes(signatures, [GOOD[kind]])[0], served, atol=1e-4)
+
+
+def test_sixteen_bits_become_the_high_eight(exported, signatures):
+    file, high = sixteen_bits(size=SIZE[::-1])
+    grey = np.repeat(high[:, :, None], 3, axis=2)
+    np.testing.assert_allclose(
+        _serve_bytes(signatures, [file])[0], _model(exported, grey[None]), atol=1e-4
+    )
+
+
+def _png_that_claims(width, height):
+    header = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+    file = GOOD["png"]
+    return file[:12] + header + zlib.crc32(header).to_bytes(4, "big") + file[33:]
+
+
+def _jpeg_that_claims(width, height):
+    start = GOOD["jpeg"].index(b"\xff\xc0") + 5
+    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return GOOD["jpeg"][:start] + size + GOOD["jpeg"][start + 4 :]
+
+
+BAD = {
+    "empty": (b"", NO_IMAGE),
+    "one byte": (b"\xff", NO_IMAGE),
+    "text": (b"no image", NO_IMAGE),
+    "gif": (encode("GIF"), NO_IMAGE),
+    "animated gif": (animation(), NO_IMAGE),
+    "bmp": (encode("BMP"), NO_IMAGE),
+    "webp": (encode("WEBP"), NO_IMAGE),
+    "start of a jpeg": (GOOD["jpeg"][:3], DAMAGED),
+    "half a jpeg": (GOOD["jpeg"][: len(GOOD["jpeg"]) // 2], DAMAGED),
+    "start of a png": (GOOD["png"][:8], DAMAGED),
+    "half a png": (GOOD["png"][: len(GOOD["png"]) // 2], DAMAGED),
+    "png bomb": (_png_that_claims(2**31 - 1, 2**31 - 1), TOO_LARGE),
+    "png just too large": (_png_that_claims(8193, 8192), TOO_LARGE),
+    "png without width": (_png_that_claims(0, 8192), DAMAGED),
+    "jpeg bomb": (_jpeg_that_claims(65_000, 65_000), TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD))
+def test_a_bad_image_is_named_and_harms_no_other(signatures, kind):
+    file, message = BAD[kind]
+    alone, _ = _serve_bytes(signatures, [GOOD["jpeg"], GOOD["png"]])
+    probabilities, error = _serve_bytes(signatures, [GOOD["jpeg"], file, GOOD["png"]])
+    assert error.tolist() == [b"", message, b""]
+    assert (probabilities[1] == -1).all()
+    np.testing.assert_allclose(probabilities[[0, 2]], alone, atol=1e-4)
+
+
+def test_all_of_a_batch_may_be_bad(signatures):
+    assert _serve_bytes(signatures, [b"", b"x"])[1].tolist() == [NO_IMAGE] * 2
+
+
+def test_the_largest_image_is_decoded(signatures):
+    file = encode("PNG", "L", size=(8192, 8192))
+    assert MAX_PIXELS == 8192 * 8192
+    assert _serve_bytes(signatures, [file])[1].tolist() == [b""]
+
+
+# What is run in a process of its own: this package and Keras can't be imported there, and a crash
+# in a decoder would end it.
+_SERVER = """
+import sys
+sys.modules["keras_faramtn"] = sys.modules["keras"] = None
+import numpy as np, tensorflow as tf
+folder, files, results = sys.argv[1:]
+serve = tf.saved_model.load(folder).signatures["serve_bytes"]
+answers = [
+    serve(image_bytes=tf.constant(batch.tolist()))
+    for batch in np.split(np.load(files, allow_pickle=True), 20)
+]
+np.savez(results, **{name: np.concatenate([answer[name] for answer in answers])
+                     for name in ("probabilities", "error")})
+"""
+
+
+def test_mutated_images_never_end_a_process_that_has_no_package_of_ours(
+    exported, signatures, tmp_path
+):
+    count = 2000
+    files = [*mutations(count - 1), GOOD["jpeg"]]
+    np.save(tmp_path / "files.npy", np.array(files, dtype=object), allow_pickle=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            _SERVER,
+            str(exported[0] / "saved_model" / "1"),
+            str(tmp_path / "files.npy"),
+            str(tmp_path / "results.npz"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    results = np.load(tmp_path / "results.npz", allow_pickle=True)
+    probabilities, error = results["probabilities"], results["error"]
+    assert probabilities.shape == (count, 40)
+    assert set(error) == {b"", NO_IMAGE, TOO_LARGE, DAMAGED}
+    bad = error != b""
+    assert 0.5 < bad.mean() < 0.95
+    assert (probabilities[bad] == -1).all()
+    assert ((probabilities[~bad] >= 0) & (probabilities[~bad] <= 1)).all()
+    expected, _ = _serve_bytes(signatures, [GOOD["jpeg"]])
+    np.testing.assert_allclose(probabilities[-1:], expected, atol=1e-4)
+
+
+def test_warm_up_requests_are_real(exported, signatures):
+    path = exported[0] / "saved_model" / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    seen = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        [(name, tensor)] = request.inputs.items()
+        signature = request.model_spec.signature_name
+        result = signatures[signature](**{name: tf.constant(tf.make_ndarray(tensor))})
+        probabilities = result["probabilities"].numpy()
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+        seen.append((signature, len(probabilities)))
+    assert seen == [
+        (signature, count)
+        for signature in ("serving_default", "serve_uint8", "serve_bytes")
+        for count in (1, 2)
+    ]
+
+
+def test_each_weight_is_written_once(exported):
+    folder = exported[0] / "saved_model" / "1" / "variables"
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    assert 4 * exported[1].count_params() < size < 1.05 * 4 * exported[1].count_params()
+
+
+def test_the_compose_file_starts_the_official_server_with_what_is_there(exported):
+    folder, _ = exported
+    [service] = yaml.safe_load((folder / "compose.yaml").read_text())["services"].values()
+    assert service["image"] == "tensorflow/serving:${TF_SERVING_TAG:-latest}"
+    mounted = {place: here for here, place, _ in (v.split(":") for v in service["volumes"])}
+    # The image's start script looks for /models/${MODEL_NAME}.
+    assert service["environment"] == {"MODEL_NAME": "faramtn"}
+    assert (folder / mounted["/models/faramtn"] / "1" / "saved_model.pb").is_file()
+    flags = dict(flag.removeprefix("--").partition("=")[::2] for flag in service["command"])
+    assert flags["enable_batching"] == ""
+    parameters = (folder / mounted[flags["batching_parameters_file"]]).read_text()
+    lines = [line for line in parameters.splitlines() if not line.startswith("#")]
+    values = dict(line.removesuffix(" }").split(" { value: ") for line in lines)
+    assert set(values) == {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches"}
+    assert int(values["max_batch_size"]) >= _BATCH_IMAGES
+
+
+def test_without_the_stubs_the_export_says_what_to_install(exported, tmp_path, monkeypatch):
+    from keras_faramtn.export.serving_files import write_warmup_requests
+
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.predict_pb2", None)
+    with pytest.raises(InputError, match=r"pip install 'keras-faramtn\[serving\]'"):
+        write_warmup_requests(tmp_path, SIZE)
+
+
+def test_signatures_that_disagree_never_pass_for_equal(exported, tmp_path, monkeypatch):
+    def upside_down(encoded, image_size):
+        images, error = decode_images(encoded, image_size)
+        return images[:, ::-1], error
+
+    monkeypatch.setattr(saved_model, "decode_images", upside_down)
+    saved_model.write_serving_model(exported[1], tmp_path / "1")
+    assert np.isnan(saved_model.run_saved_model(tmp_path / "1", faces(2))).any()
+    good = saved_model.run_saved_model(exported[0] / "saved_model" / "1", faces(2))
+    np.testing.assert_allclose(good, _model(exported, faces(2)), atol=1e-4)

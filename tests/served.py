@@ -1,0 +1,42 @@
+"""A small network, exported for TensorFlow Serving: for the tests, and for a server to be tested.
+
+`PYTHONPATH=tests python tests/serving/served.py FOLDER` leaves the export in FOLDER.
+"""
+
+import atexit
+import functools
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from sensitive_network import sensitive_network
+
+from keras_faramtn.export.exporter import export_model
+from keras_faramtn.models import inference_model
+
+SIZE = (64, 48)
+
+
+def faces(count=5):
+    return np.random.default_rng(1).integers(0, 256, (count, *SIZE, 3), dtype="uint8")
+
+
+def export(folder):
+    """Exports the network as a SavedModel; returns its inference model."""
+    model = sensitive_network(SIZE)
+    export_model(model, folder, faces(), ["saved_model"])
+    return inference_model(model)
+
+
+@functools.cache
+def exported_once():
+    """The export's folder and the inference model, made once in a run of the tests."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return folder / "export", export(folder / "export")
+
+
+if __name__ == "__main__":
+    export(sys.argv[1])

@@ -1,0 +1,474 @@
+"""The page in a real browser, against Python's numbers for the same images."""
+
+import base64
+import functools
+import http.server
+import io
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from sensitive_network import sensitive_network
+
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
+from keras_faramtn.data.images import load_image
+from keras_faramtn.errors import InputError
+from keras_faramtn.export.exporter import export_model
+from keras_faramtn.inference.predictor import load_predictor
+from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.web_demo.writer import write_web_demo
+
+SIZE = (64, 48)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# A software graphics card, and a camera that shows a test image.
+FLAGS = [
+    *["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    *["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+]
+GRAPHICS = [
+    *["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+    *["--enable-features=Vulkan", "--ignore-gpu-blocklist"],
+]
+# Runtimes add in other orders. A canvas's way of resizing moves this network by 0.1.
+TOLERANCE = 1e-5
+PATIENCE = 20  # seconds
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    model = sensitive_network(SIZE)
+    folder = tmp_path_factory.mktemp("page") / "export"
+    export_model(model, folder, draw_faces(16, SIZE), ["tflite_float16"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(exported):
+    """A page of the export, and its address on the plainest of web servers."""
+    folder = exported.parent / "site"
+    model = write_web_demo(exported, folder)
+    assert model.name == "faramtn_float16.tflite"
+    handler = functools.partial(_Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield model, f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="the page is NOT tested: pip install playwright"
+    )
+    with api.sync_playwright() as started:
+        yield started
+
+
+def _launch(playwright, *flags):
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"the page is NOT tested: there is none of {', '.join(BROWSERS)}")
+    return playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
+
+
+@pytest.fixture(scope="module")
+def browser(playwright):
+    browser = _launch(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser_with_graphics(playwright):
+    browser = _launch(playwright, *GRAPHICS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Opens the page in a window of its own, which must see no error."""
+    opened = []
+
+    def open_page(query="", browser=browser, **window):
+        context = browser.new_context(**window)
+        page = context.new_page()
+        page.errors, page.requested = [], []
+        page.on("pageerror", lambda error: page.errors.append(error))
+        page.on("request", lambda request: page.requested.append(request.url))
+        opened.append((context, page))
+        page.goto(site[1] + query)
+        page.wait_for_selector("#engine[data-accelerator]")
+        return page
+
+    yield open_page
+    for context, page in opened:
+        assert page.errors == []
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def face(tmp_path_factory):
+    """An image larger than the network's, of sizes that divide nothing."""
+    path = tmp_path_factory.mktemp("faces") / "face.jpg"
+    Image.fromarray(draw_faces(1, (431, 357), seed=5)[0]).save(path, quality=92)
+    return path
+
+
+def _expected(model, image):
+    predictor = load_predictor(model)
+    probabilities = predictor.predict(load_image(image, predictor.image_size))
+    return dict(zip(predictor.attributes, map(float, probabilities), strict=True))
+
+
+def _shown(page):
+    """The probabilities on the page, by attribute, once the newest ones are there."""
+    page.wait_for_selector("#groups .likely")
+    return page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('#groups li')].map("
+        "row => [row.dataset.attribute, Number(row.querySelector('data').value)]))"
+    )
+
+
+def _wait_for(page, expected):
+    """Waits until the page shows `expected`."""
+    started = time.monotonic()
+    while (shown := _shown(page)) != pytest.approx(expected, abs=TOLERANCE):
+        assert time.monotonic() < started + PATIENCE, shown
+        page.wait_for_timeout(50)
+
+
+@pytest.mark.parametrize("accelerator", ["wasm", "webgpu"])
+def test_probabilities_are_pythons_and_nothing_leaves(
+    browser_with_graphics, visit, site, face, accelerator
+):
+    page = visit(f"?accelerator={accelerator}", browser_with_graphics)
+    assert page.get_attribute("#engine", "data-accelerator") == accelerator
+    page.wait_for_load_state("networkidle")
+    assert {urlsplit(url).netloc for url in page.requested} == {urlsplit(site[1]).netloc}
+    page.requested.clear()
+    page.set_input_files("#file", face)
+    _wait_for(page, _expected(site[0], face))
+    assert [url for url in page.requested if not url.startswith("blob:")] == []
+
+
+def test_no_graphics_card_is_no_hindrance(visit):
+    assert visit().get_attribute("#engine", "data-accelerator") == "wasm"
+
+
+def test_a_graphics_card_that_fails_in_use_is_replaced(browser_with_graphics, visit, site, face):
+    page = visit("", browser_with_graphics)
+    assert page.get_attribute("#engine", "data-accelerator") == "webgpu"
+    page.evaluate("() => { GPUQueue.prototype.submit = () => { throw new Error('device lost') } }")
+    page.set_input_files("#file", face)
+    _wait_for(page, _expected(site[0], face))
+    assert page.get_attribute("#engine", "data-accelerator") == "wasm"
+
+
+@pytest.mark.parametrize("size", [(431, 357), (64, 48), (65, 47), (20, 31), (1, 1), (700, 33)])
+def test_resizing_is_pillows_to_the_bit(visit, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype="uint8")
+    height, width = SIZE
+    rows = Image.fromarray(pixels).resize((width, size[0]), Image.Resampling.BILINEAR)
+    expected = np.asarray(rows.resize((width, height), Image.Resampling.BILINEAR))
+    rgba = np.dstack([pixels, np.full(size, 255, "uint8")])
+    actual = visit().evaluate(
+        """async ([encoded, [height, width], [toHeight, toWidth]]) => {
+            const { resize } = await import("./resize.js");
+            const bytes = Uint8ClampedArray.from(atob(encoded), (c) => c.charCodeAt(0));
+            return [...resize(new ImageData(bytes, width, height), toWidth, toHeight)];
+        }""",
+        [base64.b64encode(rgba).decode(), size, SIZE],
+    )
+    actual = np.reshape(actual, (*SIZE, 3))
+    np.testing.assert_array_equal(actual, expected)
+    # At once, Pillow 13 shrinks tall images by columns first, and rounds in between.
+    at_once = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    assert np.abs(actual - np.asarray(at_once, int)).max() <= 1
+
+
+def test_groups_names_and_words(visit, site, face):
+    page = visit()
+    page.set_input_files("#file", face)
+    expected = _expected(site[0], face)
+    _wait_for(page, expected)
+    groups = page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('.group')].map(group =>"
+        "[group.querySelector('h3').textContent,"
+        " [...group.querySelectorAll('li')].map(row => row.dataset.attribute)]))"
+    )
+    assert set(groups) == {
+        *{"Mouth", "Ear", "Lower face", "Cheeks", "Nose", "Eyes", "Hair", "Object"}
+    }
+    assert groups["Lower face"] == list(FACE_REGIONS["lower_face"])
+    assert groups["Hair"] == list(FACE_REGIONS["hair"])
+    row = page.locator("[data-attribute='5_o_Clock_Shadow']")
+    percent = f"{round(100 * expected['5_o_Clock_Shadow'])} %"
+    assert row.inner_text().split("\n") == ["5 o\u2019clock shadow", percent]
+    surest = max(expected, key=expected.get).replace("_", " ").capitalize()
+    assert page.inner_text("#summary").startswith(surest)
+    likely = sum(value > 0.5 for value in expected.values())
+    assert page.locator(".likely").count() == likely
+    assert page.inner_text("#summary").endswith(f"and {likely - 8} more")
+
+
+def test_bars_are_as_long_as_the_probabilities(visit, face):
+    page = visit(reduced_motion="reduce")
+    page.set_input_files("#file", face)
+    for name, value in _shown(page).items():
+        bar = page.locator(f"[data-attribute='{name}'] .bar")
+        full, filled = bar.evaluate(
+            "bar => [bar.clientWidth, parseFloat(getComputedStyle(bar, '::before').width)]"
+        )
+        assert filled == pytest.approx(full * value, abs=1)
+
+
+def test_images_are_turned_upright(visit, site, face, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(face) as image:
+        image.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif, quality=92)
+    page = visit()
+    page.set_input_files("#file", tmp_path / "turned.jpg")
+    _wait_for(page, _expected(site[0], tmp_path / "turned.jpg"))
+    assert page.evaluate("[image.width, image.height]") == [357, 431]
+
+
+def test_a_wide_image_gets_a_frame_that_keys_and_pointer_move(visit, site, tmp_path):
+    wide = np.concatenate(draw_faces(3, (218, 178), seed=1), axis=1)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+
+    def expect(left, top, width, height):
+        part = Image.fromarray(wide).crop((left, top, left + width, top + height))
+        part.save(tmp_path / "part.png")
+        _wait_for(page, _expected(site[0], tmp_path / "part.png"))
+
+    page = visit()
+    page.set_input_files("#file", tmp_path / "wide.png")
+    expect(178, 0, 178, 218)
+    page.focus("#frame")
+    page.keyboard.press("ArrowRight")
+    expect(178 + 11, 0, 178, 218)  # by 2 % of 534, rounded
+    for _ in range(25):
+        page.keyboard.press("ArrowRight")
+    expect(2 * 178, 0, 178, 218)  # no further than the edge
+    box = page.locator("#frame").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(0, box["y"], steps=5)
+    page.mouse.up()
+    expect(0, 0, 178, 218)
+    page.fill("#size", "0.56")
+    expect(39, 48, 100, 122)
+    page.uncheck("#framed")
+    _wait_for(page, _expected(site[0], tmp_path / "wide.png"))
+    assert page.locator("#frame").is_hidden()
+
+
+def test_the_camera_is_followed_and_its_last_image_kept(visit, site, tmp_path):
+    page = visit()
+    page.click("#camera")
+    first = _shown(page)
+    # The test image of the browser moves.
+    page.wait_for_function(
+        "first => document.querySelector('#groups data').value != first", arg=next(iter(first))
+    )
+    assert page.locator("#video").is_visible()
+    assert page.get_attribute("#summary", "aria-live") == "off"
+    page.click("#camera")
+    assert page.locator("#video").is_hidden()
+    assert page.evaluate("video.srcObject") is None
+    assert page.inner_text("#camera") == "Use the camera"
+    data = page.evaluate("image.toDataURL()").split(",")[1]
+    kept = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    assert kept.width / kept.height == pytest.approx(178 / 218, abs=0.01)
+    assert np.asarray(kept).std() > 10
+    kept.save(tmp_path / "kept.png")
+    _wait_for(page, _expected(site[0], tmp_path / "kept.png"))
+
+
+def test_a_camera_that_is_refused_is_explained(visit):
+    page = visit()
+    page.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = async () => {"
+        " throw new DOMException('no', 'NotAllowedError') } }"
+    )
+    page.click("#camera")
+    assert "was not allowed to use the camera" in page.inner_text("#problem")
+
+
+def test_dropped_images_and_what_is_none(visit, site, face):
+    page = visit()
+    drop = """([encoded, name]) => {
+        const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([bytes], name));
+        document.getElementById("stage").dispatchEvent(
+          new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(drop, [base64.b64encode(b"no image").decode(), "notes.txt"])
+    page.wait_for_selector("#problem:not([hidden])")
+    assert page.inner_text("#problem").startswith("notes.txt can\u2019t be read as an image")
+    page.evaluate(drop, [base64.b64encode(face.read_bytes()).decode(), "face.jpg"])
+    _wait_for(page, _expected(site[0], face))
+    assert page.locator("#problem").is_hidden()
+
+
+def test_samples_are_there_to_try(visit, site):
+    page = visit()
+    page.click("#samples button:nth-of-type(2)")
+    sample = site[0].parents[2] / "site" / "samples" / "2.png"
+    _wait_for(page, _expected(site[0], sample))
+
+
+def test_a_missing_network_is_said(browser, site, face):
+    page = browser.new_page()
+    page.route("**/*.tflite", lambda route: route.fulfill(status=404))
+    page.goto(site[1])
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "faramtn_float16.tflite: 404" in page.inner_text("#problem")
+    page.set_input_files("#file", face)
+    page.get_by_text("The network failed: ").wait_for()
+    page.close()
+
+
+def test_all_can_be_reached_by_keyboard(visit, face):
+    page = visit()
+    page.set_input_files("#file", face)
+    _shown(page)
+    page.check("#framed")
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+        # Who goes by keyboard must see where they are.
+        assert page.evaluate(
+            "(document.activeElement.closest('label.button') ?? document.activeElement)"
+            ".matches('body') || getComputedStyle(document.activeElement.closest('label.button')"
+            " ?? document.activeElement).outlineStyle != 'none'"
+        )
+    assert {"file", "camera", "frame", "framed", "size"} <= set(reached)
+    named = page.get_by_role("button", name="Use the camera")
+    assert named.count() == 1
+    assert page.get_by_role("slider", name="Size").count() == 1
+    assert page.get_by_role("button", name="Drawn face 1").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_can_be_read_in_both_schemes(visit, face, scheme):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page.set_input_files("#file", face)
+    _shown(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for button in page.locator(".button:visible").all():
+        assert button.bounding_box()["height"] >= 44
+    # The words are in sight without scrolling.
+    assert page.locator("#summary").bounding_box()["y"] < 800
+    texts = ["h1", "header p", "#summary", ".group li:not(.likely)", ".likely", "footer p", "h3"]
+    for selector in [*texts, ".primary", "#camera", "#samples p"]:
+        assert _contrast(page, selector) >= 4.5, selector
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(_rgb(dark)) < 128 * 3) == (scheme == "dark")
+
+
+def _rgb(colour):
+    return [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+
+
+def _contrast(page, selector):
+    """WCAG's contrast of a text with what is behind it."""
+    colours = page.locator(selector).first.evaluate(
+        """element => {
+            let behind = element;
+            while (getComputedStyle(behind).backgroundColor == "rgba(0, 0, 0, 0)")
+              behind = behind.parentElement;
+            return [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
+        }"""
+    )
+    values = np.array([_rgb(colour) for colour in colours]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_page_is_whole(exported, tmp_path):
+    write_web_demo(exported / "tflite" / "faramtn_float16.tflite", tmp_path / "page")
+    files = {path.name for path in (tmp_path / "page").rglob("*")}
+    assert {"index.html", "faramtn_float16.tflite", "core.js", "LICENSE"} <= files
+    description = json.loads((tmp_path / "page" / "model.json").read_text())
+    assert description["groups"] == {name: list(of) for name, of in FACE_REGIONS.items()}
+    assert description["attributes"] == list(CELEBA_ATTRIBUTES)
+    assert all((tmp_path / "page" / sample).is_file() for sample in description["samples"])
+
+
+def test_without_groups_all_attributes_are_in_one(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "export")
+    (tmp_path / "export" / "groups.json").unlink()
+    write_web_demo(tmp_path / "export", tmp_path / "page")
+    description = json.loads((tmp_path / "page" / "model.json").read_text())
+    assert description["groups"] == {"attributes": list(CELEBA_ATTRIBUTES)}
+
+
+def test_bad_groups_are_named(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "export")
+    for text in ['{"a": ["Bald"]}', "{"]:
+        (tmp_path / "export" / "groups.json").write_text(text)
+        with pytest.raises(InputError, match=r"export/groups\.json: "):
+            write_web_demo(tmp_path / "export", tmp_path / "page")
+
+
+def test_nothing_is_overwritten(exported, tmp_path):
+    (tmp_path / "precious").write_text("keep me")
+    with pytest.raises(InputError, match="it exists already; choose another folder"):
+        write_web_demo(exported, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_an_export_without_a_network_and_one_with_two_are_named(exported, tmp_path):
+    with pytest.raises(InputError, match=r"no float \.tflite file in its folder tflite"):
+        write_web_demo(tmp_path, tmp_path / "page")
+    shutil.copytree(exported, tmp_path / "export")
+    tflite = tmp_path / "export" / "tflite"
+    shutil.copy(tflite / "faramtn_float16.tflite", tflite / "other_float16.tflite")
+    with pytest.raises(InputError, match=r"name one of faramtn_float16\.tflite, other_float16"):
+        write_web_demo(tmp_path / "export", tmp_path / "page")
+
+
+def test_a_network_of_integers_is_refused(tmp_path):
+    means = tf.function(
+        lambda images: tf.reduce_mean(tf.cast(images, tf.float32), [1, 2]),
+        input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.uint8)],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([means.get_concrete_function()])
+    (tmp_path / "means.tflite").write_bytes(converter.convert())
+    (tmp_path / "labels.txt").write_text("red green blue".replace(" ", "\n"))
+    with pytest.raises(InputError, match="its input or output is uint8, which the page does not"):
+        write_web_demo(tmp_path / "means.tflite", tmp_path / "page")
+
+
+def test_the_command_needs_no_tensorflow(exported, tmp_path):
+    script = (
+        "import sys; from keras_faramtn.cli import app;"
+        f"app(['demo-page', {str(exported)!r}, '--to', {str(tmp_path / 'page')!r}],"
+        " standalone_mode=False);"
+        "heavy = {'keras', 'tensorflow', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert f"python -m http.server --bind localhost --directory {tmp_path}" in done.stdout
+    assert (tmp_path / "page" / "index.html").is_file()
