@@ -29,7 +29,7 @@ class FaceTable:
         attributes: k names, the columns of `labels`.
         paths: n paths.
         labels: `(n, k)` int8: 1 has it, 0 has it not, -1 unknown; float32, with values between, of
-            a table that `taught` returns.
+            a table that `distil_labels` returns.
         splits: `(n,)` int8: 0 train, 1 validation, 2 test.
         source: the file that the labels come from.
         lines: `(n,)` int: the line of each row in it, from 1.
@@ -79,7 +79,7 @@ class FaceTable:
         rows = self.splits == SPLITS[name]
         if not rows.any():
             raise InputError(
-                f"{self.source}: the {name} split has no paths; give some of them that split."
+                f"{self.source}: the {name} split has no images; give some of them that split."
             )
         return self.take(rows)
 

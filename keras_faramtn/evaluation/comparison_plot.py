@@ -61,7 +61,7 @@ def comparison_figure(content: Mapping[str, Any], path: str | Path) -> Figure:
 def _heading(content: Mapping[str, Any]) -> str:
     seeds = len(content["seeds"])
     return (
-        f"{content['images']:,} images of {content['data']} ({content['part']} part), "
+        f"{content['images']:,} images of {content['data']} ({content['split']} split), "
         f"{seeds} seed{'s' if seeds > 1 else ''}.  Bar: 95 % interval over the images.  "
         "Small dots: single seeds.\n"
         "Filled: the interval excludes zero (blue better, orange worse).  Hollow: it does not."

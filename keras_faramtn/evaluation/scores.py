@@ -194,7 +194,7 @@ def predict_probabilities(
         probabilities.append(np.asarray(answers, "float32"))
         labels.append(canonical_labels(by_group, groups))
     if not labels:
-        raise InputError("there is no image to evaluate; choose a part of the data that has any.")
+        raise InputError("there is no image to evaluate; choose a split that has images.")
     return np.concatenate(probabilities), np.concatenate(labels)
 
 

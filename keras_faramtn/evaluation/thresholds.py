@@ -67,7 +67,7 @@ def _choose(probabilities: np.ndarray, yes: np.ndarray) -> float:
 
 
 def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:
-    """The thresholds in a `metrics.json` of `faramtn train` or `evaluate --part validation`.
+    """The thresholds in a `metrics.json` of `faramtn train` or `evaluate --split validation`.
 
     Args:
         path: the file.
@@ -88,7 +88,7 @@ def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:
     if not isinstance(values, Mapping):
         raise InputError(
             f"{path}: this file has no chosen_thresholds; give the metrics.json that `faramtn "
-            "train` or `faramtn evaluate --part validation` left."
+            "train` or `faramtn evaluate --split validation` left."
         )
     missing = [name for name in attributes if name not in values]
     if missing:

@@ -7,7 +7,7 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.data.table import FaceTable
-from keras_faramtn.experiments.distillation import taught
+from keras_faramtn.experiments.distillation import distil_labels
 from keras_faramtn.experiments.recipe import Recipe
 
 
@@ -27,15 +27,15 @@ def training_dataset(
         from other.
 
     Raises:
-        InputError: as `make_dataset` and `taught`.
+        InputError: as `make_dataset` and `distil_labels`.
     """
     cache, teacher = cache_folder(recipe.data.cache), recipe.training.teacher
     images = table.split("train")
     data = images.digest()
     if teacher:
         print(f"Asking the teacher, {teacher.model}", flush=True)
-        images = taught(images, teacher.model, teacher.share, cache)
-        data = f"{data}, taught by {digest(teacher.model)}"
+        images = distil_labels(images, teacher.model, teacher.blend, cache)
+        data = f"{data}, distilled from {digest(teacher.model)}"
     dataset = make_dataset(
         images,
         groups,

@@ -1,4 +1,4 @@
-"""Distillation: the answers of a trained network take a share in the labels."""
+"""Distillation: training labels blended with a trained network's predictions."""
 
 import dataclasses
 from pathlib import Path
@@ -12,8 +12,8 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.models import groups_of, inference_model, load_model
 
 
-def taught(
-    table: FaceTable, teacher_file: str | Path, share: float, cache: Path | None = None
+def distil_labels(
+    table: FaceTable, teacher_file: str | Path, blend: float, cache: Path | None = None
 ) -> FaceTable:
     """`table` with labels between those given and the probabilities that a teacher answers.
 
@@ -27,7 +27,7 @@ def taught(
         table: the images to train on.
         teacher_file: a `.keras` file of this package that predicts the same attributes, in groups
             and from images of any size.
-        share: of the teacher's answer in each label, in 0..1. Unknown labels stay unknown.
+        blend: of the teacher's answer in each label, in 0..1. Unknown labels stay unknown.
         cache: as in `make_dataset`.
 
     Returns:
@@ -50,7 +50,7 @@ def taught(
     )
     answers = _with_mirror_image(teacher).predict(dataset)
     labels = table.labels.astype("float32")
-    softened = np.where(labels == UNKNOWN, labels, (1 - share) * labels + share * answers)
+    softened = np.where(labels == UNKNOWN, labels, (1 - blend) * labels + blend * answers)
     return dataclasses.replace(table, labels=softened)
 
 

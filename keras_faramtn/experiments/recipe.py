@@ -113,15 +113,15 @@ class Weighting(_Section):
 
 
 class Teacher(_Section):
-    """A trained network to learn from besides the labels, as `taught` does.
+    """A trained network to learn from besides the labels, as `distil_labels` does.
 
     Attributes:
         model: the path of its `.keras` file.
-        share: of its answers in what is learned, above 0 and up to 1.
+        blend: of its answers in what is learned, above 0 and up to 1.
     """
 
     model: str
-    share: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.7
+    blend: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.7
 
 
 class Training(_Section):

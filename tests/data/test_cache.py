@@ -98,7 +98,7 @@ cached_images(images, {SIZE}, pathlib.Path({str(folder)!r}), decode)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     [left] = folder.iterdir()
-    assert left.suffix == ".split"
+    assert left.suffix == ".part"
     np.testing.assert_array_equal(cached_images(images, SIZE, folder, _decode()), _pixels())
     assert left.exists()  # it might be another's who is at work
     os.utime(left, (time.time() - 4000,) * 2)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX, AttributeGroups
-from keras_faramtn.data import pipeline
+from keras_faramtn.data import augmentation, decoding, pipeline
 from keras_faramtn.data.augmentation import augment_images, mix
 from keras_faramtn.data.decoding import decode_and_resize
 from keras_faramtn.data.pipeline import epoch_variable, make_dataset
@@ -123,7 +123,7 @@ def test_augmentation_flips_half_and_keeps_the_image_in_place():
 
 def test_without_shift_zoom_and_turn_only_flips_and_light_are_left(monkeypatch):
     for name in ("_SHIFT", "_ZOOM", "_TURN", "_LIGHT"):
-        monkeypatch.setattr(pipeline, name, 0.0)
+        monkeypatch.setattr(augmentation, name, 0.0)
     images = np.random.default_rng(0).integers(0, 256, (30, 9, 14, 3), dtype="uint8")
     result = augment_images(images, tf.constant([1, 2], tf.int64)).numpy()
     same = [(r == i).all() for r, i in zip(result, images, strict=True)]
@@ -134,7 +134,7 @@ def test_without_shift_zoom_and_turn_only_flips_and_light_are_left(monkeypatch):
 
 def test_erasing_paints_one_rectangle_of_a_share_of_the_images(monkeypatch):
     for name in ("_SHIFT", "_ZOOM", "_TURN", "_LIGHT"):
-        monkeypatch.setattr(pipeline, name, 0.0)
+        monkeypatch.setattr(augmentation, name, 0.0)
     images = np.full((600, 40, 30, 3), 44, "uint8")
     seed = tf.constant([1, 2], tf.int64)
     np.testing.assert_array_equal(augment_images(images, seed), images)
@@ -193,13 +193,13 @@ def test_mixing_with_an_unknown_label_gives_an_unknown_label():
 )
 def test_growing_and_shrinking_is_as_antialiased_as_pillows(given, wanted):
     image = np.random.default_rng(1).integers(0, 256, (*given, 3), dtype="uint8")
-    resized = pipeline.resize(tf.constant(image), wanted).numpy()
+    resized = decoding.resize(tf.constant(image), wanted).numpy()
     theirs = Image.fromarray(image).resize(wanted[::-1], Image.Resampling.BILINEAR)
     assert np.abs(np.asarray(theirs).astype(int) - resized).max() <= 1
     # Nothing wraps around at the ends of the range.
     for level in (0, 255):
         plain = tf.constant(level, tf.uint8, (*given, 3))
-        np.testing.assert_array_equal(pipeline.resize(plain, wanted), level)
+        np.testing.assert_array_equal(decoding.resize(plain, wanted), level)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])

@@ -75,7 +75,7 @@ def test_what_metrics_json_holds_is_read_back(tmp_path):
         scores,
         groups,
         data="faces",
-        part="validation",
+        split="validation",
         model="m",
         chosen=chosen,
         cross_fitted=unseen,
@@ -88,7 +88,7 @@ def test_what_metrics_json_holds_is_read_back(tmp_path):
     text = table(scores, groups, unseen)
     assert f"balanced {100 * unseen.mean_balanced_accuracy:.1f}." in text
     assert max(map(len, text.splitlines())) <= 80
-    plain = metrics(scores, groups, data="faces", part="test", model="m")
+    plain = metrics(scores, groups, data="faces", split="test", model="m")
     assert "chosen_thresholds" not in plain
 
 

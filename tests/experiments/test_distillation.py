@@ -11,7 +11,7 @@ from small_network import SIZE, in_place_of_faramtn, initial_weights, recipe, sm
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments.distillation import taught
+from keras_faramtn.experiments.distillation import distil_labels
 from keras_faramtn.experiments.recipe import write_recipe
 from keras_faramtn.experiments.run import train_recipe
 from keras_faramtn.models import groups_of, load_model
@@ -51,7 +51,7 @@ def test_labels_lie_between_those_given_and_the_teachers_answers(table, tmp_path
     answers = _answers(teacher, images), _answers(teacher, images[:, :, ::-1])
     assert np.abs(answers[0] - answers[1]).max() > 0.05  # it does matter that both are asked
     assert answers[0].std(axis=0).mean() > 0.05
-    softened = taught(table, tmp_path / "teacher.keras", 0.6)
+    softened = distil_labels(table, tmp_path / "teacher.keras", 0.6)
     known = table.labels >= 0
     expected = 0.4 * table.labels + 0.6 * (answers[0] + answers[1]) / 2
     np.testing.assert_allclose(softened.labels[known], expected[known], atol=1e-5)
@@ -69,7 +69,7 @@ def test_a_teacher_may_have_other_groups(table, tmp_path):
     images = _pixels(table)
     both = (_answers(teacher, images) + _answers(teacher, images[:, :, ::-1])) / 2
     known = table.labels >= 0
-    softened = taught(table, tmp_path / "teacher.keras", 1.0)
+    softened = distil_labels(table, tmp_path / "teacher.keras", 1.0)
     np.testing.assert_allclose(softened.labels[known], both[known], atol=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_a_teacher_may_have_other_groups(table, tmp_path):
 def test_a_teacher_of_other_attributes_is_refused(table, tmp_path, groups, message):
     _of_groups(groups).save(tmp_path / "teacher.keras")
     with pytest.raises(InputError, match=rf"teacher\.keras: .*other attributes than .*{message}"):
-        taught(table, tmp_path / "teacher.keras", 0.5)
+        distil_labels(table, tmp_path / "teacher.keras", 0.5)
 
 
 def test_a_network_learns_what_its_teacher_answers(tmp_path):
@@ -94,7 +94,7 @@ def test_a_network_learns_what_its_teacher_answers(tmp_path):
         head.set_weights([0 * kernel, 0 * bias + np.log(9)])
     teacher.save(tmp_path / "teacher.keras")
     data = write_celeba(tmp_path / "data", random_labels(60), [0] * 48 + [1] * 12)
-    settings = recipe(teacher={"model": str(tmp_path / "teacher.keras"), "share": 1.0})
+    settings = recipe(teacher={"model": str(tmp_path / "teacher.keras"), "blend": 1.0})
     write_recipe(settings, tmp_path / "mine.yaml")
     with in_place_of_faramtn():
         train_recipe(tmp_path / "mine.yaml", data, tmp_path / "run")

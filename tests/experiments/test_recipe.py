@@ -118,12 +118,12 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ({"model__groups": {"all": ["Hat", "Tie"]}}, "needs two or more groups.*set it to null"),
         ({"training__dynamic_weighting": {"strength": 0}}, "dynamic_weighting.strength: "),
         (
-            {"training__teacher": {"model": "a", "share": 0.0}},
-            r"training\.teacher\.share: .*got 0\.0",
+            {"training__teacher": {"model": "a", "blend": 0.0}},
+            r"training\.teacher\.blend: .*got 0\.0",
         ),
         (
-            {"training__teacher": {"model": "a", "share": 1.1}},
-            r"training\.teacher\.share: .*got 1\.1",
+            {"training__teacher": {"model": "a", "blend": 1.1}},
+            r"training\.teacher\.blend: .*got 1\.1",
         ),
         ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),
     ],

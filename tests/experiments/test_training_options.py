@@ -225,7 +225,7 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     data = write_celeba(tmp_path / "data", rows, [0] * 26 + [1] * 7)
     teacher = tmp_path / "teacher.keras"
     small_network(recipe().model, (*SIZE, 3)).save(teacher)
-    settings = recipe(learning_rate=0.01, teacher={"model": str(teacher), "share": 0.5})
+    settings = recipe(learning_rate=0.01, teacher={"model": str(teacher), "blend": 0.5})
     write_recipe(settings, tmp_path / "recipe.yaml")
 
     def start(name, hosts, host):
@@ -269,7 +269,7 @@ def _printed(process, returncode):
 
 @needs_jax
 def test_a_host_says_in_words_that_the_teacher_is_missing(tmp_path):
-    settings = recipe(teacher={"model": "nowhere.keras", "share": 0.5})
+    settings = recipe(teacher={"model": "nowhere.keras", "blend": 0.5})
     write_recipe(settings, tmp_path / "recipe.yaml")
     hosts = f"127.0.0.1:{_free_port()}"
     process = _host(tmp_path / "recipe.yaml", tmp_path, tmp_path / "run", hosts, 0)

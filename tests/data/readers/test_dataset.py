@@ -1,6 +1,6 @@
 import pytest
-from test_lfwa import write_lfwa
 from test_csv_table import HEADER, ROWS, write_own
+from test_lfwa import write_lfwa
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.readers.dataset import read_dataset

@@ -127,7 +127,7 @@ def test_bad_rows_are_named_and_can_be_skipped(tmp_path):
     [
         (
             {"test": np.arange(41, 58)},
-            "indices_img_test goes from 41 to 57, but .* has 56 pict",
+            "indices_img_test goes from 41 to 57, but .* has 56 images",
         ),
         ({"train": np.arange(40)}, "indices_img_train goes from 0 to 39"),
         (
