@@ -1,0 +1,87 @@
+from . import callbacks, layers, losses, metrics, models, optimizers
+from .attributes import (
+    CELEBA_ATTRIBUTES,
+    DEFAULT_THRESHOLD,
+    FACE_REGIONS,
+    GROUPINGS,
+    MCNN_AUX,
+    AttributeGroups,
+)
+from .callbacks import DynamicWeighting
+from .data.augmentation import Augmentation
+from .data.pipeline import make_dataset
+from .data.readers.dataset import read_dataset
+from .data.table import FaceTable
+from .errors import InputError, ServerError
+from .evaluation.evaluate import evaluate_model
+from .evaluation.thresholds import choose_thresholds
+from .experiments.run import train_recipe
+from .export.exporter import export_model
+from .inference.predictor import Predictor, load_predictor, predict_files
+from .inference.serving_client import predict_on_server
+from .layers import CGFF, WSGSA, AttributeHead, AttributeProbabilities
+from .losses import MaskedBinaryCrossentropy
+from .metrics import BalancedAccuracy, MaskedAccuracy
+from .models import (
+    BACKBONES,
+    FARAMTN,
+    MultiLabel,
+    MultiTask,
+    groups_of,
+    inference_model,
+    load_model,
+)
+from .objective import objective
+from .optimizers import ConvolutionMuon
+from .synthetic.dataset import synthesize
+from .synthetic.faces import draw_face
+
+__version__: str
+
+__all__ = [
+    "BACKBONES",
+    "CELEBA_ATTRIBUTES",
+    "CGFF",
+    "DEFAULT_THRESHOLD",
+    "FACE_REGIONS",
+    "FARAMTN",
+    "GROUPINGS",
+    "MCNN_AUX",
+    "WSGSA",
+    "AttributeGroups",
+    "AttributeHead",
+    "AttributeProbabilities",
+    "Augmentation",
+    "BalancedAccuracy",
+    "ConvolutionMuon",
+    "DynamicWeighting",
+    "FaceTable",
+    "InputError",
+    "MaskedAccuracy",
+    "MaskedBinaryCrossentropy",
+    "MultiLabel",
+    "MultiTask",
+    "Predictor",
+    "ServerError",
+    "callbacks",
+    "choose_thresholds",
+    "draw_face",
+    "evaluate_model",
+    "export_model",
+    "groups_of",
+    "inference_model",
+    "layers",
+    "load_model",
+    "load_predictor",
+    "losses",
+    "make_dataset",
+    "metrics",
+    "models",
+    "objective",
+    "optimizers",
+    "predict_files",
+    "predict_on_server",
+    "read_dataset",
+    "synthesize",
+    "train_recipe",
+]

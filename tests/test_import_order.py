@@ -1,0 +1,57 @@
+"""`keras.saving.load_model` finds this package's classes, whatever is imported first."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_faramtn import FARAMTN, AttributeGroups, groups_of, objective
+from keras_faramtn.optimizers import ConvolutionMuon
+
+GROUPS = AttributeGroups({"a": ["x", "z"], "b": ["y"]}, ["x", "y", "z"])
+OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "muon": ConvolutionMuon}
+
+ORDERS = [
+    "import keras, keras_faramtn",
+    "import keras_faramtn, keras",
+    "import keras_faramtn.models, keras",
+    "from keras_faramtn import FARAMTN; import keras",
+    "import keras; from keras_faramtn.layers import WSGSA",
+    "import tensorflow, keras_faramtn; keras = tensorflow.keras",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Models that were trained for a step and saved, with their predictions for one image."""
+    folder = tmp_path_factory.mktemp("models")
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3)).astype("float32")
+    model = FARAMTN("mobilenetv3_small", GROUPS, (32, 48, 3))
+    model.save(folder / "uncompiled.keras")
+    np.save(folder / "images.npy", images)
+    np.save(folder / "uncompiled.npy", model.predict(images, verbose=0)["a"])
+    labels = {"a": np.array([[1, 0]] * 4), "b": np.array([[1]] * 4)}
+    for name, optimizer in OPTIMIZERS.items():
+        model.compile(optimizer(1e-3), **objective(groups_of(model)))
+        model.fit(images, labels, batch_size=2, verbose=0)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.npy", model.predict(images, verbose=0)["a"])
+    return folder
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_saved_models_load_in_a_new_process(order, folder):
+    script = f"""
+{order}
+import numpy as np
+images = np.load("images.npy")
+for name in ("uncompiled", "adamw", "muon"):
+    model = keras.saving.load_model(f"{{name}}.keras")
+    assert (model.optimizer is not None) == (name != "uncompiled")
+    predicted = model.predict(images, verbose=0)["a"]
+    np.testing.assert_allclose(predicted, np.load(f"{{name}}.npy"), atol=1e-5)
+    assert model.optimizer is None or int(model.optimizer.iterations) > 0
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=folder, capture_output=True)
