@@ -1,4 +1,4 @@
-"""The package's Keras layers: one a file, written with `keras.ops` only."""
+"""The package's Keras layers, one per file, written with `keras.ops` only."""
 
 from keras_faramtn.layers.attribute_head import AttributeHead
 from keras_faramtn.layers.attribute_probabilities import AttributeProbabilities

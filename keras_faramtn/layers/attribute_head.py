@@ -1,21 +1,23 @@
-"""The head of a group: one fully connected layer that knows which attributes it predicts."""
+"""The head of an attribute group: a fully connected layer that stores its attributes' names."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from keras_faramtn.layers.names import distinct_names
+
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
 class AttributeHead(keras.layers.Dense):
     """A fully connected layer with one logit for each attribute of a group.
 
-    FAR-AMTN (Gao et al., CVIU 2025, 104426) has one such layer a group. The names are part of the
-    layer's config, so that a loaded model still knows what it predicts.
+    FAR-AMTN (Gao et al., CVIU 2025, 104426) has one such layer per group. The names are part of
+    the layer's config, so that a loaded model still knows what it predicts.
 
     Args:
         attributes: names of the attributes, in the order of the logits.
-        positions: place of each in the canonical order of all attributes, from 0.
+        positions: index of each attribute in the canonical order of all attributes, from 0.
         **kwargs: arguments of `keras.layers.Dense` other than `units`.
 
     Call arguments:
@@ -25,18 +27,29 @@ class AttributeHead(keras.layers.Dense):
         Logits, shape `(batch, len(attributes))`, in the compute dtype.
 
     Raises:
-        ValueError: `attributes` and `positions` differ in length.
+        ValueError: `attributes` is empty, is a string or has duplicates; `positions` has
+            duplicates, has values that are not integers of 0 or more, or differs in length.
+
+    Example:
+        >>> head = AttributeHead(["Smiling", "Big_Lips"], positions=[31, 6], name="mouth")
+        >>> tuple(head(keras.ops.ones((3, 8))).shape)
+        (3, 2)
     """
 
     def __init__(self, attributes: Sequence[str], positions: Sequence[int], **kwargs: Any) -> None:
+        attributes = distinct_names("attributes", attributes)
+        positions = tuple(positions)
         if len(attributes) != len(positions):
             raise ValueError(
                 f"each attribute needs one position; got {len(attributes)} attributes and "
                 f"{len(positions)} positions."
             )
+        valid = all(isinstance(position, int) and position >= 0 for position in positions)
+        if not valid or len(set(positions)) != len(positions):
+            raise ValueError(f"positions must be different integers from 0; got {positions}.")
         super().__init__(units=len(attributes), **kwargs)
-        self.attributes = tuple(attributes)
-        self.positions = tuple(positions)
+        self.attributes = attributes
+        self.positions = positions
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

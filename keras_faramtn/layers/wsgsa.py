@@ -1,4 +1,4 @@
-"""WSGSA: one transformed feature for all attribute groups, a channel gate for each."""
+"""WSGSA: one transformed feature map for all attribute groups, and a channel gate for each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,26 +6,27 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_faramtn.layers.names import distinct_names
+
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
 class WSGSA(keras.layers.Layer):
-    """Weight-shared group-specific attention, pooled.
+    """Weight-shared group-specific attention, with pooling.
 
-    With X the shared feature map, f(X) the convolutions that all groups share, and g a group
-    (FAR-AMTN, Gao et al., CVIU 2025, 104426, the WSGSA module):
+    From the paper (Gao et al., "FAR-AMTN", CVIU 2025, 104426, the WSGSA module), with X the shared
+    feature map, f the convolutions that all groups share, and g a group:
 
         Z     = GAP(X)
         Psi_g = sigmoid(W2_g relu(W1_g Z + b1_g) + b2_g)
-        X'_g  = f(X) * Psi_g                     (multiplied channel by channel)
+        X'_g  = f(X) * Psi_g                     (channel by channel)
 
-    The multiplication is the last thing done on the map before it is pooled, and a channel's gate
-    is the same at every place, so GAP(f(X) * Psi_g) = GAP(f(X)) * Psi_g exactly. This layer returns
-    that pooled product: no group needs a feature map of its own.
-
-    f stays outside: it is the last block of the backbone's high level, and keeps its weights.
+    This package's choices: f stays outside this layer. It is the last block of the backbone's high
+    level, and keeps that block's weights. The layer returns the pooled product. A channel's gate is
+    the same at every position, so GAP(f(X) * Psi_g) = GAP(f(X)) * Psi_g exactly, and no group needs
+    a separate feature map.
 
     Args:
-        groups: names of the attribute groups, one gate each.
+        groups: names of the attribute groups. Each group has one gate.
         reduction: W1_g maps C channels to `max(1, C // reduction)`; 16 in the paper.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
@@ -34,19 +35,24 @@ class WSGSA(keras.layers.Layer):
         transformed: f(X), shape `(batch, height', width', C')`.
 
     Returns:
-        A dict from each group's name to its feature, shape `(batch, C')`, in the compute dtype.
+        A dict that maps each group's name to its feature, shape `(batch, C')`, in the compute
+        dtype.
 
     Raises:
-        ValueError: no group, or a reduction below 1.
+        ValueError: `groups` is empty, is a string or has duplicates, or `reduction` is below 1.
+
+    Example:
+        >>> layer = WSGSA(["eyes", "mouth"])
+        >>> features = layer(keras.ops.ones((3, 4, 4, 32)), keras.ops.ones((3, 2, 2, 24)))
+        >>> {group: tuple(feature.shape) for group, feature in features.items()}
+        {'eyes': (3, 24), 'mouth': (3, 24)}
     """
 
     def __init__(self, groups: Sequence[str], reduction: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not groups:
-            raise ValueError("WSGSA needs at least one group; got none.")
         if reduction < 1:
             raise ValueError(f"reduction must be 1 or more; got {reduction}.")
-        self.groups = tuple(groups)
+        self.groups = distinct_names("groups", groups)
         self.reduction = reduction
 
     def build(self, shared_shape: tuple, transformed_shape: tuple) -> None:

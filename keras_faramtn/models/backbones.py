@@ -1,5 +1,6 @@
-"""Where each network of `keras.applications` is cut into trunk and high level."""
+"""Splits networks of `keras.applications` into trunk and high level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import keras
 
 from keras_faramtn.errors import InputError
 
-# keras.applications' MobileNetV3 keeps 0.999 of its moving averages at each step: after a few
-# hundred steps from scratch they have not moved, and validation stays at the majority class.
+# The momentum 0.999 of keras.applications' MobileNetV3 is too slow to train from scratch: after a
+# few hundred steps the moving averages have hardly changed, and the validation score is still that
+# of the majority-class baseline.
 BATCH_NORMALIZATION_MOMENTUM = 0.9
 
 # ImageNet's mean in RGB order, as subtracted by `keras.applications.resnet.preprocess_input`.
@@ -18,16 +20,20 @@ _CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 @dataclass(frozen=True)
 class Cut:
-    """How one network of `keras.applications` becomes a backbone.
+    """Where one network of `keras.applications` is split into trunk and high level.
 
     Attributes:
         application: name of the function in `keras.applications`.
-        trunk: name of the layer at which the trunk ends, the last one at stride 16.
-        shared: name of the layer whose output goes into the last block of the high level: X of
-            the group attention. f(X) is the network's output.
+        trunk: name of the trunk's last layer, the last one at stride 16.
+        shared: name of the layer whose output is the input of the high level's last block: X of
+            WSGSA. The network's output is f(X).
         options: further arguments of the function.
-        caffe: the network's published weights expect BGR pixels less the ImageNet mean; the
-            others have their normalisation inside.
+        caffe: whether the network's published weights expect BGR pixels minus the ImageNet mean.
+            The other networks contain their normalisation.
+
+    Example:
+        >>> BACKBONES["mobilenetv3_small"].application
+        'MobileNetV3Small'
     """
 
     application: str
@@ -56,16 +62,23 @@ BACKBONES: dict[str, Cut] = {
     ),
 }
 
+"""The backbones by the name that `FARAMTN`, `MultiTask` and `MultiLabel` accept."""
+
 
 @dataclass(frozen=True)
 class Backbone:
-    """A built backbone, as the tensors at which networks attach.
+    """The symbolic tensors of a built backbone that a network continues from.
 
     Attributes:
         images: the input, `(batch, height, width, 3)`, RGB in 0..255.
-        trunk: end of the shared low level, stride 16.
-        shared: X, the input of the last block of the high level.
-        transformed: f(X), the output of that block and so of the network, stride 32.
+        trunk: the output of the shared low level, stride 16.
+        shared: X, the input of the high level's last block, stride 32.
+        transformed: f(X), the output of that block and of the whole backbone, stride 32.
+
+    Example:
+        >>> backbone = build_backbone("mobilenetv3_small", (32, 64, 3))
+        >>> backbone.trunk.shape[1:3], backbone.transformed.shape[1:3]
+        ((2, 4), (1, 2))
     """
 
     images: Any
@@ -77,25 +90,36 @@ class Backbone:
 def build_backbone(
     name: str, input_shape: tuple[int, int, int], weights: str | Path | None = None
 ) -> Backbone:
-    """Builds a backbone with its normalisation inside.
+    """Builds a backbone that contains its normalisation.
 
     Args:
         name: one of `BACKBONES`.
-        input_shape: `(height, width, 3)`, at least 32 each.
-        weights: None for random ones, `"imagenet"` for those that `keras.applications` downloads,
-            or the path of a weights file (`.h5` or `.weights.h5`) of the same
+        input_shape: `(height, width, 3)`, height and width at least 32.
+        weights: None for random weights, `"imagenet"` for those that `keras.applications`
+            downloads, or the path of a weights file (`.h5` or `.weights.h5`) of the same
             `keras.applications` network without its top.
 
     Returns:
         The backbone's tensors.
 
     Raises:
-        InputError: an unknown name, an input shape it can't take, or a weights file that is
-            missing or made for another network.
+        InputError: `name` is unknown; `input_shape` or `weights` is invalid; the weights file is
+            missing or belongs to another network; or Keras is configured for channels first.
+
+    Example:
+        >>> build_backbone("mobilenetv3_small", (64, 64, 3)).shared.shape
+        (None, 2, 2, 96)
     """
-    if name not in BACKBONES:
+    if not isinstance(name, str) or name not in BACKBONES:
         raise InputError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}.")
-    _refuse_bad_input_shape(input_shape)
+    _check_image_data_format()
+    _check_input_shape(input_shape)
+    if weights is not None and not isinstance(weights, str | Path):
+        raise InputError(
+            "weights must be None, 'imagenet' or the path of a weights file; got "
+            f"{weights!r} of type {type(weights).__name__}."
+        )
+    input_shape = tuple(input_shape)
     cut = BACKBONES[name]
     images = keras.Input(input_shape, name="images")
     pixels = images
@@ -112,7 +136,7 @@ def build_backbone(
     if weights not in (None, "imagenet"):
         _load_weights(network, cut, Path(weights))
     if cut.caffe and weights is not None:
-        _turn_first_convolution_to_rgb(network)
+        _convert_first_convolution_to_rgb(network)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, BATCH_NORMALIZATION_MOMENTUM)
@@ -124,28 +148,45 @@ def build_backbone(
     )
 
 
-def _refuse_bad_input_shape(input_shape: tuple[int, int, int]) -> None:
-    if len(input_shape) != 3 or input_shape[2] != 3 or min(input_shape[:2]) < 32:
+def _check_image_data_format() -> None:
+    if keras.config.image_data_format() != "channels_last":
         raise InputError(
-            "input_shape must be (height, width, 3) with height and width of 32 or more; got "
-            f"{tuple(input_shape)}."
+            "the networks of this package need images with their channels last, but Keras is "
+            f"configured for {keras.config.image_data_format()!r}. Set image_data_format to "
+            "'channels_last' in ~/.keras/keras.json, or call "
+            "keras.config.set_image_data_format('channels_last')."
+        )
+
+
+def _check_input_shape(input_shape: tuple[int, int, int]) -> None:
+    valid = (
+        isinstance(input_shape, Sequence)
+        and len(input_shape) == 3
+        and all(isinstance(size, int) for size in input_shape)
+        and input_shape[2] == 3
+        and min(input_shape[:2]) >= 32
+    )
+    if not valid:
+        raise InputError(
+            "input_shape must be (height, width, 3), where height and width are fixed integers of "
+            f"32 or more; got {input_shape!r}."
         )
 
 
 def _load_weights(network: keras.Model, cut: Cut, path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: there is no such weights file; give a path or 'imagenet'.")
+        raise InputError(f"{path}: no such weights file; give the path of a file, or 'imagenet'.")
     try:
         network.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         raise InputError(
-            f"{path}: these are not the weights of keras.applications.{cut.application} without "
-            f"its top (include_top=False): {error}"
+            f"{path}: not a weights file of keras.applications.{cut.application} without its top "
+            f"(include_top=False): {error}"
         ) from error
 
 
-def _turn_first_convolution_to_rgb(network: keras.Model) -> None:
-    # The file's kernel reads BGR. Turning it once here spares a channel reversal in every graph.
+def _convert_first_convolution_to_rgb(network: keras.Model) -> None:
+    # The file's kernel expects BGR. Reversing it once saves a channel reversal in every graph.
     convolution = network.get_layer("conv1_conv")
     kernel, *rest = convolution.get_weights()
     convolution.set_weights([kernel[:, :, ::-1, :], *rest])

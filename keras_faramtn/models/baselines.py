@@ -1,38 +1,51 @@
-"""The two networks that FAR-AMTN is compared with, on the same backbones."""
+"""The two baselines of FAR-AMTN, on the same backbones: multi-label and multi-task."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups, single_group
+from keras_faramtn.errors import InputError
 from keras_faramtn.models.backbones import build_backbone
-from keras_faramtn.models.heads import attach_heads
+from keras_faramtn.models.heads import attach_heads, check_head_arguments
 
 
 def MultiLabel(
     backbone: str = "resnet50",
-    attributes: tuple[str, ...] = CELEBA_ATTRIBUTES,
+    attributes: Sequence[str] = CELEBA_ATTRIBUTES,
     input_shape: tuple[int, int, int] = (224, 224, 3),
     weights: str | Path | None = None,
     *,
     dropout: float = 0.0,
     name: str = "multi_label",
 ) -> keras.Model:
-    """Builds the plain multi-label network: the backbone, pooled, and one dense layer.
+    """Builds the plain multi-label network: the backbone, global pooling and one dense layer.
 
     Args:
-        backbone, input_shape, weights, dropout, name: as in `FARAMTN`.
-        attributes: names in canonical order.
+        backbone, input_shape, weights, dropout, name: see `FARAMTN`.
+        attributes: attribute names in canonical order.
 
     Returns:
-        A functional model as `FARAMTN` returns, with the single output `attributes`.
+        A functional model like that of `FARAMTN`, with the single output `attributes`.
 
     Raises:
-        InputError: as `FARAMTN`.
+        InputError: see `FARAMTN`; or `attributes` is not a list of different names.
+
+    Example:
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling", "Young"], (32, 32, 3))
+        >>> tuple(model(keras.ops.zeros((4, 32, 32, 3)))["attributes"].shape)
+        (4, 2)
     """
+    if isinstance(attributes, str):
+        raise InputError(f"attributes must be a list of names; got the string {attributes!r}.")
+    try:
+        groups = single_group(attributes)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"attributes must be a list of different names: {error}") from error
+    check_head_arguments(groups, dropout, name)
     tensors = build_backbone(backbone, input_shape, weights)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(tensors.transformed)
-    groups = single_group(attributes)
     return attach_heads(tensors.images, dict.fromkeys(groups, pooled), groups, name, dropout)
 
 
@@ -45,19 +58,25 @@ def MultiTask(
     dropout: float = 0.0,
     name: str = "multi_task",
 ) -> keras.Model:
-    """Builds the traditional multi-task network: a shared trunk, a high level for each group.
+    """Builds the traditional multi-task network: a shared trunk and one high level per group.
 
     Args:
-        backbone, groups, input_shape, weights, dropout, name: as in `FARAMTN`. The high levels all
-            start from the same weights when `weights` is given, and from different random ones when
-            not.
+        backbone, groups, input_shape, weights, dropout, name: see `FARAMTN`. With `weights`, all
+            high levels start from the same weights; without, from different random weights.
 
     Returns:
-        A functional model as `FARAMTN` returns.
+        A functional model like that of `FARAMTN`.
 
     Raises:
-        InputError: as `FARAMTN`.
+        InputError: see `FARAMTN`.
+
+    Example:
+        >>> groups = AttributeGroups({"mouth": ["Smiling"], "age": ["Young"]}, ["Smiling", "Young"])
+        >>> model = MultiTask("mobilenetv3_small", groups, (32, 32, 3))
+        >>> sorted(model.output_names)
+        ['age', 'mouth']
     """
+    check_head_arguments(groups, dropout, name)
     tensors = build_backbone(backbone, input_shape, weights)
     high_level = keras.Model(tensors.trunk, tensors.transformed)
     pooling = keras.layers.GlobalAveragePooling2D(name="pooling")

@@ -1,4 +1,4 @@
-"""FAR-AMTN, assembled from backbone, group attention, group fusion and heads."""
+"""The FAR-AMTN network: backbone, WSGSA, CGFF and heads."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import keras
 from keras_faramtn.attributes import FACE_REGIONS, AttributeGroups
 from keras_faramtn.layers import CGFF, WSGSA
 from keras_faramtn.models.backbones import build_backbone
-from keras_faramtn.models.heads import attach_heads
+from keras_faramtn.models.heads import attach_heads, check_head_arguments
 
 
 def FARAMTN(
@@ -21,34 +21,44 @@ def FARAMTN(
     dropout: float = 0.0,
     name: str = "faramtn",
 ) -> keras.Model:
-    """Builds FAR-AMTN, the attention multi-task network for face attributes.
+    """Builds FAR-AMTN, the attention multi-task network for face attribute recognition.
 
     Gao et al., "FAR-AMTN: Attention Multi-Task Network for Face Attribute Recognition", CVIU 2025,
-    104426. WSGSA takes the place of the high level's last block: its convolutions, with their
-    shortcut where the backbone has one, are f, shared by all groups (section on WSGSA).
+    104426. WSGSA replaces the last block of the high level: the block's convolutions, with their
+    shortcut where the backbone has one, are f, which all groups share.
 
     Args:
-        backbone: `resnet50` (the paper's), `mobilenetv3_large`, `mobilenetv3_small` or
+        backbone: `resnet50` (as in the paper), `mobilenetv3_large`, `mobilenetv3_small` or
             `efficientnetv2_b0`.
-        groups: the attributes and their groups; one output a group.
-        input_shape: `(height, width, 3)` of the images, at least 32 each.
+        groups: the attributes and their groups; the network has one output per group.
+        input_shape: `(height, width, 3)` of the images; height and width at least 32.
         weights: None, `"imagenet"`, or the path of a weights file of the `keras.applications`
-            network without its top. They go into the trunk and the high level.
-        attention: False leaves WSGSA out (all groups see the same pooled feature), to measure it.
-        fusion: False leaves CGFF out, to measure it.
-        dropout: the share of each group's feature that is dropped before its head in training, in
-            0..1 without 1.
+            network without its top. The weights initialise the trunk and the high level.
+        attention: whether the network has WSGSA; without, all groups use the same pooled feature.
+            For ablation studies.
+        fusion: whether the network has CGFF. For ablation studies.
+        dropout: fraction of each group's feature that is dropped before its head in training, at
+            least 0 and below 1.
         name: name of the model.
 
     Returns:
         A functional model. Input `images`: `(batch, height, width, 3)`, float or uint8, RGB in
-        0..255; the normalisation is inside. Output: a dict from each group's name to its logits,
-        float32, `(batch, len(groups[name]))`.
+        0..255; the model contains the normalisation. Output: a dict that maps each group's name to
+        its logits, float32, `(batch, len(groups[group]))`.
 
     Raises:
-        InputError: an unknown backbone, an input shape it can't take, a weights file that is
-            missing or made for another network, or a group named like a layer of the network.
+        InputError: an argument is invalid; the weights file is missing or belongs to another
+            network; a group has the same name as a layer of the network; or Keras is configured
+            for channels first.
+
+    Example:
+        >>> groups = AttributeGroups({"mouth": ["Smiling"], "age": ["Young"]}, ["Smiling", "Young"])
+        >>> model = FARAMTN("mobilenetv3_small", groups, (32, 32, 3))
+        >>> logits = model(keras.ops.zeros((4, 32, 32, 3)))
+        >>> {group: tuple(logit.shape) for group, logit in logits.items()}
+        {'mouth': (4, 1), 'age': (4, 1)}
     """
+    check_head_arguments(groups, dropout, name)
     tensors = build_backbone(backbone, input_shape, weights)
     if attention:
         features = WSGSA(tuple(groups), name="group_attention")(tensors.shared, tensors.transformed)

@@ -9,29 +9,37 @@ from keras_faramtn.models.heads import groups_of
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Loads a network of this package for use; it is not compiled.
+    """Loads a network of this package for inference, without compiling it.
 
-    To go on training with the file's optimizer, `import keras_faramtn` after Keras and use
-    `keras.saving.load_model`.
+    To resume training with the file's optimizer, use `keras.saving.load_model`.
 
     Args:
         path: a `.keras` file.
 
     Returns:
-        The model, as `FARAMTN` returned it.
+        The model as it was saved: a network with logits, or an `inference_model`.
 
     Raises:
-        InputError: the file is missing, is no Keras model, or is one of another package.
+        InputError: the file is missing, is not a Keras model, or was not built by this package.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn import MultiLabel, groups_of
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling", "Young"], (32, 32, 3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.keras")
+        ...     groups_of(load_model(f"{folder}/model.keras")).attributes
+        ('Smiling', 'Young')
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: there is no such model file; give a .keras file.")
+        raise InputError(f"{path}: no such model file; give a .keras file.")
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError) as error:
         raise InputError(
-            f"{path}: this is no Keras model that can be read here; give a .keras file that "
-            f"keras_faramtn saved. Keras says: {str(error).splitlines()[0]}"
+            f"{path}: not a Keras model that can be loaded; give a .keras file saved by "
+            f"keras_faramtn. Keras reports: {str(error).splitlines()[0]}"
         ) from error
     groups_of(model)
     return model
