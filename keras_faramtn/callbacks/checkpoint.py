@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import keras
 
 from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting
+from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 
 CHECKPOINT_FILE = "checkpoint.keras"
@@ -116,7 +116,7 @@ class Checkpoint(keras.callbacks.Callback):
         if state["run"] != self.run:
             raise InputError(
                 f"{path}: this checkpoint is of another training: "
-                f"{differences(state['run'], self.run)}. Choose another folder with --to, or "
+                f"{describe_differences(state['run'], self.run)}. Choose another folder with --to, or "
                 "remove this one to start anew."
             )
         try:
@@ -146,24 +146,6 @@ def read_state(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: this is no checkpoint that can be read; remove it to start anew."
         ) from error
-
-
-def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """In words, which values of two nested dicts differ: `training.epochs is 3 there, 5 here`."""
-    there, here = dict(_flat(theirs)), dict(_flat(ours))
-    return "; ".join(
-        f"{key} is {there.get(key)} there, {here.get(key)} here"
-        for key in {**there, **here}
-        if there.get(key) != here.get(key)
-    )
-
-
-def _flat(nested: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{place}{key}.")
-        else:
-            yield f"{place}{key}", value
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:

@@ -1,4 +1,4 @@
-"""The image of a comparison: differences with their intervals, and what each network costs."""
+"""The figure of a comparison: differences with their intervals, and the cost of each network."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from keras_faramtn.evaluation.bootstrap import SCORES
 from keras_faramtn.evaluation.paired_comparison import excludes_zero
 from keras_faramtn.evaluation.style import BLUE, DPI, GREY, INK, ORANGE, PALE, STYLE, save_figure
 
-# key in a network, title, text of a value
+# key in a network's entry, title, format of a value
 _COSTS = (
     ("parameters", "Parameters", lambda value: f"{value / 1e6:.2f} M"),
     ("train_step_ms", "Train step", lambda value: f"{value:.0f} ms"),
@@ -21,36 +21,37 @@ _COSTS = (
 
 
 def comparison_figure(content: Mapping[str, Any], path: str | Path) -> Figure:
-    """Draws a comparison: a row for each network that the others are compared with.
+    """Draws a comparison: one row of panels for each reference network, then the costs.
 
     Args:
-        content: as `markdown` of the comparison takes it.
+        content: as in `comparison_markdown`.
         path: the PNG file; an older one is replaced.
 
     Returns:
-        The figure: for each row its axes of the differences by score; the two of the costs last.
+        The figure: for each row its axes of the differences by score; the two axes of the costs
+        last.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: if the file cannot be written.
     """
     networks, differences = content["networks"], content["differences"]
-    line = 0.36  # inches a network
+    line = 0.36  # inches per network
     rows = len(differences)
     heights = [0.75 + line * len(networks)] * (rows + 1)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 1.0 + sum(heights)), dpi=DPI, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
         figure.suptitle(_heading(content), x=0.012, ha="left", fontsize=9, color=GREY)
-        parts = figure.subfigures(rows + 1, 1, height_ratios=heights, squeeze=False)[:, 0]
-        for part, (other, by_name) in zip(parts, differences.items(), strict=False):
-            _title(part, f"Difference from {_text(other)}, in points")
-            axes = part.subplots(1, len(SCORES), sharey=True)
+        panels = figure.subfigures(rows + 1, 1, height_ratios=heights, squeeze=False)[:, 0]
+        for panel, (other, by_name) in zip(panels, differences.items(), strict=False):
+            _title(panel, f"Difference from {_text(other)}, in percentage points")
+            axes = panel.subplots(1, len(SCORES), sharey=True)
             for ax, key in zip(axes, SCORES, strict=True):
                 _draw_differences(ax, list(networks), other, by_name, key)
-                _say_score(ax, list(networks).index(other), networks[other][key]["mean"])
+                _write_score(ax, list(networks).index(other), networks[other][key]["mean"])
             _name_networks(axes[0], list(networks), other)
-        _title(parts[-1], "Cost")
-        axes = parts[-1].subplots(1, len(_COSTS), sharey=True)
+        _title(panels[-1], "Cost")
+        axes = panels[-1].subplots(1, len(_COSTS), sharey=True)
         for ax, (key, title, text) in zip(axes, _COSTS, strict=True):
             _draw_costs(ax, [each[key] for each in networks.values()], title, text)
         _name_networks(axes[0], list(networks), None)
@@ -64,12 +65,12 @@ def _heading(content: Mapping[str, Any]) -> str:
         f"{content['images']:,} images of {content['data']} ({content['split']} split), "
         f"{seeds} seed{'s' if seeds > 1 else ''}.  Bar: 95 % interval over the images.  "
         "Small dots: single seeds.\n"
-        "Filled: the interval excludes zero (blue better, orange worse).  Hollow: it does not."
+        "Filled: the interval excludes zero (blue: better, orange: worse).  Hollow: it does not."
     )
 
 
-def _title(part: Any, text: str) -> None:
-    part.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold")
+def _title(panel: Any, text: str) -> None:
+    panel.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold")
 
 
 def _text(name: str) -> str:
@@ -80,27 +81,27 @@ def _draw_differences(
     ax: Axes, names: Sequence[str], other: str, by_name: Mapping[str, Any], key: str
 ) -> None:
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    for place, name in enumerate(names):
+    for row, name in enumerate(names):
         if name == other:
             continue
         each = by_name[name][key]
         if each["mean"] is None or each["low"] is None:
-            ax.text(0, place, "  not defined", va="center", fontsize=8, color=GREY)
+            ax.text(0, row, "  not defined", va="center", fontsize=8, color=GREY)
             continue
-        certain = excludes_zero(each)
-        colour = (BLUE if each["mean"] > 0 else ORANGE) if certain else GREY
+        significant = excludes_zero(each)
+        colour = (BLUE if each["mean"] > 0 else ORANGE) if significant else GREY
         ends = [100 * each["low"], 100 * each["high"]]
-        ax.plot(ends, [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
-        # A lone seed would lie under the mean.
+        ax.plot(ends, [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
+        # The dot of a single seed would be hidden under the mean.
         seeds = [100 * value for value in each["by_seed"] if len(each["by_seed"]) > 1]
-        ax.plot(seeds, [place + 0.27] * len(seeds), ".", markersize=3.5, color=colour, alpha=0.7)
+        ax.plot(seeds, [row + 0.27] * len(seeds), ".", markersize=3.5, color=colour, alpha=0.7)
         ax.plot(
             [100 * each["mean"]],
-            [place],
+            [row],
             marker="o",
             markersize=6.5,
             color=colour,
-            markerfacecolor=colour if certain else "white",
+            markerfacecolor=colour if significant else "white",
             markeredgewidth=1.4,
         )
     ax.set_title(_text(key), loc="left", fontsize=9.5)
@@ -114,11 +115,11 @@ def _signed(points: float) -> str:
     return ScalarFormatter.fix_minus(f"{points:+g}") if points else "0"
 
 
-def _say_score(ax: Axes, place: int, score: float | None) -> None:
-    """The score of the network that the others are compared with, on the line of zero."""
+def _write_score(ax: Axes, row: int, score: float | None) -> None:
+    """Writes the score of the reference network onto the zero line."""
     ax.text(
         0,
-        place,
+        row,
         "-" if score is None else f"{100 * score:.2f} %",
         ha="center",
         va="center",
@@ -130,10 +131,10 @@ def _say_score(ax: Axes, place: int, score: float | None) -> None:
 
 def _draw_costs(ax: Axes, values: Sequence[float], title: str, text: Any) -> None:
     ax.barh(range(len(values)), values, height=0.42, color=GREY)
-    for place, value in enumerate(values):
+    for row, value in enumerate(values):
         ax.annotate(
             text(value),
-            (value, place),
+            (value, row),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

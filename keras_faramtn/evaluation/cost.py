@@ -1,4 +1,4 @@
-"""What networks cost: the time of a step, measured side by side, and the machine it was on."""
+"""The cost of networks: step times measured side by side, and the machine they ran on."""
 
 import os
 import platform
@@ -23,21 +23,28 @@ def step_times(
     actions: Iterable[str] = ("train", "predict"),
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, dict[str, float]]:
-    """The time of one step of each network, on random images that are in memory already.
+    """Measures the time of one step of each network, on random images in memory.
 
-    A step of each network in turn, round after round, so that whatever else the machine does
-    meets all alike; a first round, in which Keras compiles, is not counted.
+    Each round runs one step of every network in turn, so that other load on the machine affects all
+    of them equally. A first round, in which Keras compiles, is not counted.
 
     Args:
-        models: networks of this package with one input shape. They are compiled anew, with AdamW
-            and `objective`, and a step of training changes them.
-        batch_size: images a step.
-        rounds: steps of each network.
-        actions: of `train` and `predict`.
-        progress: wraps the rounds while they run, as `tqdm.tqdm` does.
+        models: networks of this package with the same input shape. They are compiled with AdamW and
+            `objective`, and `train` changes their weights.
+        batch_size: images per step.
+        rounds: measured steps of each network.
+        actions: `train`, `predict` or both.
+        progress: wraps the iteration over the rounds, as `tqdm.tqdm` does.
 
     Returns:
-        From each action to the median seconds of a step by network.
+        For each action, the median seconds per step by network.
+
+    Example:
+        >>> from keras_faramtn import MultiLabel
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling"], (32, 32, 3))
+        >>> times = step_times({"plain": model}, batch_size=2, rounds=1, actions=["predict"])
+        >>> times["predict"]["plain"] > 0
+        True
     """
     rng = np.random.default_rng(0)
     shape = next(iter(models.values())).input_shape[1:]
@@ -72,7 +79,7 @@ def step_times(
 
 
 def machine() -> dict[str, Any]:
-    """The processor's name, the number of its cores, and the names of the GPUs."""
+    """The processor's name, the number of cores (`cores`), and the names of the GPUs (`gpus`)."""
     gpus = tf.config.list_physical_devices("GPU")
     return {
         "processor": _processor(),
@@ -85,7 +92,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    # On Linux, Python's `platform` knows the architecture only.
+    # On Linux, `platform.processor` returns at most the architecture.
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,5 +1,8 @@
-"""Scores a model on one split of a data set, and writes the report."""
+"""Evaluates a model on one split of a data set and writes the report."""
 
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -9,6 +12,7 @@ from tqdm import tqdm
 from keras_faramtn.atomic_files import make_empty_folder
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.check import check_data
+from keras_faramtn.data.images import load_image
 from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, make_dataset
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
@@ -18,77 +22,130 @@ from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted,
 from keras_faramtn.models import groups_of, inference_model, load_model
 
 METRICS_FILE = "metrics.json"
+CONTACT_SHEET_FILE = "contact_sheet.png"
+
+_CONTACT_SHEET_FACES = 12
+
+logger = logging.getLogger(__name__)
 
 
-_SHEET_FACES = 12
+@dataclass(frozen=True)
+class Evaluation:
+    """The predictions of a model on n labelled images, and their scores.
+
+    Attributes:
+        scores: the scores of all attributes and their means.
+        probabilities: `(n, k)` float32 in 0..1, columns in canonical order.
+        labels: `(n, k)` int8: 1 yes, 0 no, -1 unknown.
+    """
+
+    scores: Scores
+    probabilities: np.ndarray
+    labels: np.ndarray
 
 
-def evaluate(
+def evaluate_model(
     model: keras.Model,
     table: FaceTable,
-    split: str,
     *,
-    data: str,
-    folder: Path,
     training_rates: np.ndarray | None = None,
     thresholds: float | np.ndarray = DEFAULT_THRESHOLD,
-) -> Scores:
-    """Scores a model on one split of the data; prints the table of all scores.
-
-    On the validation split it chooses the attributes' thresholds for balanced accuracy besides, and
-    says what they achieve on images that they were not chosen on.
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Evaluation:
+    """Predicts the images of a table and scores the predictions. Writes and prints nothing.
 
     Args:
         model: a network of this package.
-        table: the data.
-        split: `train`, `validation` or `test`.
-        data: what the data is called in the report.
-        folder: where `metrics.json` and `contact_sheet.png` are written.
-        training_rates: the attributes' positive rates in training, for the majority baseline.
-        thresholds: a probability above it says yes; one for all attributes, or `(k,)`.
+        table: the images and labels, such as `read_dataset(folder).split("test")`.
+        training_rates: the positive rates of the attributes in training, for the majority-class
+            baseline, as in `score`.
+        thresholds: an attribute is predicted if its probability is above its threshold; one for
+            all attributes, or `(k,)`.
+        progress: wraps the iteration over the batches, as `tqdm.tqdm` does.
 
     Raises:
-        InputError: the split has no images.
+        InputError: as `make_dataset` and `score`.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn import MultiLabel, read_dataset
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = read_dataset(synthesize(f"{folder}/faces", 4, image_size=(32, 32)))
+        ...     model = MultiLabel("mobilenetv3_small", table.attributes, (32, 32, 3))
+        ...     evaluation = evaluate_model(model, table)
+        >>> evaluation.probabilities.shape, 0 <= evaluation.scores.mean_accuracy <= 1
+        ((4, 40), True)
     """
-    groups, inference = groups_of(model), inference_model(model)
-    dataset = make_dataset(
-        table.split(split), groups, model.input_shape[1:3], EVALUATION_BATCH_SIZE
+    groups = groups_of(model)
+    dataset = make_dataset(table, groups, model.input_shape[1:3], EVALUATION_BATCH_SIZE)
+    probabilities, labels = predict_probabilities(inference_model(model), dataset, groups, progress)
+    scores = score(probabilities, labels, groups.attributes, thresholds, training_rates)
+    return Evaluation(scores, probabilities, labels)
+
+
+def evaluate_split(
+    model: keras.Model,
+    table: FaceTable,
+    split: str,
+    folder: Path,
+    *,
+    data: str,
+    training_rates: np.ndarray | None = None,
+    thresholds: float | np.ndarray = DEFAULT_THRESHOLD,
+) -> Evaluation:
+    """Evaluates a model on one split, logs the table of scores and writes the report.
+
+    On the validation split it also chooses thresholds for balanced accuracy, and reports the scores
+    that such thresholds achieve on images that they were not chosen on.
+
+    Args:
+        model, training_rates, thresholds: as in `evaluate_model`.
+        table: all splits of the data.
+        split: `train`, `validation` or `test`.
+        folder: an existing folder, for `METRICS_FILE` and `CONTACT_SHEET_FILE`.
+        data: name of the data set in the report.
+
+    Raises:
+        InputError: if the split has no images; or as `evaluate_model`.
+    """
+    groups, images = groups_of(model), table.split(split)
+    evaluation = evaluate_model(
+        model,
+        images,
+        training_rates=training_rates,
+        thresholds=thresholds,
+        progress=lambda batches: tqdm(batches, desc="Evaluating", unit=" batch"),
     )
-    probabilities, labels = predict_probabilities(
-        inference, dataset, groups, lambda batches: tqdm(batches, desc="Evaluating", unit=" batch")
-    )
-    scores = score(
-        probabilities, labels, groups.attributes, thresholds, training_rates=training_rates
-    )
-    chosen = unseen = None
+    probabilities, labels = evaluation.probabilities, evaluation.labels
+    chosen = on_other_half = None
     if split == "validation" and len(labels) > 1:
         chosen = choose_thresholds(probabilities, labels)
-        unseen = cross_fitted(probabilities, labels, groups.attributes)
-    print(report.table(scores, groups, unseen))
-    faces = next(iter(dataset))[0].numpy()[:_SHEET_FACES]
-    count = len(faces)
+        on_other_half = cross_fitted(probabilities, labels, groups.attributes)
+    logger.info(report.table(evaluation.scores, groups, on_other_half))
+    size = model.input_shape[1:3]
     plots.contact_sheet(
-        faces,
-        probabilities[:count],
-        labels[:count],
+        np.stack([load_image(path, size) for path in images.paths[:_CONTACT_SHEET_FACES]]),
+        probabilities[:_CONTACT_SHEET_FACES],
+        labels[:_CONTACT_SHEET_FACES],
         groups.attributes,
-        folder / "contact_sheet.png",
+        folder / CONTACT_SHEET_FILE,
         thresholds,
     )
-    # Last: it is what says that a run is finished.
+    # Written last: this file marks a run as finished.
     report.write_metrics(
         folder / METRICS_FILE,
         report.metrics(
-            scores,
+            evaluation.scores,
             groups,
             data=data,
             split=split,
             model=model.name,
             chosen=chosen,
-            cross_fitted=unseen,
+            cross_fitted=on_other_half,
         ),
     )
-    return scores
+    return evaluation
 
 
 def evaluate_file(
@@ -100,17 +157,25 @@ def evaluate_file(
     thresholds: Path | None = None,
     skip_bad: bool = False,
 ) -> None:
-    """Scores a model file on one split of a data set; the arguments are those of the command.
+    """The command `faramtn evaluate`: evaluates a model file on one split of a data set.
+
+    Args:
+        model_file: a `.keras` file of this package.
+        data: the data set, as `read_dataset` takes it.
+        split: `train`, `validation` or `test`.
+        folder: a new or empty folder for the report.
+        thresholds: the `metrics.json` of a training, for its chosen thresholds; None for 0.5.
+        skip_bad: skip rows and images that cannot be used.
 
     Raises:
-        InputError: anything wrong with the model, the data or the split.
+        InputError: if the model, the data, the split, the thresholds or the folder is unusable.
     """
     if split not in SPLITS:
-        raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}.")
+        raise InputError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
     model = load_model(model_file)
     attributes = groups_of(model).attributes
-    answering = read_thresholds(thresholds, attributes) if thresholds else DEFAULT_THRESHOLD
+    values = read_thresholds(thresholds, attributes) if thresholds else DEFAULT_THRESHOLD
     make_empty_folder(folder)
     table = check_data(data, attributes, skip_bad=skip_bad)
-    evaluate(model, table, split, data=data.resolve().name, folder=folder, thresholds=answering)
-    print(f"metrics.json and contact_sheet.png are in {folder}/")
+    evaluate_split(model, table, split, folder, data=data.resolve().name, thresholds=values)
+    logger.info("%s and %s are in %s/", METRICS_FILE, CONTACT_SHEET_FILE, folder)

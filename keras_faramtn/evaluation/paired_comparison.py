@@ -1,4 +1,4 @@
-"""Networks beside each other: their scores, and their differences image by image."""
+"""The statistics of a comparison of networks: scores, and paired differences between them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from keras_faramtn.evaluation.bootstrap import SCORES, interval, resample_counts
 from keras_faramtn.evaluation.scores import Scores, score
 
 RESAMPLES = 1000
-"""How often the images are resampled."""
+"""The number of resamples of the images."""
 
 _DIGITS = 6
 
 
-def compare(
+def paired_comparison(
     probabilities: Mapping[str, np.ndarray],
     labels: np.ndarray,
     attributes: Sequence[str],
@@ -23,35 +23,44 @@ def compare(
     training_rates: np.ndarray | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, Any]:
-    """Scores networks on the same images, and compares each with some of them.
+    """Scores networks on the same images and computes their paired differences.
 
-    The mean of a score is over the seeds; its spread is their standard deviation (of a sample).
-    Differences are paired: by seed, and by image in each resample. Their interval is that of 95
-    of 100 resamples of the images, for the mean over the seeds; it does not hold what other
-    seeds would have given, which the spread shows.
+    The mean of a score is over the seeds; its spread is the sample standard deviation over them.
+    Differences are paired: by seed, and by image in each resample. Their 95 % interval is over
+    resamples of the images, for the mean over the seeds. It does not include the variation between
+    seeds, which the spread shows.
 
     Args:
-        probabilities: from each network's name to `(seeds, n, k)` in 0..1, the seeds and the
-            images the same for all; above 0.5 says yes.
+        probabilities: for each network's name `(seeds, n, k)` in 0..1, with the same seeds and
+            images for all; an attribute is predicted if its probability is above 0.5.
         labels: `(n, k)`: 1 yes, 0 no, -1 unknown.
         attributes: the k names.
-        against: names of the networks that the others are compared with.
+        against: the networks that all others are compared with.
         training_rates: as in `score`.
-        progress: wraps the networks while they are resampled, as `tqdm.tqdm` does.
+        progress: wraps the iteration over the networks, as `tqdm.tqdm` does.
 
     Returns:
-        Nothing but JSON's types. Scores are fractions to six decimals, null where not defined:
+        A dict of JSON types only. Scores are fractions rounded to six decimals, null where not
+        defined:
 
-        - `images`, `resamples`, and the `majority_accuracy` of a constant answer;
-        - `networks`: by name and score (`SCORES`) `mean`, `spread` (null with one seed) and
+        - `images`, `resamples`, and the `majority_accuracy` of the majority-class baseline;
+        - `networks`: by name and score (`SCORES`): `mean`, `spread` (null with one seed) and
           `by_seed`;
-        - `differences`: by name of the one compared with, name and score `mean`, `low`, `high`,
-          `spread` and `by_seed`;
-        - `attributes`: by name `positive_rate`, and from each score to its mean over the seeds
-          by network.
+        - `differences`: by reference network, name and score: `mean`, `low`, `high`, `spread` and
+          `by_seed`;
+        - `attributes`: by name: `positive_rate`, and for each score its mean over the seeds by
+          network.
 
     Raises:
         InputError: as `score`.
+
+    Example:
+        >>> labels = np.array([[1], [1], [0], [0]])
+        >>> good, poor = np.array([[[0.9], [0.8], [0.1], [0.2]]]), np.full((1, 4, 1), 0.4)
+        >>> networks = {"good": good, "poor": poor}
+        >>> result = paired_comparison(networks, labels, ["Smiling"], against=["poor"])
+        >>> result["differences"]["poor"]["good"]["accuracy"]["mean"]
+        0.5
     """
     scores = {
         name: [score(each, labels, attributes, training_rates=training_rates) for each in by_seed]
@@ -62,14 +71,14 @@ def compare(
         name: weighted_scores(probabilities[name], labels, counts) for name in progress(scores)
     }
     by_seed = {
-        name: {key: np.array([_mean_score(each, key) for each in every]) for key in SCORES}
-        for name, every in scores.items()
+        name: {key: np.array([_mean_score(each, key) for each in runs]) for key in SCORES}
+        for name, runs in scores.items()
     }
-    some = next(iter(scores.values()))[0]
+    any_scores = next(iter(scores.values()))[0]
     return {
-        "images": some.images,
+        "images": any_scores.images,
         "resamples": RESAMPLES,
-        "majority_accuracy": _rounded(some.mean_majority_accuracy),
+        "majority_accuracy": _rounded(any_scores.mean_majority_accuracy),
         "networks": {
             name: {key: _over_seeds(values[key]) for key in SCORES}
             for name, values in by_seed.items()
@@ -78,7 +87,7 @@ def compare(
             other: {
                 name: {
                     key: _over_seeds(by_seed[name][key] - by_seed[other][key])
-                    | _ends(samples[name][key] - samples[other][key])
+                    | _interval_ends(samples[name][key] - samples[other][key])
                     for key in SCORES
                 }
                 for name in scores
@@ -88,20 +97,34 @@ def compare(
         },
         "attributes": {
             attribute: {
-                "positive_rate": _rounded(some.attributes[place].positive_rate),
-                **{key: _of_attribute(scores, place, key) for key in SCORES},
+                "positive_rate": _rounded(any_scores.attributes[column].positive_rate),
+                **{key: _of_attribute(scores, column, key) for key in SCORES},
             }
-            for place, attribute in enumerate(attributes)
+            for column, attribute in enumerate(attributes)
         },
     }
 
 
-def markdown(content: Mapping[str, Any]) -> str:
-    """A comparison as Markdown that can be read in a terminal too.
+def excludes_zero(difference: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference lies on one side of zero: a significant difference.
 
     Args:
-        content: what `compare` returns, its networks having `parameters` and `train_step_ms`
-            besides, and the keys `data`, `split`, `seeds`, `machine`, `versions` and `command`.
+        difference: a score's entry in `differences` of `paired_comparison`.
+
+    Example:
+        >>> excludes_zero({"low": 0.001, "high": 0.02}), excludes_zero({"low": -0.01, "high": 0.02})
+        (True, False)
+    """
+    return difference["low"] is not None and (difference["low"] > 0 or difference["high"] < 0)
+
+
+def comparison_markdown(content: Mapping[str, Any]) -> str:
+    """A comparison as Markdown that is also readable in a terminal.
+
+    Args:
+        content: the result of `paired_comparison`, with `parameters` and `train_step_ms` added to
+            each of `networks`, and the keys `data`, `split`, `seeds`, `machine`, `versions` and
+            `command`.
     """
     networks = content["networks"]
     rows = [("network", "parameters", "train step", *map(_title, SCORES))]
@@ -115,33 +138,35 @@ def markdown(content: Mapping[str, Any]) -> str:
         for name, each in networks.items()
     ]
     seeds = content["seeds"]
-    spread = " ± standard deviation over them" if len(seeds) > 1 else ""
-    splits = [
+    several = len(seeds) > 1
+    spread = " ± standard deviation over the seeds" if several else ""
+    paragraphs = [
         f"Scores in percent on {content['images']:,} images ({content['split']} split of "
-        f"{content['data']}), mean of {len(seeds)} seed{'s' if len(seeds) > 1 else ''}{spread}. "
-        f"A constant answer has an accuracy of {_percent(content['majority_accuracy'])}.",
+        f"{content['data']}), mean of {len(seeds)} seed{'s' if several else ''}{spread}. "
+        "The majority-class baseline has an accuracy of "
+        f"{_percent(content['majority_accuracy'])}.",
         _table(rows),
     ]
     for other, differences in content["differences"].items():
-        rows = [(f"less {_title(other)}", *map(_title, SCORES))]
+        rows = [(f"minus {_title(other)}", *map(_title, SCORES))]
         rows += [
             (_title(name), *(_with_interval(each[key]) for key in SCORES))
             for name, each in differences.items()
         ]
-        splits.append(_table(rows))
+        paragraphs.append(_table(rows))
     machine, versions = content["machine"], content["versions"]
     devices = ", ".join([f"{machine['cores']} cores of {machine['processor']}", *machine["gpus"]])
-    splits += [
-        "Differences in points, with the interval of 95 of 100 of "
-        f"{content['resamples']:,} resamples of the images; * where it excludes zero. What "
-        "other seeds would give is not in the interval"
-        + (": see ±, over the seeds." if len(seeds) > 1 else "."),
+    paragraphs += [
+        "Differences in percentage points, with the 95 % interval over "
+        f"{content['resamples']:,} resamples of the images; * marks an interval that excludes "
+        "zero. The interval does not include the variation between seeds"
+        + (", which ± shows." if several else "."),
         f"Seeds {', '.join(map(str, seeds))}. {devices}. "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + ".",
         f"`{content['command']}`",
     ]
-    return "\n\n".join(splits) + "\n"
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -149,15 +174,15 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     lines = [
         "| "
         + " | ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         + " |"
         for row in rows
     ]
     rule = [
-        ("-" * (width + 2)) if place == 0 else ("-" * (width + 1) + ":")
-        for place, width in enumerate(widths)
+        ("-" * (width + 2)) if column == 0 else ("-" * (width + 1) + ":")
+        for column, width in enumerate(widths)
     ]
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
@@ -170,23 +195,20 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}"
 
 
+def _spread(each: Mapping[str, Any]) -> str:
+    return "" if each["spread"] is None else f" ± {100 * each['spread']:.2f}"
+
+
 def _with_spread(each: Mapping[str, Any]) -> str:
-    spread = "" if each["spread"] is None else f" ± {100 * each['spread']:.2f}"
-    return _percent(each["mean"]) + spread
+    return _percent(each["mean"]) + _spread(each)
 
 
 def _with_interval(each: Mapping[str, Any]) -> str:
     if each["mean"] is None or each["low"] is None:
         return "-"
     mark = "*" if excludes_zero(each) else " "
-    spread = "" if each["spread"] is None else f" ± {100 * each['spread']:.2f}"
     low, high = (f"{100 * each[end]:+.2f}" for end in ("low", "high"))
-    return f"{100 * each['mean']:+.2f} [{low}, {high}]{mark}{spread}"
-
-
-def excludes_zero(difference: Mapping[str, Any]) -> bool:
-    """Whether the interval of a difference of `compare` lies on one side of zero."""
-    return difference["low"] is not None and (difference["low"] > 0 or difference["high"] < 0)
+    return f"{100 * each['mean']:+.2f} [{low}, {high}]{mark}{_spread(each)}"
 
 
 def _mean_score(scores: Scores, key: str) -> float:
@@ -195,14 +217,15 @@ def _mean_score(scores: Scores, key: str) -> float:
 
 
 def _of_attribute(
-    scores: Mapping[str, Sequence[Scores]], place: int, key: str
+    scores: Mapping[str, Sequence[Scores]], column: int, key: str
 ) -> dict[str, float | None]:
     values = {
-        name: [getattr(each.attributes[place], key) for each in every]
-        for name, every in scores.items()
+        name: [getattr(each.attributes[column], key) for each in runs]
+        for name, runs in scores.items()
     }
     return {
-        name: None if None in every else _rounded(np.mean(every)) for name, every in values.items()
+        name: None if None in by_seed else _rounded(np.mean(by_seed))
+        for name, by_seed in values.items()
     }
 
 
@@ -214,7 +237,7 @@ def _over_seeds(values: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _ends(samples: np.ndarray) -> dict[str, float | None]:
+def _interval_ends(samples: np.ndarray) -> dict[str, float | None]:
     low, high = interval(samples)
     return {"low": _rounded(low), "high": _rounded(high)}
 

@@ -1,4 +1,4 @@
-"""Images of a training run and of what a network says about faces, as PNG files."""
+"""Figures of a training run and of a network's predictions, as PNG files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,10 +32,10 @@ _PANELS = (
 )
 _WEIGHT = "dws_"
 
-# mark, colour, its meaning in the key
-_RIGHT = ("✓", BLUE, "predicted, right")
+# mark, colour, meaning in the legend
+_CORRECT = ("✓", BLUE, "predicted, correct")
 _WRONG = ("✗", ORANGE, "predicted, wrong")
-_MISSED = ("○", PURPLE, "has it, missed")
+_MISSED = ("○", PURPLE, "present, missed")
 _UNKNOWN = ("?", GREY, "predicted, label unknown")
 
 
@@ -43,19 +43,27 @@ def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> 
     """Draws loss, accuracy and balanced accuracy by epoch, and the weights of DWS by group.
 
     Args:
-        history: `History.history` of Keras: lists with a number an epoch. Drawn are `loss`,
-            `accuracy` and `balanced_accuracy`, each with its `val_` twin, and every
-            `dws_{group}`; those that are missing are left out, others are ignored.
+        history: Keras's `History.history`: lists with one number per epoch. Drawn are `loss`,
+            `accuracy` and `balanced_accuracy`, each with its `val_` counterpart, and every
+            `dws_{group}`, as far as they exist; other keys are ignored.
         path: the PNG file; an older one is replaced.
 
     Returns:
-        The figure: axes of the three scores that there are, then one a group.
+        The figure: one axes for each of the three scores that exists, then one per group.
 
     Raises:
-        InputError: there is no `loss`, or the file can't be written.
+        InputError: if there is no `loss`, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> history = {"loss": [0.7, 0.5], "val_loss": [0.7, 0.6]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     figure = training_curve(history, f"{folder}/training_curve.png")
+        >>> len(figure.axes)
+        1
     """
     if not len(history.get("loss", ())):
-        raise InputError("the training history has no `loss` of any epoch; train at least one.")
+        raise InputError("the training history has no `loss`; train for at least one epoch.")
     panels = [(title, key) for title, key in _PANELS if key in history or f"val_{key}" in history]
     weights = {
         key.removeprefix(_WEIGHT): history[key] for key in history if key.startswith(_WEIGHT)
@@ -66,16 +74,16 @@ def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, sum(heights)), dpi=DPI, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
-        parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-        axes = parts[0].subplots(1, len(panels), squeeze=False)[0]
-        for place, (ax, (title, key)) in enumerate(zip(axes, panels, strict=True)):
+        subfigures = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        axes = subfigures[0].subplots(1, len(panels), squeeze=False)[0]
+        for column, (ax, (title, key)) in enumerate(zip(axes, panels, strict=True)):
             _draw_score(ax, title, history.get(key, ()), history.get(f"val_{key}", ()))
             if key != "loss":
-                ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
-            if place == 0:
+                ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+            if column == 0:
                 ax.legend(frameon=False, fontsize=9)
         if weights:
-            _draw_weights(parts[1], weights, rows, columns)
+            _draw_weights(subfigures[1], weights, rows, columns)
         save_figure(figure, path)
     return figure
 
@@ -89,38 +97,48 @@ def contact_sheet(
     thresholds: float | Sequence[float] | np.ndarray = DEFAULT_THRESHOLD,
     columns: int = 3,
 ) -> Figure:
-    """Draws faces, each with the attributes predicted for it and how sure the network is.
+    """Draws faces, each with its predicted attributes and their probabilities.
 
-    With labels, each name is marked as right, wrong or missed, and the number of attributes that
-    are right, those rightly not predicted included, stands above.
+    With labels, each attribute is marked as correct, wrong or missed, and the heading counts the
+    correct predictions, including those of absent attributes.
 
     Args:
         images: `(n, height, width, 3)` uint8, RGB.
         probabilities: `(n, k)` in 0..1, columns in the order of `attributes`.
-        labels: `(n, k)`: 1 yes, 0 no, -1 unknown; or None where there are none.
+        labels: `(n, k)`: 1 yes, 0 no, -1 unknown; None if there are no labels.
         attributes: the k names.
         path: the PNG file; an older one is replaced.
-        thresholds: a probability above it says yes; one for all, or k.
-        columns: faces in a row.
+        thresholds: an attribute is predicted if its probability is above its threshold; one for
+            all attributes, or k.
+        columns: faces per row.
 
     Returns:
-        The figure: an axes a face, in order.
+        The figure: one axes per face, in order.
 
     Raises:
-        InputError: no face, shapes that don't fit, or the file can't be written.
+        InputError: if there is no face, the shapes do not match, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> faces, probabilities = np.zeros((2, 32, 32, 3), "uint8"), np.array([[0.9], [0.2]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/contact_sheet.png"
+        ...     figure = contact_sheet(faces, probabilities, None, ["Smiling"], path)
+        >>> len(figure.axes)
+        2
     """
     images, probabilities = np.asarray(images), np.asarray(probabilities)
     expected = (len(images), len(attributes))
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
         raise InputError(
-            f"the faces are {images.dtype} of the shape {images.shape}; give at least one as "
-            "uint8 (n, height, width, 3)."
+            f"the faces are a {images.dtype} array of shape {images.shape}; give at least one face "
+            "as uint8 (n, height, width, 3)."
         )
     if probabilities.shape != expected or (labels is not None and np.shape(labels) != expected):
         raise InputError(
-            f"there are probabilities of the shape {probabilities.shape} and labels of "
-            f"{None if labels is None else np.shape(labels)} for {expected[0]} faces and "
-            f"{expected[1]} attributes."
+            f"the probabilities have shape {probabilities.shape} and the labels "
+            f"{None if labels is None else np.shape(labels)}; both must be {expected}: "
+            f"{expected[0]} faces and {expected[1]} attributes."
         )
     notes = [
         _notes(probabilities[i], None if labels is None else labels[i], attributes, thresholds)
@@ -135,7 +153,7 @@ def contact_sheet(
 def _draw_score(
     ax: Axes, title: str, training: Sequence[float], validation: Sequence[float]
 ) -> None:
-    # With few epochs a line alone would hide where they are, or be nothing at all.
+    # With few epochs a line alone would hide the epochs, or not be visible at all.
     marker = {"marker": "o", "markersize": 4} if max(len(training), len(validation)) < 25 else {}
     if len(training):
         ax.plot(_epochs(training), training, color=BLUE, label="training", **marker)
@@ -188,7 +206,7 @@ def _notes(
     attributes: Sequence[str],
     thresholds: float | Sequence[float] | np.ndarray,
 ) -> tuple[str, list[tuple[str, str, str, str]]]:
-    """The heading of a face, and its lines of mark, colour, name and probability."""
+    """The heading of a face, and its lines: mark, colour, name and probability."""
     predicted = probabilities > np.asarray(thresholds)
     if labels is None:
         kinds = [(("•", BLUE, ""), predicted)]
@@ -196,18 +214,18 @@ def _notes(
     else:
         labels = np.asarray(labels)
         kinds = [
-            (_RIGHT, predicted & (labels == 1)),
+            (_CORRECT, predicted & (labels == 1)),
             (_WRONG, predicted & (labels == 0)),
             (_UNKNOWN, predicted & (labels < 0)),
             (_MISSED, ~predicted & (labels == 1)),
         ]
         known = labels >= 0
-        right = known & (predicted == (labels == 1))
-        heading = f"{right.sum()} of {known.sum()} labels right"
+        correct = known & (predicted == (labels == 1))
+        heading = f"{correct.sum()} of {known.sum()} labels correct"
     lines = [
-        (mark, colour, attributes[place].replace("_", " "), f"{100 * probabilities[place]:.0f}%")
-        for (mark, colour, _), chosen in kinds
-        for place in np.flatnonzero(chosen)
+        (mark, colour, attributes[column].replace("_", " "), f"{100 * probabilities[column]:.0f}%")
+        for (mark, colour, _), selected in kinds
+        for column in np.flatnonzero(selected)
     ]
     return heading, lines
 
@@ -218,7 +236,7 @@ def _draw_faces(
     labelled: bool,
     columns: int,
 ) -> Figure:
-    # All lengths in inches, from the top left corner.
+    # All lengths are in inches, measured from the top left corner.
     margin, gap, head, line = 0.3, 0.35, 0.75 if labelled else 0.45, 0.165
     longest = max((_inches(name, 8) for _, lines in notes for _, _, name, _ in lines), default=0)
     image_width, text_width = 1.5, max(1.6, 0.16 + longest + 0.5)
@@ -232,30 +250,30 @@ def _draw_faces(
     figure = Figure(figsize=(width, height), dpi=DPI)
 
     def write(x: float, y: float, text: str, size: float = 8, **style: object) -> None:
-        place = {"va": "top", "parse_math": False, "fontsize": size}
-        figure.text(x / width, 1 - y / height, text, **(place | style))
+        defaults = {"va": "top", "parse_math": False, "fontsize": size}
+        figure.text(x / width, 1 - y / height, text, **(defaults | style))
 
     write(margin, margin, "Predicted attributes", 13)
     x = margin
     used = {mark for _, lines in notes for mark, *_ in lines}
-    key = (_RIGHT, _WRONG, _MISSED) + ((_UNKNOWN,) if _UNKNOWN[0] in used else ())
-    for mark, colour, meaning in key if labelled else ():
+    legend = (_CORRECT, _WRONG, _MISSED) + ((_UNKNOWN,) if _UNKNOWN[0] in used else ())
+    for mark, colour, meaning in legend if labelled else ():
         write(x, margin + 0.32, mark, 9, color=colour, fontweight="bold")
         write(x + 0.17, margin + 0.32, meaning, 9, color=GREY)
         x += 0.17 + _inches(meaning, 9) + 0.35
     top = margin + head
-    share = (image_width / width, image_height / height)
+    face_size = (image_width / width, image_height / height)
     for row, row_height in zip(rows, heights, strict=True):
         for column, i in enumerate(row):
             x = margin + column * (tile_width + gap)
-            ax = figure.add_axes((x / width, 1 - (top + image_height) / height, *share))
+            ax = figure.add_axes((x / width, 1 - (top + image_height) / height, *face_size))
             ax.imshow(images[i], interpolation="bilinear", aspect="auto")
             ax.set_axis_off()
             x += image_width + 0.12
             heading, lines = notes[i]
             write(x, top, heading, 8.5, fontweight="bold")
-            for place, (mark, colour, name, percent) in enumerate(lines):
-                y = top + line * (place + 1.3)
+            for number, (mark, colour, name, percent) in enumerate(lines):
+                y = top + line * (number + 1.3)
                 write(x, y, mark, color=colour, fontweight="bold")
                 write(x + 0.16, y, name, color=colour)
                 write(x + text_width, y, percent, 7.5, color=GREY, ha="right")

@@ -1,4 +1,4 @@
-"""What is handed over of an evaluation: `metrics.json` for programs, a table for people."""
+"""The report of an evaluation: `metrics.json` for programs, a table for people."""
 
 import importlib.metadata
 import json
@@ -26,24 +26,32 @@ def metrics(
     chosen: np.ndarray | None = None,
     cross_fitted: Scores | None = None,
 ) -> dict[str, Any]:
-    """The content of `metrics.json`: nothing but JSON's types, no NaN.
+    """The content of `metrics.json`: JSON types only, no NaN.
 
-    Scores are fractions in 0..1 to six decimals; a score that isn't defined is null.
+    Scores are fractions in 0..1 rounded to six decimals; a score that is not defined is null.
 
     Args:
         scores: from `score`.
         groups: the groups of the scored attributes.
-        data: name of the data.
-        split: name of its split, such as "test".
+        data: name of the data set.
+        split: name of the split, such as "test".
         model: name of the model.
-        chosen, cross_fitted: thresholds chosen on this split, `(k,)`, and the scores with such on
-            images that they were not chosen on; None where none were chosen.
+        chosen, cross_fitted: thresholds chosen on this split, `(k,)`, and the scores of
+            `thresholds.cross_fitted`; None if none were chosen.
 
     Returns:
         A dict with the keys `data`, `split`, `images`, `model`, `majority_of`, `means`,
-        `varying`, `attributes` (by name, in canonical order), `versions`, and, where they were
-        chosen, `chosen_thresholds`: `cross_fitted`, with accuracy and balanced accuracy, and
+        `varying`, `attributes` (by name, in canonical order), `versions`, and, if thresholds were
+        chosen, `chosen_thresholds`: the accuracy and balanced accuracy of `cross_fitted`, and
         `thresholds` by attribute.
+
+    Example:
+        >>> from keras_faramtn.evaluation.scores import score
+        >>> groups = AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"])
+        >>> scores = score(np.array([[0.9], [0.2]]), np.array([[1], [0]]), ["Smiling"])
+        >>> content = metrics(scores, groups, data="faces", split="test", model="FARAMTN")
+        >>> content["means"]["accuracy"], content["attributes"]["Smiling"]["group"]
+        (1.0, 'mouth')
     """
     group_of = {attribute: group for group, members in groups.items() for attribute in members}
     return {
@@ -89,29 +97,36 @@ def metrics(
 
 
 def write_metrics(path: str | Path, content: dict[str, Any]) -> None:
-    """Writes `metrics.json` whole or not at all, in place of an older one.
+    """Writes `metrics.json` atomically, replacing an older file.
 
     Args:
         path: the file.
         content: from `metrics`.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: if the file cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write_bytes(path, (text + "\n").encode())
 
 
 def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None = None) -> str:
-    """The scores as text for a terminal, at most 80 wide for CelebA's names.
+    """The scores as text for a terminal, at most 80 columns wide for CelebA's attributes.
 
-    One row an attribute, by group; then the means, and what they are means of. Scores are in
-    percent; one that isn't defined is `-`.
+    One row per attribute, by group; then the means and a description of what they include. Scores
+    are in percent; a score that is not defined is `-`.
 
     Args:
         scores: from `score`.
         groups: the groups of the scored attributes.
-        cross_fitted: the scores with thresholds chosen on other images, for a line of their own.
+        cross_fitted: the scores of `thresholds.cross_fitted`, reported in an additional line.
+
+    Example:
+        >>> from keras_faramtn.evaluation.scores import score
+        >>> groups = AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"])
+        >>> scores = score(np.array([[0.9], [0.2]]), np.array([[1], [0]]), ["Smiling"])
+        >>> table(scores, groups).splitlines()[2].split()
+        ['Smiling', '2', '50.0', '50.0', '100.0', '100.0', '100.0']
     """
     by_name = {each.attribute: each for each in scores.attributes}
     width = max(len(name) for name in (*by_name, "mean of varying")) + 2
@@ -140,25 +155,25 @@ def table(scores: Scores, groups: AttributeGroups, cross_fitted: Scores | None =
         mean_row,
         _row("mean of varying", width, ("", "", *map(_percent, varying))),
         "",
-        f"Percent, of {scores.images} images. Majority: the constant answer that is most "
-        f"frequent\namong the {scores.majority_of}.",
+        f"Percent, on {scores.images} images. Majority: the baseline that always predicts the "
+        f"class\nmost frequent among the {scores.majority_of}.",
         f"Mean accuracy is over {scores.in_accuracy} of {len(by_name)} attributes, mean balanced "
-        f"accuracy and average\nprecision over the {scores.in_balanced} that have both a yes and "
-        "a no label.",
-        f"{scores.in_varying} attributes vary (rate {low} to {high} percent); accuracy there, less "
-        f"the\nmajority's{gain}.",
+        f"accuracy and average\nprecision over the {scores.in_balanced} that have both yes and "
+        "no labels.",
+        f"{scores.in_varying} attributes vary (rate {low} to {high} percent); gain in accuracy "
+        f"there over the\nmajority-class baseline{gain}.",
     ]
     if cross_fitted is not None:
         lines.append(
-            "With the thresholds that are best for balanced accuracy, each half of the\nimages "
-            f"with those of the other: accuracy {_percent(cross_fitted.mean_accuracy)}, balanced "
+            "With thresholds chosen for balanced accuracy on one half of the images and\nscored "
+            f"on the other half: accuracy {_percent(cross_fitted.mean_accuracy)}, balanced "
             f"{_percent(cross_fitted.mean_balanced_accuracy)}."
         )
     return "\n".join(lines)
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the installed packages that a score depends on."""
+    """The versions of Python and of the installed packages that scores depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

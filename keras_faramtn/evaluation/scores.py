@@ -1,8 +1,9 @@
 """Scores of predicted attributes against their labels, attribute by attribute and as means.
 
-Accuracy is the field's number, but a rare attribute is predicted well by always saying no. So
-three more scores always stand beside it: balanced accuracy and average precision, which see the
-rare attributes, and the accuracy of the majority, which is what a constant answer reaches.
+Accuracy is the usual metric in the literature, but predicting "no" for every image already gives a
+rare attribute a high accuracy. It is therefore always reported with three other scores: balanced
+accuracy and average precision, which are sensitive to rare attributes, and the accuracy of the
+majority-class baseline.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,34 +11,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from keras_faramtn.attributes import DEFAULT_THRESHOLD, AttributeGroups
 from keras_faramtn.errors import InputError
 
 VARYING_RATES = (0.05, 0.95)
-"""An attribute varies where its positive rate among the evaluated labels lies in this range, both
-ends included. On the others hardly any classifier gains over the majority."""
+"""An attribute varies if its positive rate among the evaluated labels is in this range, both ends
+included. On the others hardly any classifier improves on the majority-class baseline."""
 
 
 @dataclass(frozen=True)
 class AttributeScores:
-    """The scores of one attribute over the images of which its label is known.
+    """The scores of one attribute over the images whose label is known.
 
-    All but `known` and `threshold` are None where no label is known; all are in 0..1.
+    All scores are in 0..1, and None if no label is known.
 
     Attributes:
         attribute: its name.
         known: the number of known labels.
-        threshold: a probability above it says yes.
-        positive_rate: share of the known labels that are yes.
-        majority_accuracy: accuracy of the constant answer, see `score`.
-        accuracy: share of the known labels that are predicted right.
-        balanced_accuracy: mean of the share of the yes and the share of the no labels that are
-            predicted right; None where all known labels are alike.
-        average_precision: area under the precision-recall curve as scikit-learn's
-            `average_precision_score`, which needs no threshold; None where all known labels are
-            alike.
+        threshold: the attribute is predicted if its probability is above it.
+        positive_rate: fraction of the known labels that are yes.
+        majority_accuracy: accuracy of the majority-class baseline, see `score`.
+        accuracy: fraction of the known labels that are predicted correctly.
+        balanced_accuracy: mean recall of the yes labels and of the no labels; None if all known
+            labels are equal.
+        average_precision: area under the precision-recall curve, as scikit-learn's
+            `average_precision_score`, which needs no threshold; None if all known labels are equal.
     """
 
     attribute: str
@@ -52,22 +51,24 @@ class AttributeScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all attributes and their means, each attribute counting alike.
+    """The scores of all attributes and their means; every attribute has the same weight.
 
     Attributes:
-        attributes: one entry an attribute, in canonical order.
+        attributes: one entry per attribute, in canonical order.
         images: the number of images, at least 1.
-        majority_of: whose majority the baseline answers, "evaluated labels" or "training labels".
-        mean_accuracy: over the `in_accuracy` attributes with a known label; None where none has.
+        majority_of: the labels that decide the majority class, "evaluated labels" or "training
+            labels".
+        mean_accuracy: over the `in_accuracy` attributes with a known label; None if there is none.
         mean_majority_accuracy: over the same attributes.
         in_accuracy: the number of attributes in the two means above.
-        mean_balanced_accuracy: over the `in_balanced` attributes with both a yes and a no label;
-            None where none has.
+        mean_balanced_accuracy: over the `in_balanced` attributes with both yes and no labels; None
+            if there is none.
         mean_average_precision: over the same attributes.
         in_balanced: the number of attributes in the two means above.
-        varying_accuracy: mean accuracy over the attributes that vary (`VARYING_RATES`); None
-            where none does.
-        varying_majority_accuracy: mean accuracy of the majority over the same attributes.
+        varying_accuracy: mean accuracy over the attributes that vary (`VARYING_RATES`); None if
+            there is none.
+        varying_majority_accuracy: mean accuracy of the majority-class baseline over the same
+            attributes.
         varying_balanced_accuracy: mean balanced accuracy over the same attributes.
         varying_average_precision: mean average precision over the same attributes.
         in_varying: the number of attributes that vary.
@@ -90,7 +91,7 @@ class Scores:
 
     @property
     def varying_gain(self) -> float | None:
-        """`varying_accuracy` less `varying_majority_accuracy`; None where no attribute varies."""
+        """`varying_accuracy` minus `varying_majority_accuracy`; None if no attribute varies."""
         if self.varying_accuracy is None or self.varying_majority_accuracy is None:
             return None
         return self.varying_accuracy - self.varying_majority_accuracy
@@ -103,49 +104,59 @@ def score(
     thresholds: float | Sequence[float] | np.ndarray = DEFAULT_THRESHOLD,
     training_rates: Sequence[float] | np.ndarray | None = None,
 ) -> Scores:
-    """Scores predictions; unknown labels are left out.
+    """Scores predictions, ignoring unknown labels.
 
-    The majority baseline answers each attribute with a constant. Without `training_rates` it is
-    the answer that is right most often on the evaluated labels themselves: the best that any
-    constant can do. With `training_rates` it is what a user would know beforehand: yes where more
-    than half of the training labels are, scored on the evaluated labels.
+    The majority-class baseline predicts a constant for each attribute. Without `training_rates` it
+    is the more frequent class among the evaluated labels: the upper bound of any constant
+    prediction. With `training_rates` it is the majority class of the training labels, which is
+    known before the evaluation, scored on the evaluated labels.
 
     Args:
         probabilities: `(n, k)` float in 0..1, columns in the order of `attributes`.
         labels: `(n, k)`: 1 yes, 0 no, -1 unknown.
         attributes: the k names.
-        thresholds: a probability above it says yes; one for all, or k.
-        training_rates: the positive rates of the k attributes in training, in 0..1, as
-            `positive_rates` gives them; for NaN, no training label known, the baseline says no.
+        thresholds: an attribute is predicted if its probability is above its threshold; one for
+            all attributes, or k.
+        training_rates: the positive rates of the k attributes in training, in 0..1, as returned by
+            `positive_rates`; for NaN (no known training label) the baseline predicts no.
 
     Returns:
         The scores of each attribute and their means.
 
     Raises:
-        InputError: shapes that don't fit, no image, a probability that is NaN or outside 0..1
-            (the message names the attribute), a label, threshold or rate outside its range.
+        InputError: if shapes do not match, there is no image, a probability is NaN or outside 0..1
+            (the message names the attribute), or a label, threshold or rate is out of range.
+
+    Example:
+        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.2], [0.7, 0.6], [0.8, 0.3]])
+        >>> labels = np.array([[1, 0], [1, 0], [0, 1], [1, -1]])
+        >>> scores = score(probabilities, labels, ["Smiling", "Bald"])
+        >>> [each.accuracy for each in scores.attributes]
+        [0.5, 1.0]
+        >>> scores.mean_accuracy, round(scores.mean_majority_accuracy, 3)
+        (0.75, 0.708)
     """
     attributes = tuple(attributes)
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     _refuse_bad_shapes(probabilities, labels, attributes)
     _refuse_bad_values("probability", probabilities, attributes)
     _refuse_bad_labels(labels, attributes)
-    thresholds = _one_each("thresholds", thresholds, attributes)
-    rates = positive_rates(labels)
-    answers = rates if training_rates is None else training_rates
-    if training_rates is not None:
-        answers = _one_each("training_rates", np.nan_to_num(training_rates), attributes)
-    answered_yes = probabilities > thresholds
+    thresholds = _one_per_attribute("thresholds", thresholds, attributes)
+    if training_rates is None:
+        rates = positive_rates(labels)
+    else:
+        rates = _one_per_attribute("training_rates", np.nan_to_num(training_rates), attributes)
+    predicted = probabilities > thresholds
     scores = tuple(
         _score_attribute(
             name,
-            probabilities[:, place],
-            answered_yes[:, place],
-            labels[:, place],
-            float(thresholds[place]),
-            bool(answers[place] > 0.5),
+            probabilities[:, column],
+            predicted[:, column],
+            labels[:, column],
+            float(thresholds[column]),
+            bool(rates[column] > 0.5),
         )
-        for place, name in enumerate(attributes)
+        for column, name in enumerate(attributes)
     )
     return _with_means(
         scores, len(labels), "evaluated labels" if training_rates is None else "training labels"
@@ -153,17 +164,21 @@ def score(
 
 
 def positive_rates(labels: np.ndarray) -> np.ndarray:
-    """Share of the known labels of each attribute that are yes.
+    """The fraction of each attribute's known labels that are yes.
 
     Args:
         labels: `(n, k)`: 1 yes, 0 no, -1 unknown.
 
     Returns:
-        `(k,)` float64 in 0..1; NaN for an attribute of which no label is known.
+        `(k,)` float64 in 0..1; NaN for an attribute without a known label.
+
+    Example:
+        >>> positive_rates(np.array([[1, 0], [1, -1], [0, -1], [1, 0]])).tolist()
+        [0.75, 0.0]
     """
     known = (labels >= 0).sum(axis=0)
-    yes = (labels > 0).sum(axis=0)
-    return np.divide(yes, known, out=np.full(known.shape, np.nan), where=known > 0)
+    positive = (labels > 0).sum(axis=0)
+    return np.divide(positive, known, out=np.full(known.shape, np.nan), where=known > 0)
 
 
 def predict_probabilities(
@@ -172,73 +187,81 @@ def predict_probabilities(
     groups: AttributeGroups,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predicts a dataset in one pass, so that each image is decoded once.
+    """Predicts a dataset and collects its labels in one pass.
 
     Args:
-        model: an inference model: `(batch, k)` probabilities in canonical order.
+        model: an inference model, which returns `(batch, k)` probabilities in canonical order.
         dataset: batches of `(images, {group: labels (batch, attributes of the group)})`.
         groups: the groups of the labels.
-        progress: wraps the dataset while it is read, as `tqdm.tqdm` does.
+        progress: wraps the iteration over the dataset, as `tqdm.tqdm` does.
 
     Returns:
         `(n, k)` float32 probabilities and `(n, k)` int8 labels (1, 0, -1 unknown), both with
         columns in the order of `groups.attributes`.
 
     Raises:
-        InputError: the dataset has no batch.
+        InputError: if the dataset is empty.
     """
     probabilities, labels = [], []
     for images, by_group in progress(dataset):
-        # JAX takes no tensor of TensorFlow's, which a tf.data set has.
-        answers = model.predict_on_batch(np.asarray(images))
-        probabilities.append(np.asarray(answers, "float32"))
+        # A tf.data dataset yields TensorFlow tensors, which JAX does not accept.
+        batch = model.predict_on_batch(np.asarray(images))
+        probabilities.append(np.asarray(batch, "float32"))
         labels.append(canonical_labels(by_group, groups))
     if not labels:
-        raise InputError("there is no image to evaluate; choose a split that has images.")
+        raise InputError("there is no image to evaluate; choose a split that contains images.")
     return np.concatenate(probabilities), np.concatenate(labels)
 
 
 def canonical_labels(by_group: Mapping[str, Any], groups: AttributeGroups) -> np.ndarray:
-    """The labels of all groups as one array in canonical order.
+    """Joins the labels of all groups into one array in canonical order.
 
     Args:
-        by_group: from each group's name to its labels `(n, attributes of the group)`: 1, 0 or -1.
+        by_group: for each group's name its labels `(n, attributes of the group)`: 1, 0 or -1.
         groups: the groups.
 
     Returns:
         `(n, k)` int8, columns in the order of `groups.attributes`.
+
+    Example:
+        >>> groups = AttributeGroups({"hair": ["Bald"], "mouth": ["Smiling"]}, ["Smiling", "Bald"])
+        >>> canonical_labels({"hair": [[0]], "mouth": [[1]]}, groups).tolist()
+        [[1, 0]]
     """
     columns = np.concatenate([np.asarray(by_group[group]) for group in groups], axis=1)
-    places = np.concatenate([groups.positions(group) for group in groups])
+    positions = np.concatenate([groups.positions(group) for group in groups])
     labels = np.empty(columns.shape, np.int8)
-    labels[:, places] = columns
+    labels[:, positions] = columns
     return labels
 
 
 def _score_attribute(
     attribute: str,
     probabilities: np.ndarray,
-    answered_yes: np.ndarray,
+    predicted: np.ndarray,
     labels: np.ndarray,
     threshold: float,
     majority: bool,
 ) -> AttributeScores:
+    # Imported here: `faramtn predict` imports this module, and must start fast.
+    from sklearn.metrics import average_precision_score
+
     known = labels >= 0
-    yes, answered_yes = labels[known] > 0, answered_yes[known]
-    if not len(yes):
+    positive = labels[known] > 0
+    if not len(positive):
         return AttributeScores(attribute, 0, threshold, None, None, None, None, None)
-    right = answered_yes == yes
+    correct = predicted[known] == positive
     balanced = precision = None
-    if yes.any() and not yes.all():
-        balanced = float((right[yes].mean() + right[~yes].mean()) / 2)
-        precision = float(average_precision_score(yes, probabilities[known]))
+    if positive.any() and not positive.all():
+        balanced = float((correct[positive].mean() + correct[~positive].mean()) / 2)
+        precision = float(average_precision_score(positive, probabilities[known]))
     return AttributeScores(
         attribute=attribute,
-        known=len(yes),
+        known=len(positive),
         threshold=threshold,
-        positive_rate=float(yes.mean()),
-        majority_accuracy=float((yes == majority).mean()),
-        accuracy=float(right.mean()),
+        positive_rate=float(positive.mean()),
+        majority_accuracy=float((positive == majority).mean()),
+        accuracy=float(correct.mean()),
         balanced_accuracy=balanced,
         average_precision=precision,
     )
@@ -271,11 +294,11 @@ def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _one_each(what: str, values: Any, attributes: tuple[str, ...]) -> np.ndarray:
+def _one_per_attribute(what: str, values: Any, attributes: tuple[str, ...]) -> np.ndarray:
     values = np.asarray(values, dtype="float64")
     if values.shape not in {(), (len(attributes),)}:
         raise InputError(
-            f"{what} has the shape {values.shape}; give one value, or one for each of the "
+            f"{what} has shape {values.shape}; give one value, or one for each of the "
             f"{len(attributes)} attributes."
         )
     values = np.broadcast_to(values, (len(attributes),))
@@ -288,40 +311,40 @@ def _refuse_bad_shapes(
 ) -> None:
     if probabilities.ndim != 2 or probabilities.shape[1] != len(attributes):
         raise InputError(
-            f"the probabilities have the shape {probabilities.shape}; it must be (images, "
-            f"{len(attributes)}), a column for each attribute."
+            f"the probabilities have shape {probabilities.shape}; it must be (images, "
+            f"{len(attributes)}), one column per attribute."
         )
     if labels.shape != probabilities.shape:
         raise InputError(
-            f"the labels have the shape {labels.shape} and the probabilities "
-            f"{probabilities.shape}; they must be of the same images and attributes."
+            f"the labels have shape {labels.shape} and the probabilities {probabilities.shape}; "
+            "both must cover the same images and attributes."
         )
     if not labels.size:
         raise InputError("there is no image or no attribute to score.")
 
 
 def _refuse_bad_values(what: str, values: np.ndarray, attributes: tuple[str, ...]) -> None:
-    """Refuses a value of the `(rows, k)` `values` that is not in 0..1; NaN is not either."""
+    """Raises InputError if one of the `(rows, k)` `values` is NaN or outside 0..1."""
     bad = ~((values >= 0) & (values <= 1))
     if bad.any():
-        row, place = np.argwhere(bad)[0]
-        value = values[row, place]
-        why = ""
+        row, column = np.argwhere(bad)[0]
+        value = values[row, column]
+        hint = ""
         if what == "probability" and np.isnan(value):
-            why = " The network's weights are not finite: its training has diverged."
+            hint = " The network's weights are not finite: its training has diverged."
         elif what == "probability":
-            why = " Score the inference model's probabilities, not logits."
+            hint = " Score the inference model's probabilities, not logits."
         raise InputError(
-            f"{what} of {attributes[place]}: {value} in row {row + 1} ({bad.sum()} such values in "
-            f"all); it must be in 0..1.{why}"
+            f"{what} of {attributes[column]}: {value} in row {row + 1} ({bad.sum()} such values in "
+            f"total); it must be in 0..1.{hint}"
         )
 
 
 def _refuse_bad_labels(labels: np.ndarray, attributes: tuple[str, ...]) -> None:
     bad = ~np.isin(labels, (-1, 0, 1))
     if bad.any():
-        row, place = np.argwhere(bad)[0]
+        row, column = np.argwhere(bad)[0]
         raise InputError(
-            f"label of {attributes[place]}: {labels[row, place]} in row {row + 1}; it must be 1 "
+            f"label of {attributes[column]}: {labels[row, column]} in row {row + 1}; it must be 1 "
             "(yes), 0 (no) or -1 (unknown)."
         )

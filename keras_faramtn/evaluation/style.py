@@ -1,7 +1,8 @@
-"""How all images of evaluations look, and how they are written.
+"""The common style of all figures of evaluations, and how they are saved.
 
-Drawn on `Figure` objects, not through pyplot: no window, no state shared with the caller's plots.
-Colours are Okabe and Ito's, told apart with any colour vision; marks never rest on colour alone.
+Figures are `Figure` objects, not pyplot's: no window opens and no state is shared with the
+caller's plots. The colours are those of Okabe and Ito, distinguishable with any colour vision;
+colour is never the only mark of a difference.
 """
 
 import io
@@ -12,21 +13,21 @@ from matplotlib.figure import Figure
 from keras_faramtn.atomic_files import atomic_write_bytes
 
 DPI = 150
-"""Pixels an inch of the PNG files."""
+"""Resolution of the PNG files, in pixels per inch."""
 
 BLUE, ORANGE, PURPLE = "#0072B2", "#D55E00", "#A0488A"
 INK, GREY, PALE = "#222222", "#777777", "#CCCCCC"
 
-# The font that comes with matplotlib has all marks that are drawn.
+# The font that ships with matplotlib contains every symbol that the figures use.
 STYLE = {"font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK}
 """Settings for `matplotlib.rc_context`."""
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes a figure as a PNG file, whole or not at all; an older one is replaced.
+    """Writes a figure to a PNG file atomically, replacing an older file.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: if the file cannot be written.
     """
     content = io.BytesIO()
     figure.savefig(content, format="png", facecolor="white")

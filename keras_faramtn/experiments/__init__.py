@@ -1,1 +1,1 @@
-"""Experiments written down as recipes: training runs and comparisons of networks."""
+"""Experiments described by recipes: training runs and comparisons of networks."""

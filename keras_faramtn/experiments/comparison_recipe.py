@@ -1,4 +1,4 @@
-"""A comparison's recipe: one experiment, its variants, and the seeds that each is trained with."""
+"""The recipe of a comparison: one experiment, its variants, and the seeds to train them with."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ import pydantic
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.recipe import Recipe, read_content, validate
 
-# Names become folders.
+# Names of variants are also names of folders.
 Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
 Seed = Annotated[int, pydantic.Field(ge=0)]
 
 
 class Changes(pydantic.BaseModel):
-    """What a variant has other than the base: keys of its `model` and `training` sections."""
+    """The keys of the `model` and `training` sections in which a variant differs from the base."""
 
     model_config = Recipe.model_config
 
@@ -23,15 +23,15 @@ class Changes(pydantic.BaseModel):
     training: dict[str, Any] = {}
 
 
-class Comparison(pydantic.BaseModel):
-    """Networks that are trained alike but for what each variant changes.
+class ComparisonRecipe(pydantic.BaseModel):
+    """Networks that are trained in the same way, except for the changes of each variant.
 
     Attributes:
         data, model, training: the base, as in a recipe, without `training.seed`.
-        variants: from a name to its changes, at least two; letters, digits and `_`.
-        seeds: each variant is trained once with each.
+        variants: at least two; for each name (letters, digits and `_`) its changes.
+        seeds: each variant is trained once with each seed.
         against: the variants that all others are compared with.
-        split: the split of the data that all are scored on.
+        split: the split that all networks are scored on.
     """
 
     model_config = Recipe.model_config
@@ -45,17 +45,17 @@ class Comparison(pydantic.BaseModel):
     split: Literal["validation", "test"] = "validation"
 
     @pydantic.model_validator(mode="after")
-    def _consistent(self) -> "Comparison":
+    def _consistent(self) -> "ComparisonRecipe":
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: each may stand there once only")
+            raise ValueError("seeds: a seed is repeated; list each once")
         if len({name.casefold() for name in self.variants}) < len(self.variants):
-            raise ValueError("variants: two names differ in their case only")
+            raise ValueError("variants: two names differ in case only")
         for name in self.against:
             if name not in self.variants:
-                raise ValueError(f"against: {name} is none of the variants")
+                raise ValueError(f"against: {name} is not one of the variants")
         sections = [self.training, *(changes.training for changes in self.variants.values())]
         if any("seed" in section for section in sections):
-            raise ValueError("training.seed: remove it; seeds says with which to train")
+            raise ValueError("training.seed: remove it; seeds lists the seeds to train with")
         return self
 
     def content(self, variant: str, seed: int) -> Mapping[str, Any]:
@@ -72,25 +72,30 @@ class Comparison(pydantic.BaseModel):
         return Recipe.model_validate(self.content(variant, seed))
 
     def attributes(self) -> tuple[str, ...]:
-        """What all variants predict, in canonical order."""
-        some = next(iter(self.variants))
-        return self.recipe(some, self.seeds[0]).model.attribute_groups().attributes
+        """The attributes that all variants predict, in canonical order."""
+        variant = next(iter(self.variants))
+        return self.recipe(variant, self.seeds[0]).model.attribute_groups().attributes
 
 
-def read_comparison(name_or_path: str | Path) -> tuple[Comparison, Path]:
-    """Reads and checks a comparison's recipe, and that of each variant.
+def read_comparison_recipe(name_or_path: str | Path) -> tuple[ComparisonRecipe, Path]:
+    """Reads and checks the recipe of a comparison and the recipe of each variant.
 
     Args:
         name_or_path: as in `read_recipe`.
 
     Returns:
-        The comparison and the path of its file.
+        The recipe of the comparison and the path of its file.
 
     Raises:
         InputError: as `read_recipe`.
+
+    Example:
+        >>> comparison, _ = read_comparison_recipe("crops_comparison")
+        >>> comparison.recipe("without_CGFF", seed=0).model.fusion
+        False
     """
     content, path = read_content(name_or_path)
-    comparison = validate(Comparison, content, str(path))
+    comparison = validate(ComparisonRecipe, content, str(path))
     for variant in comparison.variants:
         content = comparison.content(variant, comparison.seeds[0])
         recipe = validate(Recipe, content, f"{path}: {variant}")

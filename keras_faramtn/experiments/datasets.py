@@ -1,4 +1,6 @@
-"""What a recipe trains on."""
+"""The training data of a recipe."""
+
+import logging
 
 import tensorflow as tf
 
@@ -10,21 +12,23 @@ from keras_faramtn.data.table import FaceTable
 from keras_faramtn.experiments.distillation import distil_labels
 from keras_faramtn.experiments.recipe import Recipe
 
+logger = logging.getLogger(__name__)
+
 
 def training_dataset(
     recipe: Recipe, table: FaceTable, groups: AttributeGroups, epoch: tf.Variable
 ) -> tuple[tf.data.Dataset, str]:
-    """The batches of the train split as `recipe` says, with its teacher asked.
+    """Makes the dataset of the train split, with the labels distilled if there is a teacher.
 
     Args:
         recipe: the experiment.
-        table: all the data.
-        groups: those that the network predicts.
+        table: all splits of the data.
+        groups: the groups that the network predicts.
         epoch: as in `make_dataset`.
 
     Returns:
-        The dataset, as `make_dataset` gives it, and a text that tells its data, with the teacher,
-        from other.
+        The dataset, as `make_dataset` returns it, and a text that identifies the data and the
+        teacher.
 
     Raises:
         InputError: as `make_dataset` and `distil_labels`.
@@ -33,7 +37,7 @@ def training_dataset(
     images = table.split("train")
     data = images.digest()
     if teacher:
-        print(f"Asking the teacher, {teacher.model}", flush=True)
+        logger.info("Predicting the training images with the teacher, %s", teacher.model)
         images = distil_labels(images, teacher.model, teacher.blend, cache)
         data = f"{data}, distilled from {digest(teacher.model)}"
     dataset = make_dataset(

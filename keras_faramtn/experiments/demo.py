@@ -1,60 +1,61 @@
-"""`faramtn demo`: every step of the package once, on synthetic faces."""
+"""The command `faramtn demo`: every step of the package once, on synthetic faces."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from keras_faramtn.atomic_files import make_empty_folder
 from keras_faramtn.data.check import check_data
-from keras_faramtn.evaluation.evaluate import evaluate
+from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.recipe import read_recipe
-from keras_faramtn.experiments.run import _train
+from keras_faramtn.experiments.run import TRAINING_CURVE_FILE, train_model
 from keras_faramtn.experiments.trainer import MODEL_FILE
-from keras_faramtn.export.export_file import export_file
+from keras_faramtn.export.export_model_file import export_model_file
 from keras_faramtn.inference.predictor import predict_files
-from keras_faramtn.models import load_model
 from keras_faramtn.synthetic.dataset import synthesize
+
+logger = logging.getLogger(__name__)
 
 
 def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None]) -> None:
-    """Draws faces, trains the demo recipe on them, evaluates on unseen ones, exports, predicts.
+    """Draws faces, trains the demo recipe on them, evaluates on the test split, exports, predicts.
 
     Args:
-        folder: where to; it must not exist, or be empty.
-        count: how many faces to draw.
-        show: is given each of three images with its probabilities.
+        folder: a new or empty folder for the results.
+        count: the number of faces to draw.
+        show: called with the path and the probabilities of each of three test images.
 
     Raises:
-        InputError: the folder is in use.
+        InputError: if the folder is in use.
     """
     started = time.perf_counter()
     make_empty_folder(folder)
     faces = folder / "faces"
-    print(f"1/5 Drawing {count:,} faces")
+    logger.info("1/5 Drawing %s synthetic faces", f"{count:,}")
     synthesize(faces, count)
-    print("2/5 Training on them")
+    logger.info("2/5 Training on them")
     recipe, _ = read_recipe("demo")
     table = check_data(faces)
-    _train(recipe, table, folder)
-    print("3/5 Evaluating on faces that it has not seen")
-    rates = positive_rates(table.split("train").labels)
-    evaluate(
-        load_model(folder / MODEL_FILE),
+    model = train_model(recipe, table, folder)
+    logger.info("3/5 Evaluating on the test split")
+    evaluate_split(
+        model,
         table,
         "test",
+        folder,
         data=f"{count:,} synthetic faces",
-        folder=folder,
-        training_rates=rates,
+        training_rates=positive_rates(table.split("train").labels),
     )
-    print("4/5 Exporting for phones")
-    export_file(folder / MODEL_FILE, folder / "export", formats=["tflite_float32"], faces=faces)
-    print("5/5 Predicting three unseen faces with the exported file")
+    logger.info("4/5 Exporting for phones")
+    export_model_file(
+        folder / MODEL_FILE, folder / "export", formats=["tflite_float32"], images=faces
+    )
+    logger.info("5/5 Predicting three test images with the exported file")
     [exported] = (folder / "export").glob("tflite/*.tflite")
     for image, probabilities in predict_files(exported, table.split("test").paths[:3]):
         show(image, probabilities)
+    files = f"{MODEL_FILE}, {METRICS_FILE}, {TRAINING_CURVE_FILE}, {CONTACT_SHEET_FILE}"
     minutes = (time.perf_counter() - started) / 60
-    print(
-        f"Done in {minutes:.1f} minutes. In {folder}/ are {MODEL_FILE}, metrics.json, "
-        "training_curve.png, contact_sheet.png and export/."
-    )
+    logger.info("Done in %.1f minutes. %s and export/ are in %s/", minutes, files, folder)

@@ -15,46 +15,60 @@ from keras_faramtn.models import groups_of, inference_model, load_model
 def distil_labels(
     table: FaceTable, teacher_file: str | Path, blend: float, cache: Path | None = None
 ) -> FaceTable:
-    """`table` with labels between those given and the probabilities that a teacher answers.
+    """Blends the labels of a table with a teacher's predicted probabilities.
 
-    Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, with the teacher
-    asked once for each image and for its mirror image, before training, so that an epoch takes
-    no longer than without. A teacher tells which images are doubtful or labelled wrong, so it
-    helps a network of its own kind and size too (Furlanello et al., "Born-Again Neural Networks",
-    ICML 2018).
+    Knowledge distillation (Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network",
+    2015). The teacher predicts every image and its mirror image once before training, so an epoch
+    takes no longer than without a teacher. Its predictions show which images are ambiguous or
+    mislabelled, so it also helps a student of the same architecture and size (Furlanello et al.,
+    "Born-Again Neural Networks", ICML 2018).
 
     Args:
-        table: the images to train on.
-        teacher_file: a `.keras` file of this package that predicts the same attributes, in groups
-            and from images of any size.
-        blend: of the teacher's answer in each label, in 0..1. Unknown labels stay unknown.
+        table: the training images.
+        teacher_file: a `.keras` file of this package that predicts the same attributes; its groups
+            and its image size may differ from the student's.
+        blend: the weight of the teacher's probabilities, in 0..1; the labels have the weight
+            1 - blend. Unknown labels stay unknown.
         cache: as in `make_dataset`.
 
     Returns:
-        The table with float32 labels: in 0..1, or -1 where unknown.
+        The table with float32 labels: in 0..1, or -1 if unknown.
 
     Raises:
-        InputError: the file is missing, no model of this package, or one of other attributes.
+        InputError: if the file is missing, is not a model of this package, or predicts other
+            attributes.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn import MultiLabel, read_dataset
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = read_dataset(synthesize(f"{folder}/faces", 4, image_size=(32, 32)))
+        ...     teacher = MultiLabel("mobilenetv3_small", table.attributes, (32, 32, 3))
+        ...     teacher.save(f"{folder}/teacher.keras")
+        ...     distilled = distil_labels(table, f"{folder}/teacher.keras", blend=0.7)
+        >>> distilled.labels.dtype, distilled.labels.shape
+        (dtype('float32'), (4, 40))
     """
     teacher = load_model(teacher_file)
     groups = groups_of(teacher)
     if groups.attributes != table.attributes:
         differing = sorted(set(groups.attributes) ^ set(table.attributes))
         raise InputError(
-            f"{teacher_file}: this teacher was trained on other attributes than {table.source} "
-            f"has: {', '.join(differing[:5]) or 'the same in another order'}. Give "
-            "training.teacher.model a model of the same attributes."
+            f"{teacher_file}: the attributes of this teacher differ from those of {table.source}: "
+            f"{', '.join(differing[:5]) or 'their order differs'}. Set training.teacher.model to a "
+            "model of the same attributes."
         )
     dataset = make_dataset(
         table, groups, teacher.input_shape[1:3], EVALUATION_BATCH_SIZE, cache=cache
     )
-    answers = _with_mirror_image(teacher).predict(dataset)
+    predictions = _mirror_averaged(teacher).predict(dataset)
     labels = table.labels.astype("float32")
-    softened = np.where(labels == UNKNOWN, labels, (1 - blend) * labels + blend * answers)
-    return dataclasses.replace(table, labels=softened)
+    blended = np.where(labels == UNKNOWN, labels, (1 - blend) * labels + blend * predictions)
+    return dataclasses.replace(table, labels=blended)
 
 
-def _with_mirror_image(model: keras.Model) -> keras.Model:
+def _mirror_averaged(model: keras.Model) -> keras.Model:
     inference = inference_model(model)
     images = keras.Input(model.input_shape[1:])
     mirrored = inference(keras.ops.flip(images, axis=2))

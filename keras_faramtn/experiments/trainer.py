@@ -1,6 +1,7 @@
-"""From a recipe to a trained model: builds, compiles and fits."""
+"""Builds the network of a recipe, compiles it and fits it."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,20 @@ import tensorflow as tf
 
 from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint, differences
+from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint
 from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting, variable_scope
 from keras_faramtn.callbacks.progress import MeanScores, ShortProgressBar
+from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
 from keras_faramtn.objective import objective
 from keras_faramtn.optimizers import ConvolutionMuon
+
+MODEL_FILE = "model.keras"
+INTERRUPTED_FILE = "interrupted.keras"
+
+logger = logging.getLogger(__name__)
 
 
 def _faramtn(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
@@ -47,9 +54,6 @@ def _multi_task(model: recipes.Model, input_shape: tuple[int, int, int]) -> kera
     )
 
 
-MODEL_FILE = "model.keras"
-INTERRUPTED_FILE = "interrupted.keras"
-
 _NETWORKS: dict[str, Callable[[recipes.Model, tuple[int, int, int]], keras.Model]] = {
     "faramtn": _faramtn,
     "multi_label": _multi_label,
@@ -58,13 +62,19 @@ _NETWORKS: dict[str, Callable[[recipes.Model, tuple[int, int, int]], keras.Model
 
 
 def build_model(recipe: recipes.Recipe) -> keras.Model:
-    """The network that `recipe` describes, as it is before training.
+    """Builds the untrained network that a recipe describes.
 
-    Its initial weights are decided by the recipe's seed, or come from its `start_from`.
+    Its initial weights depend on the recipe's seed, or come from its `start_from`.
 
     Raises:
-        InputError: as `FARAMTN`; the file to start from can't be read, or is of another network;
-            `all_devices` is asked of another backend than TensorFlow.
+        InputError: as `FARAMTN`; if the file to start from cannot be read or holds another network;
+            if `all_devices` is set on a backend other than TensorFlow.
+
+    Example:
+        >>> from keras_faramtn.experiments.recipe import read_recipe
+        >>> recipe, _ = read_recipe("demo")
+        >>> build_model(recipe).input_shape
+        (None, 96, 80, 3)
     """
     keras.utils.set_random_seed(recipe.training.seed)
     with _devices(recipe.training), _dtype_policy(recipe.training.precision):
@@ -87,8 +97,8 @@ def _devices(training: recipes.Training) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
     if keras.config.backend() != "tensorflow":
         raise InputError(
-            "training.all_devices is for the TensorFlow backend; on "
-            f"{keras.config.backend()} set it to false, and see keras.distribution."
+            "training.all_devices requires the TensorFlow backend; on "
+            f"{keras.config.backend()} set it to false and see keras.distribution."
         )
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
@@ -108,32 +118,32 @@ def _start_from(model: keras.Model, path: Path) -> None:
     given = load_model(path)
     if dict(groups_of(given)) != dict(groups_of(model)):
         raise InputError(
-            f"{path}: this model has other groups than the recipe: "
-            f"{differences(dict(groups_of(given)), dict(groups_of(model)))}. Give model.groups of "
-            "the recipe the grouping that the file was trained with."
+            f"{path}: the groups of this model differ from the recipe's: "
+            f"{describe_differences(dict(groups_of(given)), dict(groups_of(model)))}. Set "
+            "model.groups in the recipe to the grouping that the file was trained with."
         )
     theirs = {weight.path: str(tuple(weight.shape)) for weight in given.weights}
     ours = {weight.path: str(tuple(weight.shape)) for weight in model.weights}
     if theirs != ours:
-        first = differences(theirs, ours).split(";")[0]
+        first = describe_differences(theirs, ours).split(";")[0]
         raise InputError(
-            f"{path}: this is another network than the recipe's: its weight {first}. Give the "
-            "recipe the network, backbone and switches that the file was trained with."
+            f"{path}: this network differs from the recipe's: weight {first}. Set the network, "
+            "backbone and switches in the recipe to those that the file was trained with."
         )
     if _order(given) != _order(model):
         raise InputError(
-            f"{path}: this model was made with the same groups in another order. Write them in "
-            "model.groups as the recipe has them that the file was trained with."
+            f"{path}: this model has the same groups in a different order. Write model.groups in "
+            "the order that the file was trained with."
         )
     model.set_weights(given.get_weights())
 
 
 def _order(model: keras.Model) -> list[tuple[str, tuple[str, ...]]]:
-    """Which layer has which place among the weights, and which groups' weights it has in turn."""
+    """The layers with weights in order, each with the order of its groups."""
     return [(layer.name, getattr(layer, "groups", ())) for layer in model.layers if layer.weights]
 
 
-def train(
+def fit_model(
     model: keras.Model,
     recipe: recipes.Recipe,
     training: tf.data.Dataset,
@@ -143,39 +153,40 @@ def train(
     epoch: tf.Variable | None = None,
     data: str = "",
 ) -> dict[str, list[float]]:
-    """Compiles and fits `model` as `recipe` says, with progress on the terminal.
+    """Compiles and fits `model` as the recipe specifies, showing progress on the terminal.
 
-    Where `folder` holds the checkpoint of the same training, it goes on from there: with the same
-    `epoch`, it ends on one processor with the very numbers of a training that was never stopped.
+    If `folder` holds a checkpoint of the same training, training resumes from it: with the same
+    `epoch`, the results on one processor are identical to those of an uninterrupted training.
 
     Args:
         model: from `build_model`.
         recipe: the experiment.
-        training, validation: batches of `(images, {group: labels})`, as `make_dataset` gives.
-        folder: an existing folder. After each epoch it has the history and a checkpoint
-            (`Checkpoint`); in the end `MODEL_FILE`; where Ctrl-C was pressed, `INTERRUPTED_FILE`,
-            the model as reached.
-        epoch: the variable that `make_dataset` was given for `training`; None where the order of
-            the images need not be the same after a resumption.
-        data: what tells the training data from other, as `FaceTable.digest` does.
+        training, validation: batches of `(images, {group: labels})`, as `make_dataset` returns
+            them.
+        folder: an existing folder. After each epoch the history and a checkpoint (`Checkpoint`)
+            are written to it; at the end `MODEL_FILE`; after Ctrl-C `INTERRUPTED_FILE`, the model
+            as it was when interrupted.
+        epoch: the variable that was given to `make_dataset` for `training`; None if a resumed
+            training need not repeat the order of the images.
+        data: identifies the training data, as `FaceTable.digest` does.
 
     Returns:
-        The history of all epochs: from each name of the logs to its values by epoch.
+        The history of all epochs: for each name in the logs its values by epoch.
 
     Raises:
-        InputError: there are no training images, or the folder's checkpoint is of another
+        InputError: if there are no training images, or the folder's checkpoint belongs to another
             training.
-        FloatingPointError: a loss is no longer finite; the message names the last good checkpoint.
-        KeyboardInterrupt: Ctrl-C.
+        FloatingPointError: if a loss is not finite; the message names the last good checkpoint.
+        KeyboardInterrupt: after Ctrl-C.
     """
     steps = int(training.cardinality())
     if steps <= 0:
-        raise InputError("there are no training images; see the partition file of the data.")
+        raise InputError("there are no training images; check the partition file of the data set.")
     groups = groups_of(model)
     weighting = _weighting(recipe.training)
     run = {
         "recipe": recipe.model_dump(mode="json"),
-        "group_order": list(recipe.model.attribute_groups()),  # that of the weights
+        "group_order": list(recipe.model.attribute_groups()),
         "data": data,
         "steps_per_epoch": steps,
     }
@@ -188,7 +199,7 @@ def train(
         )
         model.optimizer.build(model.trainable_variables)
     callbacks = [
-        *([_numbering(epoch)] if epoch is not None else []),
+        *([_set_epoch(epoch)] if epoch is not None else []),
         *([weighting] if weighting else []),
         MeanScores(groups),
         ShortProgressBar(),
@@ -201,21 +212,23 @@ def train(
                 training,
                 validation_data=validation,
                 epochs=recipe.training.epochs,
-                shuffle=False,  # the data set shuffles itself
+                shuffle=False,  # the dataset shuffles itself
                 callbacks=callbacks,
             )
     except KeyboardInterrupt:
         if not checkpoint.began:
             raise
         atomic_write(folder / INTERRUPTED_FILE, model.save)
-        print(
-            f"\nStopped. {folder / INTERRUPTED_FILE} is the model as reached. `faramtn train` with "
-            f"the same recipe, data and folder goes on after epoch {checkpoint.epochs_done} of "
-            f"{recipe.training.epochs}, from {CHECKPOINT_FILE}.",
-            flush=True,
+        logger.info(
+            "\nInterrupted. The current model is saved as %s. To resume after epoch %d of %d from "
+            "%s, run `faramtn train` again with the same recipe, data and folder.",
+            folder / INTERRUPTED_FILE,
+            checkpoint.epochs_done,
+            recipe.training.epochs,
+            CHECKPOINT_FILE,
         )
         raise
-    atomic_write(folder / MODEL_FILE, _for_use(model, recipe).save)
+    atomic_write(folder / MODEL_FILE, _for_inference(model, recipe).save)
     (folder / INTERRUPTED_FILE).unlink(missing_ok=True)
     return checkpoint.history
 
@@ -225,7 +238,7 @@ def _weighting(training: recipes.Training) -> DynamicWeighting | None:
     return DynamicWeighting(weighting.strength, weighting.smoothing) if weighting else None
 
 
-def _numbering(epoch: tf.Variable) -> keras.callbacks.Callback:
+def _set_epoch(epoch: tf.Variable) -> keras.callbacks.Callback:
     return keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda number, logs: epoch.assign(number),
     )
@@ -236,26 +249,26 @@ def _divergence_explained(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
     except (FloatingPointError, RuntimeError) as error:
-        # TerminateOnNaN raises a RuntimeError, and so do many others.
+        # TerminateOnNaN raises a RuntimeError, as do many other failures.
         if not isinstance(error, FloatingPointError) and "NaN or Inf loss" not in str(error):
             raise
         if checkpoint.epochs_done:
             path = checkpoint.folder / CHECKPOINT_FILE
-            kept = (
-                f"The last good checkpoint, after epoch {checkpoint.epochs_done}, is {path}; a "
-                f"recipe with model.start_from: {path} starts from its weights in a new folder"
+            remaining = (
+                f"The last good checkpoint, after epoch {checkpoint.epochs_done}, is {path}; to "
+                f"start from its weights in a new folder, set model.start_from: {path}"
             )
         else:
-            kept = "No epoch was completed, so there is no checkpoint to go back to"
+            remaining = "No epoch was completed, so there is no checkpoint"
         raise FloatingPointError(
-            f"training has diverged: {error} {kept}. Try a lower training.learning_rate or a "
-            "longer training.warmup; with mixed_float16, try mixed_bfloat16; and look for wrong "
-            "images or labels with `faramtn data check`."
+            f"training has diverged: {error} {remaining}. Try a lower training.learning_rate or a "
+            "longer training.warmup; with mixed_float16, try mixed_bfloat16; and check the images "
+            "and labels with `faramtn data check`."
         ) from error
 
 
-def _for_use(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
-    """The model as it is saved in the end: in float32 and for one device."""
+def _for_inference(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
+    """The model in float32 and for one device, as it is saved at the end."""
     if recipe.training.precision == "float32" and not recipe.training.all_devices:
         return model
     without_files = recipe.model.model_copy(update={"weights": None})
@@ -271,7 +284,7 @@ def _jit_compile(training: recipes.Training) -> dict[str, Any]:
 def _optimizer(
     training: recipes.Training, steps: int, groups: AttributeGroups
 ) -> keras.optimizers.Optimizer:
-    # Keras counts each batch as a step of the schedule, also where gradients are accumulated.
+    # Keras counts each batch as a step of the schedule, even if gradients are accumulated.
     warmup_steps = max(1, round(training.warmup * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
