@@ -1,11 +1,12 @@
-"""What the exported TFLite files cost, beside a plain MobileNetV3Large exported the same way.
+"""Measures size and run time of exported TFLite files, relative to a plain MobileNetV3Large.
 
-Every file is run once in each round, so that whatever else the machine does meets all alike; a
-ratio is the median over the rounds of a file's time by the plain network's of the same precision.
+Each round runs every file once, so that other load on the machine affects all of them equally. A
+ratio is the median over the rounds of a file's time divided by the plain network's time with the
+same precision.
 
     python benchmarks/export_cost.py --size 224
 
-With a trained model and its data, the accuracy that each precision keeps:
+With a trained model and its data, it measures the accuracy of each precision instead:
 
     python benchmarks/export_cost.py --model runs/mine/model.keras --data FOLDER
 """
@@ -43,7 +44,7 @@ THREADS = (1, 2)
 
 
 def plain(shape):
-    """MobileNetV3Large of keras.applications, pooled, and a dense layer of 40."""
+    """MobileNetV3Large of keras.applications with pooling and one dense layer of 40 units."""
     network = keras.applications.MobileNetV3Large(
         input_shape=shape, include_top=False, weights=None, pooling="avg"
     )
@@ -51,10 +52,10 @@ def plain(shape):
     return keras.Model(network.input, head(network.output), name=PLAIN)
 
 
-def varied(model):
-    """The model with weights that are all different, as training leaves them.
+def with_distinct_weights(model):
+    """The model with distinct weights, as after training.
 
-    Of a new network the converter stores equal weights once, and the file looks too small.
+    The converter stores equal weights of an untrained network once, so its file would be too small.
     """
     rng = np.random.default_rng(0)
     for variable in model.variables:
@@ -89,9 +90,11 @@ def measure_cost(arguments):
     shape = (arguments.size, arguments.size, 3)
     faces = draw_faces(8, shape[:2])
     with tempfile.TemporaryDirectory() as folder:
-        files = {PLAIN: write_all(varied(plain(shape)), faces, Path(folder))}
+        files = {PLAIN: write_all(with_distinct_weights(plain(shape)), faces, Path(folder))}
         for preset in tqdm(arguments.presets, desc="Exporting", unit=" preset"):
-            model = inference_model(varied(FARAMTN(preset, input_shape=shape, name=preset)))
+            model = inference_model(
+                with_distinct_weights(FARAMTN(preset, input_shape=shape, name=preset))
+            )
             files[preset] = write_all(model, faces, Path(folder))
         runs = {
             (name, precision, threads): runner(path, threads, faces[0])
@@ -144,13 +147,13 @@ def measure_accuracy(arguments):
         for precision, path in write_all(inference, calibration, Path(folder)).items():
             results[precision] = run_tflite(path, faces)
     print(f"{arguments.data.name}, {arguments.split}: {len(faces):,} images, means in percent")
-    print(f"{'':9}{'accuracy':>10}{'balanced':>10}{'precision':>11}{'decisions alike':>17}")
+    print(f"{'':9}{'accuracy':>10}{'balanced':>10}{'precision':>11}{'equal decisions':>17}")
     for name, probabilities in results.items():
         scores = score(probabilities, split.labels, groups.attributes)
-        alike = np.mean((probabilities > 0.5) == (expected > 0.5))
+        equal = np.mean((probabilities > 0.5) == (expected > 0.5))
         print(
             f"{name:9}{100 * scores.mean_accuracy:10.3f}{100 * scores.mean_balanced_accuracy:10.3f}"
-            f"{100 * scores.mean_average_precision:11.3f}{100 * alike:17.3f}"
+            f"{100 * scores.mean_average_precision:11.3f}{100 * equal:17.3f}"
         )
 
 
@@ -159,13 +162,13 @@ def main():
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--presets", nargs="*", default=list(BACKBONES), choices=BACKBONES)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--model", type=Path, help="a .keras file, for accuracy instead of cost")
+    parser.add_argument("--model", type=Path, help="a .keras file: measures accuracy, not cost")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--split", default="validation")
     parser.add_argument("--calibration", type=int, default=256, help="training images for int8")
     arguments = parser.parse_args()
     if (arguments.model is None) != (arguments.data is None):
-        parser.error("--model and --data go together")
+        parser.error("--model and --data must be given together")
     if arguments.model:
         measure_accuracy(arguments)
     else:

@@ -1,8 +1,8 @@
-"""How fast images reach the network, beside decoding alone and Keras's own utility.
+"""Measures the throughput of the input pipeline, relative to decoding alone and Keras's utility.
 
-Each way is measured in turn in each round, all with the same images and threads, so that
-whatever else the machine does meets all alike; the ratios are what counts. On a machine that is
-busy with other work trust those of the processor's time, not the clock's.
+Each round measures every variant in turn, with the same images and threads, so that other load on
+the machine affects all of them equally; compare the ratios. On a busy machine, the ratios of
+processor time are more reliable than those of wall-clock time.
 
     python benchmarks/input_pipeline.py --data FOLDER --size 112
 """
@@ -27,21 +27,21 @@ from keras_faramtn.data import pipeline
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.synthetic.dataset import synthesize
 
-LIMIT, KERAS = "decoding and resizing alone", "image_dataset_from_directory"
+DECODING, KERAS = "decoding and resizing only", "image_dataset_from_directory"
 FIRST, MEMORY, DISK = "first pass", "later passes, from memory", "later passes, from disk"
-TEN = "ten passes, the first among them"
+TEN = "ten passes, including the first"
 WRITING, AUGMENTED = "first pass, writing to disk", "later passes, memory, augmented"
 
 
 def run_through(dataset):
-    """Seconds of wall clock and of processor that one pass takes, images in it."""
-    begun, busy = time.perf_counter(), time.process_time()
+    """Wall-clock seconds, processor seconds and the number of images of one pass."""
+    started, busy = time.perf_counter(), time.process_time()
     count = int(dataset.reduce(0, lambda n, batch: n + tf.shape(tf.nest.flatten(batch)[0])[0]))
-    return time.perf_counter() - begun, time.process_time() - busy, count
+    return time.perf_counter() - started, time.process_time() - busy, count
 
 
-def round_of_all(table, groups, size, batch, links):
-    """One pass of each way."""
+def measure_round(table, groups, size, batch, links):
+    """Measures one pass of each variant."""
     paths = [str(image) for image in table.paths]
     decoding = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: pipeline.decode_and_resize(tf.io.read_file(path), size)[None],
@@ -52,19 +52,19 @@ def round_of_all(table, groups, size, batch, links):
             links, labels=None, image_size=size, batch_size=batch
         )
 
-    def ours(**options):
+    def package(**options):
         return pipeline.make_dataset(table, groups, size, batch, shuffle=True, **options)
 
     times = {}
-    times[LIMIT] = run_through(decoding)
-    in_memory = ours()
+    times[DECODING] = run_through(decoding)
+    in_memory = package()
     times[FIRST] = run_through(in_memory)
     times[KERAS] = run_through(utility)
     times[MEMORY] = run_through(in_memory)
     times[TEN] = tuple(
         (first + 9 * later) / 10 for first, later in zip(times[FIRST], times[MEMORY], strict=True)
     )
-    augmented = ours(augment=True)
+    augmented = package(augment=True)
     run_through(augmented)
     times[AUGMENTED] = run_through(augmented)
     memory, pipeline._CACHE_BYTES = pipeline._CACHE_BYTES, 0
@@ -73,11 +73,11 @@ def round_of_all(table, groups, size, batch, links):
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        begun, busy = time.perf_counter(), time.process_time()
-        on_disk = ours(cache=Path(folder))
-        begun, busy = time.perf_counter() - begun, time.process_time() - busy
+        started, busy = time.perf_counter(), time.process_time()
+        on_disk = package(cache=Path(folder))
+        setup, busy = time.perf_counter() - started, time.process_time() - busy
         seconds, processor, count = run_through(on_disk)
-        times[WRITING] = begun + seconds, busy + processor, count
+        times[WRITING] = setup + seconds, busy + processor, count
         times[DISK] = run_through(on_disk)
     pipeline._CACHE_BYTES = memory
     assert len({count for *_, count in times.values()}) == 1
@@ -86,8 +86,8 @@ def round_of_all(table, groups, size, batch, links):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a data set; else synthetic faces are drawn")
-    parser.add_argument("--count", type=int, default=4000, help="images at most")
+    parser.add_argument("--data", type=Path, help="a data set; default: synthetic faces")
+    parser.add_argument("--count", type=int, default=4000, help="maximum number of images")
     parser.add_argument("--size", type=int, nargs="+", default=[112], help="height and width")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
@@ -104,7 +104,7 @@ def main():
         for number, image in enumerate(table.paths):
             (links / f"{number}{image.suffix}").symlink_to(image.resolve())
         rounds = [
-            round_of_all(table, groups, size, arguments.batch, links)
+            measure_round(table, groups, size, arguments.batch, links)
             for _ in range(arguments.rounds + 1)
         ][1:]
 
@@ -113,18 +113,18 @@ def main():
         f"{arguments.rounds} rounds; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}, Python {platform.python_version()}"
     )
-    head = f"{'of decoding':>13}{'of Keras':>10}"
+    head = f"{'/ decoding':>13}{'/ Keras':>10}"
     print(f"{'':36}{'images/s':>10}{head}{'processor':>14}{head}")
     for name in rounds[0]:
         cells = []
         for clock in range(2):
-            mine = np.median([times[name][clock] for times in rounds]) / len(table)
-            # Of each round by itself: what slows the machine down slows all of a round.
+            own = np.median([times[name][clock] for times in rounds]) / len(table)
+            # Ratios within each round, since other load slows down the whole round.
             ratios = [
                 np.median([times[other][clock] / times[name][clock] for times in rounds])
-                for other in (LIMIT, KERAS)
+                for other in (DECODING, KERAS)
             ]
-            cells.append(f"{1 / mine:10,.0f}" if clock == 0 else f"{1000 * mine:11.3f} ms")
+            cells.append(f"{1 / own:10,.0f}" if clock == 0 else f"{1000 * own:11.3f} ms")
             cells += [f"{ratio:{width}.2f}x" for ratio, width in zip(ratios, (12, 9), strict=True)]
         print(f"{name:36}{''.join(cells)}")
 

@@ -1,7 +1,7 @@
-"""What FAR-AMTN costs beside the plain and the traditional multi-task network.
+"""Measures the cost of FAR-AMTN relative to the plain and the traditional multi-task network.
 
-All three are measured in one run, a step of each in turn, so that whatever else the machine does
-meets all alike; the ratios are what counts.
+All three are measured in one run, one step of each in turn, so that other load on the machine
+affects all of them equally; compare the ratios.
 
     python benchmarks/network_cost.py --backbone resnet50 --size 128 --batch 16
 """
@@ -26,7 +26,7 @@ NETWORKS = {
 
 
 def flops(model):
-    """Floating point operations of predicting one image, by TensorFlow's profiler."""
+    """Floating-point operations per predicted image, from TensorFlow's profiler."""
     shape = (1, *model.input_shape[1:])
     graph = tf.function(model).get_concrete_function(tf.TensorSpec(shape)).graph
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
@@ -65,9 +65,9 @@ def main():
     ours, traditional = models["FAR-AMTN"].count_params(), models["traditional"].count_params()
     steps = medians["train"]
     print(
-        f"FAR-AMTN: {steps['FAR-AMTN'] / steps['plain']:.2f} of the plain network's step time; "
-        f"{steps['traditional'] / steps['FAR-AMTN']:.2f} times as fast as the traditional one, "
-        f"with {ours / traditional:.3f} of its parameters."
+        f"FAR-AMTN: {steps['FAR-AMTN'] / steps['plain']:.2f} times the step time of the plain "
+        f"network; {steps['FAR-AMTN'] / steps['traditional']:.2f} times the step time and "
+        f"{ours / traditional:.3f} times the parameters of the traditional one."
     )
 
 
