@@ -1,9 +1,10 @@
-"""The `faramtn` command. Nothing heavy is imported until a command needs it."""
+"""The command line, `faramtn`. Heavy packages are imported only by the commands that need them."""
 
 import contextlib
+import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,31 +20,51 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Make or check a data set.", no_args_is_help=True)
+data_app = typer.Typer(help="Create or check a data set.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+# A default that is not a plain value is given as `show_default`. Square brackets in a help text
+# would vanish: rich reads them as markup.
 SkipBad = Annotated[
     bool,
-    typer.Option("--skip-bad", help="Go on without rows and images that can't be used."),
+    typer.Option("--skip-bad", help="Skip rows and images that can't be used."),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file.")]
-DataFolder = Annotated[
+DataPath = Annotated[
     Path, typer.Option("--data", help="A folder of CelebA or LFWA, or a .csv file of attributes.")
 ]
-
+RecipeName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
+RecipeData = Annotated[
+    Path | None,
+    typer.Option("--data", help="The data set.", show_default="the data set of the recipe"),
+]
 Thresholds = Annotated[
     Path | None,
     typer.Option(
         metavar="METRICS",
-        help="The metrics.json of a training, with the thresholds chosen there for balanced "
-        "accuracy.  [default: 0.5 for all]",
+        help="The metrics.json of a training run, for the thresholds that were chosen there for "
+        "balanced accuracy.",
+        show_default="0.5 for all attributes",
     ),
 ]
 
 
+class _ConsoleHandler(logging.Handler):
+    """Prints messages as plain text, warnings to standard error and others to standard output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        file = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        tqdm.write(self.format(record), file=file)  # `print` would break a progress bar
+
+
+_CONSOLE = _ConsoleHandler()
+
+
 def main() -> None:
-    """Runs the command line; what is wrong with the user's input is said in plain words."""
-    # The bytes of an image's name need not be what the terminal writes.
+    """Runs the command line, and prints errors in the user's input without a traceback."""
+    # The bytes of an image's name may not be valid in the terminal's encoding.
     sys.stdout.reconfigure(errors="surrogateescape")
     try:
         app()
@@ -51,28 +72,30 @@ def main() -> None:
         sys.exit(f"faramtn: {error}")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"faramtn {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _options(
+def _configure(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    pass
+    logger = logging.getLogger("keras_faramtn")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_CONSOLE)
 
 
 @app.command()
 def demo(
-    to: Annotated[Path, typer.Option(help="The new folder that the demo leaves.")] = Path("demo"),
-    count: Annotated[int, typer.Option(min=100, help="Faces to draw.")] = 2000,
+    to: Annotated[Path, typer.Option(help="The folder to create.")] = Path("demo"),
+    count: Annotated[int, typer.Option(min=100, help="Number of faces to draw.")] = 2000,
 ) -> None:
-    """Draw faces, train a small network, evaluate, export and predict: all in a few minutes."""
+    """Draw faces, train a small network, evaluate, export and predict, all in a few minutes."""
     with _quiet_import():
         from keras_faramtn.experiments.demo import demo as run_demo
     run_demo(to, count, show=_show_prediction)
@@ -80,11 +103,11 @@ def demo(
 
 @data_app.command()
 def synthesize(
-    folder: Annotated[Path, typer.Argument(help="The new folder.")],
-    count: Annotated[int, typer.Option(min=1, help="Faces to draw.")] = 2000,
+    folder: Annotated[Path, typer.Argument(help="The folder to create.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of faces to draw.")] = 2000,
     height: Annotated[int, typer.Option(min=32, max=1024, help="In pixels.")] = 218,
     width: Annotated[int, typer.Option(min=32, max=1024, help="In pixels.")] = 178,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other faces.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Each seed gives other faces.")] = 0,
 ) -> None:
     """Draw synthetic faces with CelebA's 40 attributes, in CelebA's layout."""
     from keras_faramtn.synthetic.dataset import synthesize as draw
@@ -98,7 +121,7 @@ def check(
     data: Annotated[Path, typer.Argument(help="A folder of CelebA or LFWA, or a .csv file.")],
     skip_bad: SkipBad = False,
 ) -> None:
-    """Read all labels of a data set, open all images, and say what is there."""
+    """Read all labels of a data set, open all images, and report what it contains."""
     from keras_faramtn.data.check import check_data, describe
 
     table = check_data(data, skip_bad=skip_bad)
@@ -107,60 +130,57 @@ def check(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The data; else the recipe must name it.")
-    ] = None,
+    recipe: RecipeName,
+    data: RecipeData = None,
     to: Annotated[
-        Path | None, typer.Option(help="The folder of the run.  [default: runs/RECIPE]")
+        Path | None, typer.Option(help="The folder of the run.", show_default="runs/RECIPE")
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Train a recipe, and evaluate on the validation split.
 
-    Stopped in any way, the same command goes on from the last completed epoch.
+    After an interruption, the same command resumes from the last completed epoch.
     """
-    folder = to or Path("runs") / Path(recipe).stem
     with _quiet_import():
         from keras_faramtn.experiments.run import train_recipe
-    train_recipe(recipe, data, folder, skip_bad=skip_bad)
+    train_recipe(recipe, data, to or _run_folder(recipe), skip_bad=skip_bad)
 
 
 @app.command()
 def compare(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The data; else the recipe must name it.")
-    ] = None,
+    recipe: RecipeName,
+    data: RecipeData = None,
     to: Annotated[
         Path | None,
-        typer.Option(help="Its folder, new or to go on with.  [default: runs/RECIPE]"),
+        typer.Option(help="The folder to create or to resume.", show_default="runs/RECIPE"),
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Train variants of a network alike, and lay their scores and costs beside each other.
+    """Train variants of a network in the same way, and compare their scores and costs.
 
-    Stopped, the same command goes on where it was.
+    After an interruption, the same command resumes where it stopped.
     """
     with _quiet_import():
         from keras_faramtn.experiments.compare import run_comparison
-    folder = to or Path("runs") / Path(recipe).stem
-    run_comparison(recipe, data, folder, skip_bad=skip_bad)
+    run_comparison(recipe, data, to or _run_folder(recipe), skip_bad=skip_bad)
 
 
 @app.command()
 def evaluate(
     model: ModelFile,
-    data: DataFolder,
+    data: DataPath,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     to: Annotated[
         Path | None,
-        typer.Option(help="The new folder for metrics.json and contact_sheet.png."),
+        typer.Option(
+            help="The folder to create, with metrics.json and contact_sheet.png.",
+            show_default="evaluation_SPLIT in the folder of the model",
+        ),
     ] = None,
     thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Score a model: accuracy, balanced accuracy, average precision, beside the majority."""
+    """Score a model: accuracy, balanced accuracy, average precision, majority-class baseline."""
     folder = to or model.parent / f"evaluation_{split}"
     with _quiet_import():
         from keras_faramtn.evaluation.evaluate import evaluate_file
@@ -169,24 +189,24 @@ def evaluate(
 
 @app.command()
 def predict(
-    places: Annotated[
+    paths: Annotated[
         list[Path],
         typer.Argument(
             metavar="[MODEL] IMAGES",
-            help="A .tflite or .keras file, unless there is a server; then images, or folders "
-            "of images.",
+            help="A .tflite or .keras file, unless --server is given; then images, or folders of "
+            "images.",
         ),
     ],
     server: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Ask a TensorFlow Serving: http://HOST:8501/v1/models/NAME, or "
+            help="Query a TensorFlow Serving server: http://HOST:8501/v1/models/NAME, or "
             "grpc://HOST:8500/NAME.",
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for an answer of the server.")
+        float, typer.Option(min=0.1, help="Seconds to wait for a response of the server.")
     ] = 10.0,
     output: Annotated[
         Path | None,
@@ -195,102 +215,108 @@ def predict(
     thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Say which attributes faces show. A .tflite file needs no TensorFlow."""
-    from keras_faramtn.evaluation.thresholds import read_thresholds
-    from keras_faramtn.inference.output import check_output_path, write_predictions
+    """Predict the attributes of faces. A .tflite file needs no TensorFlow."""
+    from keras_faramtn.inference.output_file import check_output_path, write_predictions
 
     if output and thresholds:
-        raise InputError("--output writes all probabilities, whatever --thresholds; leave one out.")
+        raise InputError("--output writes all probabilities; it can't be used with --thresholds.")
     if output:
         check_output_path(output)
-    if server is None and len(places) == 1:
+    if server is None and len(paths) == 1:
         raise InputError("give a model and images: faramtn predict MODEL IMAGES...")
+    options = {"skip_bad": skip_bad, "progress": True}
     with _quiet_import():
         if server is not None:
             from keras_faramtn.inference.serving_client import predict_on_server
 
-            found = predict_on_server(
-                server, places, timeout=timeout, skip_bad=skip_bad, progress=True
-            )
+            predictions = predict_on_server(server, paths, timeout=timeout, **options)
         else:
             from keras_faramtn.inference.predictor import predict_files
 
-            found = predict_files(places[0], places[1:], skip_bad=skip_bad, progress=True)
+            predictions = predict_files(paths[0], paths[1:], **options)
     if output:
-        typer.echo(f"{write_predictions(output, found):,} predictions in {output}")
-    else:
-        least = None
-        for image, probabilities in found:
-            if thresholds is not None and least is None:
-                names = tuple(probabilities)
-                least = dict(zip(names, read_thresholds(thresholds, names), strict=True))
-            _show_prediction(image, probabilities, least)
+        typer.echo(f"{write_predictions(output, predictions):,} predictions in {output}")
+        return
+    limits = None
+    for image, probabilities in predictions:
+        if thresholds and limits is None:
+            from keras_faramtn.evaluation.thresholds import read_thresholds
+
+            names = tuple(probabilities)
+            limits = dict(zip(names, read_thresholds(thresholds, names), strict=True))
+        _show_prediction(image, probabilities, limits)
 
 
 @app.command()
 def export(
     model: ModelFile,
-    to: Annotated[Path, typer.Option(help="The new folder.")],
+    to: Annotated[Path, typer.Option(help="The folder to create.")],
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="Repeat for several.  [default: all]"),
+        typer.Option("--format", help="Repeat for several formats.", show_default="all"),
     ] = None,
     faces: Annotated[
         Path | None,
-        typer.Option(help="Images to compare on.  [default: synthetic faces]"),
+        typer.Option(
+            help="Images to compare the files with the model on.", show_default="synthetic faces"
+        ),
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option(help="Training images, for the ranges of the 8 bit file.  [default: --faces]"),
+        typer.Option(
+            help="Training images, to calibrate the 8-bit file on.", show_default="--faces"
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:
-    """Write SavedModel, TFLite and ONNX files, each compared with the model."""
+    """Write SavedModel, TFLite and ONNX files, and compare each with the model."""
     with _quiet_import():
-        from keras_faramtn.export.export_file import export_file
-    export_file(model, to, formats=formats, faces=faces, calibrate=calibrate, force=force)
+        from keras_faramtn.export.export_model_file import export_model_file
+    export_model_file(
+        model, to, formats=formats, images=faces, calibration_images=calibrate, force=force
+    )
 
 
 @app.command()
 def demo_page(
     model: Annotated[
-        Path, typer.Argument(metavar="EXPORT", help="An export's folder, or a .tflite file of it.")
+        Path,
+        typer.Argument(metavar="EXPORT", help="The folder of an export, or a .tflite file in it."),
     ],
-    to: Annotated[Path, typer.Option(help="The new folder.")] = Path("page"),
+    to: Annotated[Path, typer.Option(help="The folder to create.")] = Path("page"),
 ) -> None:
-    """Write a web page that runs an exported network in the visitor's own browser."""
+    """Write a web page that runs an exported network in the visitor's browser."""
     from keras_faramtn.web_demo.writer import write_web_demo
 
     used = write_web_demo(model, to)
-    typer.echo(f"{to}/ is a page that runs {used.name}; any web server can serve it. To see it:")
+    typer.echo(f"{to}/ is a page that runs {used.name}. Any web server can serve it. To see it:")
     typer.echo(f"  python -m http.server --bind localhost --directory {to} 8000")
     typer.echo("and open http://localhost:8000")
 
 
+def _run_folder(recipe: str) -> Path:
+    return Path("runs") / Path(recipe).stem
+
+
 def _show_prediction(
-    image: Path, probabilities: dict[str, float], thresholds: dict[str, float] | None = None
+    image: Path, probabilities: dict[str, float], thresholds: Mapping[str, float] | None = None
 ) -> None:
     from tqdm import tqdm
 
-    from keras_faramtn.attributes import DEFAULT_THRESHOLD
+    from keras_faramtn.inference.predictions import describe_prediction
 
-    least = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
-    shown = {name: p for name, p in probabilities.items() if p > least[name]}
-    ranked = sorted(shown.items(), key=lambda item: -item[1])
-    names = ", ".join(f"{name} {100 * p:.0f} %" for name, p in ranked)
-    bar = "its threshold" if thresholds else f"{100 * DEFAULT_THRESHOLD:.0f} %"
-    # Plain printing would break a progress bar.
-    tqdm.write(f"{image}: {names or f'no attribute above {bar}'}")
+    # `print` would break a progress bar.
+    tqdm.write(f"{image}: {describe_prediction(probabilities, thresholds)}")
 
 
 @contextlib.contextmanager
 def _quiet_import() -> Iterator[None]:
-    """Holds back TensorFlow's start-up messages; no setting reaches those from C++."""
+    """Hides TensorFlow's start-up messages; no setting silences those from C++."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "w") as devnull:  # noqa: PTH123
+        os.dup2(devnull.fileno(), 2)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""A small network, exported for TensorFlow Serving: for the tests, and for a server to be tested.
+"""A small network, exported for TensorFlow Serving, for tests and to run a real server with.
 
-`PYTHONPATH=tests python tests/serving/served.py FOLDER` leaves the export in FOLDER.
+`PYTHONPATH=tests python tests/served.py FOLDER` writes the export to FOLDER.
 """
 
 import atexit
@@ -32,7 +32,7 @@ def export(folder):
 
 @functools.cache
 def exported_once():
-    """The export's folder and the inference model, made once in a run of the tests."""
+    """The export's folder and the inference model, created once per test run."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     return folder / "export", export(folder / "export")

@@ -1,7 +1,7 @@
-"""A stand-in for TensorFlow Serving, in Python: its gRPC and REST interfaces before a SavedModel.
+"""A fake TensorFlow Serving in Python: its gRPC and REST APIs for one SavedModel.
 
-The messages and the gRPC service are the official ones, the JSON that of the official
-documentation of the REST API, and the SavedModel runs in a session, as in the server.
+The messages and the gRPC service are the official ones, the JSON follows the official documentation
+of the REST API, and the SavedModel runs in a session, as in the server.
 """
 
 import base64
@@ -23,7 +23,7 @@ _PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/1)?:predict")
 
 
 class RefusedError(Exception):
-    """A request's failure, with the name of gRPC's status."""
+    """A refused request, with the name of the gRPC status."""
 
     def __init__(self, status, message):
         super().__init__(message)
@@ -31,8 +31,12 @@ class RefusedError(Exception):
 
 
 class TFServing:
-    """Attributes: `sizes`, the images of each request that came in; `faults`, for the next
-    requests: a status to refuse one with, or seconds to let it wait."""
+    """The server's model and state.
+
+    Attributes:
+        sizes: the number of images in each request so far.
+        faults: for each of the next requests, a status to refuse it with, or seconds to delay it.
+    """
 
     def __init__(self, folder, name):
         self.name, self.sizes, self.faults = name, [], []
@@ -43,12 +47,12 @@ class TFServing:
         self.signatures = dict(meta.signature_def)
 
     def predict(self, model, signature, inputs):
-        """Answers a request: `inputs` and what is returned are dicts of arrays by name."""
+        """Handles a request; `inputs` and the returned outputs are dicts of arrays by name."""
         with self._lock:
             self.sizes.append(len(next(iter(inputs.values()), [])))
             fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, str):
-            raise RefusedError(fault, "asked for by the test")
+            raise RefusedError(fault, "requested by the test")
         time.sleep(fault or 0)
         if model != self.name:
             raise RefusedError("NOT_FOUND", f"Servable not found for request: Latest({model})")
@@ -93,18 +97,18 @@ class _Handler(BaseHTTPRequestHandler):
             path = _PATH.fullmatch(self.path)
             if path is None:
                 raise RefusedError("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
-            status, answer = 200, self._answer(path[1], body)
+            status, content = 200, self._predict(path[1], body)
         except RefusedError as error:
-            status, answer = _HTTP[error.status], {"error": str(error)}
-        content = json.dumps(answer).encode()
-        with contextlib.suppress(BrokenPipeError):  # the client went when its time was up
+            status, content = _HTTP[error.status], {"error": str(error)}
+        encoded = json.dumps(content).encode()
+        with contextlib.suppress(BrokenPipeError):  # the client gave up
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(encoded)))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(encoded)
 
-    def _answer(self, model, body):
+    def _predict(self, model, body):
         serving, signature = self.server.serving, body.get("signature_name", "serving_default")
         definition = serving.signatures.get(signature)
         [name] = definition.inputs if definition else ["unknown"]
@@ -132,12 +136,12 @@ def _value(value):
 def _json(value):
     if isinstance(value, bytes):
         return value.decode()
-    return [_json(one) for one in value] if getattr(value, "shape", ()) else value.item()
+    return [_json(element) for element in value] if getattr(value, "shape", ()) else value.item()
 
 
 @contextlib.contextmanager
 def serve(folder, name):
-    """Serves a SavedModel; yields the `TFServing` and its addresses by scheme."""
+    """Serves a SavedModel; yields the `TFServing` and its URLs by scheme."""
     serving = TFServing(folder, name)
     server = grpc.server(ThreadPoolExecutor(4))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(serving), server)

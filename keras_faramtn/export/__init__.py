@@ -1,1 +1,1 @@
-"""From a trained network to files that run elsewhere, each proven equal to it."""
+"""Export of a trained network to other formats, each file compared with the trained model."""

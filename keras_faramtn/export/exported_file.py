@@ -1,25 +1,26 @@
-"""What was found of an exported file."""
+"""The result of exporting one file."""
 
 from dataclasses import dataclass
 
-from keras_faramtn.export.gpu import GPUCheck
+from keras_faramtn.export.gpu_check import GPUCheck
 from keras_faramtn.export.parity import Parity
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """What was found of an exported file.
+    """An exported file, and what was measured of it. `parity.json` has the same fields.
 
     Attributes:
-        place: its path in the export's folder; SavedModel's is a folder.
-        size: in bytes.
-        parity: its comparison with the model.
-        milliseconds: for one image, on one thread of this computer; None but for phones' files.
-        gpu: whether it runs on GPUs; None but for phones' files.
+        path: relative to the export's folder; a SavedModel is a folder.
+        size_bytes: the size of the file, or of all files in the folder.
+        parity: the comparison with the trained model.
+        latency_ms: the median time of one image on one CPU thread of this computer; None unless
+            the file is for phones.
+        gpu: whether it runs on GPUs; None unless the file is for phones.
     """
 
-    place: str
-    size: int
+    path: str
+    size_bytes: int
     parity: Parity
-    milliseconds: float | None = None
+    latency_ms: float | None = None
     gpu: GPUCheck | None = None

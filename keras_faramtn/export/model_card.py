@@ -1,4 +1,4 @@
-"""The model card that goes with exported files: what they are, take, give, and are not for."""
+"""The model card of an export: input, output, comparisons, scores and intended use."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,27 +6,27 @@ from typing import Any
 import keras
 
 from keras_faramtn import __version__
-from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.export.exported_file import ExportedFile
-from keras_faramtn.export.gpu import GPUCheck
+from keras_faramtn.export.gpu_check import GPUCheck
+from keras_faramtn.models import groups_of
 
 _CARD = """\
 # {name}
 
-A network that says, for each of {count} attributes, how probable it is that a face in an image
-shows it. Made by keras-faramtn {version} with Keras {keras}; {parameters:,} parameters. FAR-AMTN is
-by Gao, Zhao, Liu and Wang (Computer Vision and Image Understanding, 2025, 104426); this is an
-independent implementation.
+A network that predicts the probability of each of {count} attributes of a face. Exported by
+keras-faramtn {version} with Keras {keras}; {parameters:,} parameters. FAR-AMTN was proposed by Gao,
+Zhao, Liu and Wang (Computer Vision and Image Understanding, 2025, 104426); this is an independent
+implementation.
 
 ## Input and output
 
-- `images`: float32, (batch, {height}, {width}, 3), RGB, values 0 to 255. **No normalisation
-  before the model**: it is inside (mean 0 and standard deviation 1 in the TFLite metadata). Crop to
-  one face, framed as in training, and resize to {width} x {height} bilinearly with antialiasing,
-  whatever the aspect ratio.
-- `probabilities`: float32, (batch, {count}), 0 to 1, in the order of `labels.txt`. Each stands for
-  itself; they don't sum to 1. The comparisons below decide at 0.5.
-- The TFLite files take one image at a time. They hold the labels and the metadata that
+- `images`: float32, (batch, {height}, {width}, 3), RGB, values 0 to 255. **Do not normalise
+  images**: the model does (so the TFLite metadata has mean 0 and standard deviation 1). Crop to one
+  face, framed as in training, and resize to {width} x {height} bilinearly with antialiasing,
+  ignoring the aspect ratio.
+- `probabilities`: float32, (batch, {count}), 0 to 1, in the order of `labels.txt`. The attributes
+  are independent; the probabilities do not sum to 1. The comparisons below use a threshold of 0.5.
+- The TFLite files take one image at a time. They contain the labels and the metadata that
   MediaPipe's ImageClassifier reads.
 
 ## Attributes
@@ -37,58 +37,61 @@ independent implementation.
 
 {files}
 
-Differences are of probabilities, on {compared}; decisions are yes or no at 0.5. Milliseconds are
-those of one image on the CPU of the computer that exported, on one thread. `parity.json` has the
-same figures in full.{calibrated}
+Differences are absolute differences of probabilities on {image_source}; decisions are yes or no
+at a threshold of 0.5. The time is that of one image on one CPU thread of the exporting computer.
+`parity.json` has the same figures in full precision.{calibration}
 
 ## Scores
 
 {scores}
 
-## What it is for, and what not
+## Intended use and limitations
 
-- For research, and for sorting or searching images whose people agree to it.
-- Not for identifying anyone, nor for any decision about a person. Attributes such as Attractive,
-  Young, Chubby or Male are what annotators thought they saw, not facts about the person; several
-  are offensive where they are used as if they were.
-- Not for faces unlike those of its training: other ages, skin tones, cultures, poses, light or
-  framing than the data has will be judged worse, and nobody has measured here by how much. A
-  network trained on CelebA has seen celebrities, most of them young and light-skinned. Measure on
-  your own people before you rely on it.
-- An answer's probability is not calibrated unless someone did so: 0.9 need not be right nine times
-  in ten.
+- Intended for research, and for sorting or searching images of people who have consented.
+- Not intended for identifying people or for decisions about a person. Attributes such as
+  Attractive, Young, Chubby or Male record what annotators perceived, not facts about the person;
+  treating them as facts can be offensive.
+- Expect worse predictions for faces unlike the training data in age, skin tone, culture, pose,
+  lighting or framing. How much worse has not been measured here. CelebA shows celebrities, most of
+  them young and light-skinned. Evaluate on images of your application before you rely on it.
+- The probabilities are not calibrated unless that was done separately: predictions of 0.9 need not
+  be correct nine times out of ten.
 
 ## Licence
 
-The code is under Apache-2.0. The weights are under what their training data allows: CelebA and LFWA
-are for non-commercial research only, and so is what is trained on them.
+The code is licensed under Apache-2.0. The weights are subject to the terms of their training data:
+CelebA and LFWA, and networks trained on them, are for non-commercial research only.
 """
 
 _NO_SCORES = (
-    "Unknown: no `metrics.json` lay beside the model. The file itself does not say what it was "
-    "trained on."
+    "Unknown: there was no `metrics.json` in the folder of the model, and the model file does not "
+    "record its training data."
 )
 
 
 def write_model_card(
     model: keras.Model,
-    groups: AttributeGroups,
     files: Sequence[ExportedFile],
-    sources: tuple[str, str],
+    image_source: str,
+    calibration_source: str,
     metrics: dict[str, Any] | None,
 ) -> str:
-    """The text of `model_card.md`.
+    """Writes the text of `model_card.md`.
 
     Args:
-        model: the network.
-        groups: its attributes and groups.
-        files: what was exported.
-        sources: what the images to compare on and those to calibrate on are.
-        metrics: the model's scores, as `evaluation.report.metrics` returns them.
+        model: a network of this package.
+        files: the exported files.
+        image_source: a description of the images of the comparison.
+        calibration_source: a description of the images that the 8-bit file was calibrated on.
+        metrics: the model's scores, as `evaluation.report.metrics` returns them; None if unknown.
+
+    Returns:
+        The card in Markdown.
     """
+    groups = groups_of(model)
     _, height, width, _ = model.input_shape
-    compared, calibrated_on = sources
-    quantized = [file for file in files if file.place.endswith("_int8.tflite")]
+    quantized = any(file.path.endswith("_int8.tflite") for file in files)
+    calibration = f" The 8-bit file was calibrated on {calibration_source}." if quantized else ""
     return _CARD.format(
         name=model.name,
         version=__version__,
@@ -101,33 +104,37 @@ def write_model_card(
             f"- **{group}**: {', '.join(members)}" for group, members in groups.items()
         ),
         files=_file_table(files),
-        compared=compared,
-        calibrated=f" The 8 bit file took its ranges from {calibrated_on}." if quantized else "",
+        image_source=image_source,
+        calibration=calibration,
         scores=_scores(metrics) if metrics else _NO_SCORES,
     )
 
 
 def _file_table(files: Sequence[ExportedFile]) -> str:
     lines = [
-        "| file | MB | largest difference | mean | decisions alike | ms | wholly on the GPU |",
+        "| file | MB | largest difference | mean difference | equal decisions | ms | runs on GPU |",
         "|---|---|---|---|---|---|---|",
     ]
     for file in files:
         parity = file.parity
-        milliseconds = "" if file.milliseconds is None else f"{file.milliseconds:.1f}"
+        latency = "" if file.latency_ms is None else f"{file.latency_ms:.1f}"
         lines.append(
-            f"| `{file.place}` | {file.size / 1e6:.2f} | {parity.largest:.1e} | {parity.mean:.1e} "
-            f"| {100 * parity.agreement:.2f} % | {milliseconds} | {_gpu(file.gpu)} |"
+            f"| `{file.path}` | {file.size_bytes / 1e6:.2f} | {parity.max_difference:.1e} "
+            f"| {parity.mean_difference:.1e} | {100 * parity.decision_agreement:.2f} % "
+            f"| {latency} | {_gpu_support(file.gpu)} |"
         )
     return "\n".join(lines)
 
 
-def _gpu(check: GPUCheck | None) -> str:
+def _gpu_support(check: GPUCheck | None) -> str:
     if check is None:
         return ""
     if check.device is None:
-        return f"{'no' if check.missing else 'yes'}, by its operations; not tried on one"
-    return f"{'yes' if check.wholly and not check.missing else 'no'}, tried on {check.device}"
+        return (
+            f"{'no' if check.unsupported_operations else 'yes'}, by its operations; not run on one"
+        )
+    passed = check.fully_accelerated and not check.unsupported_operations
+    return f"{'yes' if passed else 'no'}, run on {check.device}"
 
 
 def _scores(metrics: dict[str, Any]) -> str:
@@ -136,10 +143,10 @@ def _scores(metrics: dict[str, Any]) -> str:
         "mean accuracy": means["accuracy"],
         "mean balanced accuracy": means["balanced_accuracy"],
         "mean average precision": means["average_precision"],
-        "mean accuracy of always giving the majority's answer": means["majority_accuracy"],
+        "mean accuracy of the majority-class baseline": means["majority_accuracy"],
     }
     lines = [
-        f"From the `metrics.json` beside the model: {metrics['data']}, split {metrics['split']}, "
+        f"From the model's `metrics.json`: {metrics['data']}, split {metrics['split']}, "
         f"{metrics['images']:,} images, measured with the Keras model.\n",
         "| score | percent |",
         "|---|---|",

@@ -1,9 +1,11 @@
-"""ONNX, by tf2onnx."""
+"""Export to ONNX with tf2onnx."""
 
 import contextlib
+import importlib
 import io
 import logging
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
@@ -16,13 +18,15 @@ _OPSET = 18
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
-    """Writes an inference model as an ONNX file of opset 18, with any batch size.
+    """Writes an inference model as an ONNX file of opset 18, with a dynamic batch size.
+
+    Input and output have the names, shapes and value ranges of `write_saved_model`. The metadata
+    entry `attributes` holds the names of the attributes in the order of the probabilities, one per
+    line.
 
     Args:
         model: from `inference_model`.
-        path: the file. Names, shapes and value ranges of input and output are those of
-            `write_saved_model`. Its metadata has the key `attributes`: their names in the order of
-            the probabilities, a line each.
+        path: the file to write.
 
     Raises:
         InputError: tf2onnx is not installed.
@@ -44,7 +48,14 @@ def write_onnx(model: keras.Model, path: Path) -> None:
 
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
-    """Runs an ONNX file in onnxruntime, as `run_saved_model` runs a SavedModel.
+    """Runs an ONNX file with onnxruntime.
+
+    Args:
+        path: the file, from `write_onnx`.
+        images: `(batch, height, width, 3)` in 0..255, RGB.
+
+    Returns:
+        Probabilities, float32 `(batch, attributes)`.
 
     Raises:
         InputError: onnxruntime is not installed.
@@ -53,9 +64,7 @@ def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
     return session.run(["probabilities"], {"images": images.astype("float32")})[0]
 
 
-def _import(package: str):  # noqa: ANN202
-    import importlib
-
+def _import(package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Whether an exported file gives what the trained model gives, number by number."""
+"""Parity: the difference between an exported file's predictions and the trained model's."""
 
 from dataclasses import dataclass
 
@@ -9,53 +9,64 @@ from keras_faramtn.attributes import DEFAULT_THRESHOLD
 
 @dataclass(frozen=True)
 class Parity:
-    """How near an exported file's probabilities are to the trained model's.
+    """The difference between an exported file's probabilities and the trained model's.
 
     Attributes:
         images: the number of images compared.
-        largest: the largest difference of two probabilities.
-        mean: the mean difference.
-        agreement: the share of yes/no decisions, of all attributes of all images, that are alike.
-        tolerance: the largest difference that passes.
-        min_agreement: the smallest agreement that passes.
+        max_difference: the largest absolute difference of a probability.
+        mean_difference: the mean absolute difference.
+        decision_agreement: the fraction of yes/no decisions, over all attributes of all images,
+            that are equal.
+        tolerance: the largest `max_difference` that passes.
+        min_decision_agreement: the smallest `decision_agreement` that passes.
     """
 
     images: int
-    largest: float
-    mean: float
-    agreement: float
+    max_difference: float
+    mean_difference: float
+    decision_agreement: float
     tolerance: float
-    min_agreement: float = 0.0
+    min_decision_agreement: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether difference and agreement are within their bounds; NaN never is."""
-        return self.largest <= self.tolerance and self.agreement >= self.min_agreement
+        """Whether difference and agreement are within their bounds. NaN never passes."""
+        return (
+            self.max_difference <= self.tolerance
+            and self.decision_agreement >= self.min_decision_agreement
+        )
 
 
-def compare(
-    expected: np.ndarray, actual: np.ndarray, tolerance: float, min_agreement: float = 0.0
+def measure_parity(
+    expected: np.ndarray, actual: np.ndarray, tolerance: float, min_decision_agreement: float = 0.0
 ) -> Parity:
     """Compares the probabilities of an exported file with those of the trained model.
 
+    Example:
+        >>> import numpy as np
+        >>> expected, actual = np.array([[0.25, 0.75]]), np.array([[0.25, 0.875]])
+        >>> parity = measure_parity(expected, actual, tolerance=0.01)
+        >>> parity.max_difference, parity.decision_agreement, parity.passed
+        (0.125, 1.0, False)
+
     Args:
-        expected, actual: `(images, attributes)` in 0..1, of the same images.
+        expected, actual: floats `(images, attributes)` in 0..1, for the same images.
         tolerance: the largest difference that passes.
-        min_agreement: the smallest share of equal decisions that passes.
+        min_decision_agreement: the smallest fraction of equal decisions that passes.
 
     Returns:
-        The comparison. A NaN on either side, or another shape, is an infinite difference.
+        The comparison. NaN on either side, or a different shape, counts as an infinite difference.
     """
+    bounds = {"tolerance": tolerance, "min_decision_agreement": min_decision_agreement}
     if expected.shape != actual.shape:
-        return Parity(len(expected), float("inf"), float("inf"), 0.0, tolerance, min_agreement)
+        return Parity(len(expected), float("inf"), float("inf"), 0.0, **bounds)
     difference = np.abs(expected.astype("float64") - actual.astype("float64"))
     difference = np.where(np.isnan(difference), np.inf, difference)
     agreement = np.mean((expected > DEFAULT_THRESHOLD) == (actual > DEFAULT_THRESHOLD))
     return Parity(
         images=len(expected),
-        largest=float(difference.max()),
-        mean=float(difference.mean()),
-        agreement=float(agreement),
-        tolerance=tolerance,
-        min_agreement=min_agreement,
+        max_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        decision_agreement=float(agreement),
+        **bounds,
     )

@@ -1,4 +1,4 @@
-"""SavedModel, the format of TensorFlow Serving."""
+"""Export to SavedModel, the format of TensorFlow Serving."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,44 +8,44 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_faramtn.export.image_bytes import decode_images
+from keras_faramtn.export.image_decoding import decode_images
 from keras_faramtn.export.serving_files import write_warmup_requests
 from keras_faramtn.models import groups_of
 
-# Stands where a bad image's probabilities would be. NaN would be the honest number, but one NaN
-# makes a whole JSON answer unreadable to strict parsers.
+# The probabilities of a bad image. NaN would be more natural, but a single NaN makes a JSON
+# response unreadable for strict parsers.
 NO_PROBABILITY = -1.0
 
-# Of the same image given as pixels and as a file.
+# The largest difference between signatures for the same image, given as pixels or as a file.
 _SIGNATURES_TOLERANCE = 1e-3
 
 
 def write_serving_model(model: keras.Model, folder: Path) -> None:
     """Writes an inference model as a SavedModel for TensorFlow Serving.
 
-    It has three signatures, which take any number of images:
+    It has three signatures, each for any batch size:
 
     - `serving_default`: `images`, float32 `(batch, height, width, 3)`, RGB in 0..255
     - `serve_uint8`: `images`, uint8 of the same shape, a quarter of the bytes to send
-    - `serve_bytes`: `image_bytes`, string `(batch,)`, JPEG or PNG files of any size, which are
-      decoded and resized in the graph as in training
+    - `serve_bytes`: `image_bytes`, string `(batch,)`, JPEG or PNG files of any size, decoded and
+      resized in the graph as in training
 
-    All give `probabilities`, float32 `(batch, attributes)`, and `attributes`, their names, string
-    `(batch, attributes)`: the names are repeated for each image, because neither the server's
-    batching nor the rows of its REST interface take an output without a batch dimension.
+    Each returns `probabilities`, float32 `(batch, attributes)` in 0..1, and `attributes`, their
+    names, string `(batch, attributes)`. The names are repeated for each image because neither the
+    server's batching nor the rows of its REST API allow an output without a batch dimension.
 
-    `serve_bytes` gives `error` too, string `(batch,)`: empty, or why an image has no answer (see
-    `IMAGE_ERRORS`); its probabilities are then -1. Grey, CMYK and palette images become RGB,
-    16 bits become 8, alpha is left out, and EXIF's orientation is not followed. GIF (also
-    animated), WebP and BMP are refused, as are images of more than `MAX_PIXELS`, of which only
-    the header is read.
+    `serve_bytes` also returns `error`, string `(batch,)`: empty, or the reason why an image has no
+    prediction (see `IMAGE_ERRORS`); its probabilities are then -1. Grayscale, CMYK and palette
+    images are converted to RGB, 16 bits to 8; alpha is dropped; the EXIF orientation is ignored.
+    GIF (animated or not), WebP and BMP are rejected, and so are images of more than `MAX_PIXELS`,
+    of which only the header is read.
 
-    The graph needs no Python package where it is served. `assets.extra` has requests with which
-    TensorFlow Serving warms up.
+    The graph needs no Python package on the server. `assets.extra` holds TensorFlow Serving's
+    warm-up requests.
 
     Args:
         model: from `inference_model`.
-        folder: where to; TensorFlow Serving wants a number as its name.
+        folder: the folder to write; TensorFlow Serving expects a number as its name.
 
     Raises:
         InputError: `tensorflow-serving-api` is not installed.
@@ -76,15 +76,15 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
 
 
 def write_saved_model(model: keras.Model, folder: Path, batch_size: int | None = None) -> None:
-    """Writes an inference model as a SavedModel to be converted, with nothing but the network.
+    """Writes an inference model as a plain SavedModel, the input of other converters.
+
+    Its only signature, `serving_default`, takes `images`, float32 `(batch, height, width, 3)`, RGB
+    in 0..255, and returns `probabilities`, float32 `(batch, attributes)` in 0..1.
 
     Args:
         model: from `inference_model`.
-        folder: where to.
+        folder: the folder to write.
         batch_size: a fixed number of images, or None for any.
-
-    The one signature, `serving_default`, takes `images`, float32 `(batch, height, width, 3)`, RGB
-    in 0..255, and gives `probabilities`, float32 `(batch, attributes)`.
     """
     _, height, width, channels = model.input_shape
     images = tf.TensorSpec((batch_size, height, width, channels), tf.float32, "images")
@@ -98,7 +98,7 @@ def write_saved_model(model: keras.Model, folder: Path, batch_size: int | None =
 def _save(
     model: keras.Model, folder: Path, endpoints: dict[str, tuple[Callable[..., Any], tf.TensorSpec]]
 ) -> None:
-    # Keras's own ExportArchive writes each weight twice.
+    # Keras's ExportArchive writes each weight twice.
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     signatures = {
@@ -109,15 +109,15 @@ def _save(
 
 
 def run_saved_model(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Runs a SavedModel as TensorFlow Serving does, by its signatures.
+    """Runs the signatures of a SavedModel, as TensorFlow Serving does.
 
     Args:
-        folder: the SavedModel.
-        images: `(batch, height, width, 3)`, whole numbers in 0..255.
+        folder: the SavedModel, from `write_serving_model` or `write_saved_model`.
+        images: `(batch, height, width, 3)`, integers in 0..255.
 
     Returns:
-        Probabilities, float32 `(batch, attributes)`, by `serving_default`; NaN where another
-        signature gives another number for the same image.
+        Probabilities from `serving_default`, float32 `(batch, attributes)`; NaN where another
+        signature disagrees for the same image.
     """
     signatures = tf.saved_model.load(folder).signatures
     pixels = tf.cast(images, tf.uint8)

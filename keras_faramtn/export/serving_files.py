@@ -1,4 +1,4 @@
-"""The files beside a SavedModel that TensorFlow Serving is started and warmed up with."""
+"""The files that start TensorFlow Serving with an exported SavedModel and warm it up."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from keras_faramtn.inference.serving_messages import predict_request, serving_ap
 from keras_faramtn.synthetic.dataset import draw_faces
 from keras_faramtn.synthetic.drawing.portrait import FRAME
 
-# Where TensorFlow Serving looks for them, by this very name.
+# TensorFlow Serving looks for exactly this path in a SavedModel.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 _BATCHING = """\
 # For tensorflow_model_server --enable_batching --batching_parameters_file=THIS_FILE.
-# Requests that arrive within two milliseconds are run together. A request may have as many
-# images as the largest batch. A server of one model wants about as many batch threads as it
-# has cores, which is the default.
+# Requests that arrive within two milliseconds are run as one batch. A request may hold up to
+# max_batch_size images. The number of batch threads is left at its default, the number of
+# cores, which suits a server with one model.
 max_batch_size { value: 64 }
 batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 100 }
@@ -26,10 +26,10 @@ max_enqueued_batches { value: 100 }
 _COMPOSE = """\
 # docker compose up --detach
 # Then: faramtn predict --server http://localhost:8501/v1/models/{name} IMAGES
-#   or: faramtn predict --server grpc://localhost:8500/{name} IMAGES
+# or:   faramtn predict --server grpc://localhost:8500/{name} IMAGES
 services:
   tensorflow-serving:
-    # For a GPU: TF_SERVING_TAG=latest-gpu, and the NVIDIA container toolkit.
+    # For a GPU, set TF_SERVING_TAG=latest-gpu and install the NVIDIA Container Toolkit.
     image: tensorflow/serving:${{TF_SERVING_TAG:-latest}}
     environment:
       MODEL_NAME: {name}
@@ -47,25 +47,25 @@ services:
 
 
 def write_serving_files(folder: Path, name: str) -> None:
-    """Writes `compose.yaml` and `batching_parameters.txt` beside `saved_model/`.
+    """Writes `compose.yaml` and `batching_parameters.txt` for the export's `saved_model/`.
 
     Args:
         folder: the export's folder.
-        name: what the server calls the model.
+        name: the model's name on the server.
     """
     (folder / "compose.yaml").write_text(_COMPOSE.format(name=name))
     (folder / "batching_parameters.txt").write_text(_BATCHING)
 
 
 def write_warmup_requests(folder: Path, image_size: tuple[int, int]) -> None:
-    """Writes a request for each signature of `write_serving_model`, of one and of two images.
+    """Writes warm-up requests: for each signature of `write_serving_model`, one and two images.
 
-    TensorFlow Serving runs them before it takes the model's first request. The format is that of
-    its SavedModel warm-up: a TFRecord file of `PredictionLog`.
+    TensorFlow Serving runs them before it accepts the model's first request. The format is that
+    of its SavedModel warm-up: a TFRecord file of `PredictionLog` messages.
 
     Args:
         folder: the SavedModel.
-        image_size: height and width in pixels of the images that the model takes.
+        image_size: height and width in pixels of the model's input.
 
     Raises:
         InputError: `tensorflow-serving-api` is not installed.

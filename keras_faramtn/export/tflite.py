@@ -1,4 +1,4 @@
-"""TFLite files, which LiteRT runs on phones."""
+"""Export to TFLite, which LiteRT runs on phones."""
 
 import tempfile
 import time
@@ -15,44 +15,43 @@ from keras_faramtn.export.tflite_metadata import add_metadata
 from keras_faramtn.inference.litert import LiteRTModel
 from keras_faramtn.models import groups_of
 
-_DESCRIPTION = "FAR-AMTN of keras-faramtn: the probability of each attribute of a face."
+_DESCRIPTION = "Face attribute recognition by keras-faramtn: the probability of each attribute."
 _WARM_UP, _RUNS = 3, 15
 
 
 def write_tflite(model: keras.Model, path: Path) -> None:
-    """Writes an inference model as a TFLite file of float32.
+    """Writes an inference model as a float32 TFLite file.
 
-    The batch is fixed to 1, which GPU delegates want. The way leads through a SavedModel:
-    converting a function around a Keras model gives a file that runs and answers NaN.
+    Its input is `images`, float32 `(1, height, width, 3)`, RGB in 0..255; its output is
+    `probabilities`, float32 `(1, attributes)` in 0..1. The file contains metadata and the labels,
+    see `add_metadata`. The batch size is fixed to 1, which GPU delegates require.
 
     Args:
         model: from `inference_model`.
-        path: the file. Its input is `images`, float32 `(1, height, width, 3)`, RGB in 0..255; its
-            output `probabilities`, float32 `(1, attributes)`. It holds metadata and the labels,
-            see `add_metadata`.
+        path: the file to write.
     """
     _write(model, path, lambda converter: None)
 
 
 def write_tflite_float16(model: keras.Model, path: Path) -> None:
-    """As `write_tflite`, with weights of half floats: half the size, computed as GPUs do."""
+    """Like `write_tflite`, with float16 weights: half the size, and the precision of phone GPUs."""
 
-    def halve(converter: tf.lite.TFLiteConverter) -> None:
+    def use_float16(converter: tf.lite.TFLiteConverter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
-    _write(model, path, halve)
+    _write(model, path, use_float16)
 
 
 def write_tflite_int8(model: keras.Model, path: Path, images: Iterable[np.ndarray]) -> None:
-    """As `write_tflite`, computed in whole numbers: weights and what lies between of 8 bits.
+    """Like `write_tflite`, with 8-bit integer weights and activations.
 
-    Input and output stay float32, so that an app can take one file for another.
+    Input and output stay float32, so an app can exchange one file for another.
 
     Args:
         model, path: as in `write_tflite`.
-        images: of the kind that will be seen, `(height, width, 3)` in 0..255 each; the ranges of
-            all values in the network are taken from them.
+        images: calibration images like those that the network will see, each
+            `(height, width, 3)` in 0..255; they determine the quantization ranges.
     """
 
     def quantize(converter: tf.lite.TFLiteConverter) -> None:
@@ -68,13 +67,26 @@ def write_tflite_int8(model: keras.Model, path: Path, images: Iterable[np.ndarra
 
 
 def run_tflite(path: Path, images: np.ndarray) -> np.ndarray:
-    """Runs a TFLite file on each of `images`, as `run_saved_model` runs a SavedModel."""
+    """Runs a TFLite file with LiteRT.
+
+    Args:
+        path: the file.
+        images: `(batch, height, width, 3)` in 0..255, RGB.
+
+    Returns:
+        Probabilities, float32 `(batch, attributes)`.
+    """
     model = LiteRTModel(path)
     return np.stack([model.predict(image) for image in images])
 
 
-def latency(path: Path, image: np.ndarray) -> float:
-    """Median milliseconds that LiteRT takes for one image, on this computer's CPU."""
+def measure_latency(path: Path, image: np.ndarray) -> float:
+    """The median time in milliseconds that LiteRT needs for one image on this computer's CPU.
+
+    Args:
+        path: the TFLite file.
+        image: `(height, width, 3)` in 0..255, RGB.
+    """
     model = LiteRTModel(path)
     seconds = []
     for _ in range(_WARM_UP + _RUNS):
@@ -88,11 +100,12 @@ def _write(
     model: keras.Model, path: Path, prepare: Callable[[tf.lite.TFLiteConverter], None]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        # Converting a function around a Keras model gives a file that runs and returns NaN.
         write_saved_model(model, Path(folder), batch_size=1)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         prepare(converter)
         with warnings.catch_warnings():
-            # Calibration uses an interpreter of TensorFlow's own that is deprecated.
+            # Calibration uses TensorFlow's deprecated interpreter.
             warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
             content = converter.convert()
     path.write_bytes(

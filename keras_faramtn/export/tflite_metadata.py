@@ -1,7 +1,7 @@
-"""TFLite metadata: what MediaPipe and Netron read to show names instead of numbers.
+"""TFLite metadata, from which MediaPipe and Netron show names instead of indices.
 
 The format is `mediapipe/tasks/metadata/metadata_schema.fbs` of MediaPipe, identifier `M001`. No
-released library writes it today (MediaPipe's writers need a module that its wheel has not), so the
+released library writes it today (MediaPipe's writers need a module that its wheel lacks), so the
 few tables that describe an image classifier are written here with the flatbuffers package.
 """
 
@@ -14,9 +14,9 @@ import flatbuffers
 import numpy as np
 
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
-from keras_faramtn.inference.predictor import LABELS_FILE
+from keras_faramtn.inference.label_files import LABELS_FILE
 
-_NAME = "TFLITE_METADATA"  # of the model's metadata entry, as all readers look it up
+_NAME = "TFLITE_METADATA"  # the metadata entry that all readers look up
 _PARSER_VERSION = "1.0.0"
 
 # Enum values of the schema.
@@ -24,7 +24,7 @@ _LABELS, _RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RG
 _FEATURE, _IMAGE = 1, 2  # ContentProperties
 _NORMALIZATION, _THRESHOLDING = 1, 3  # ProcessUnitOptions
 
-# Each table's fields by name, with their places in it; a union's kind and value are two fields.
+# The fields of each table, in the schema's order; a union's type and value are two fields.
 _FIELDS: dict[str, tuple[str, ...]] = {
     "model": (
         *("name", "description", "version", "subgraphs", "author", "license", "files"),
@@ -47,20 +47,20 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 def add_metadata(
     model: bytes, labels: Sequence[str], *, name: str, description: str, image_size: tuple[int, int]
 ) -> bytes:
-    """Adds metadata and the label file to a TFLite file of one image in, probabilities out.
+    """Adds metadata and the label file to a TFLite file with one image input and one output.
 
-    Its two tensors are named `images` and `probabilities`. An image is taken as it is, in 0..255
-    (mean 0, standard deviation 1), since the normalisation is in the graph.
+    The two tensors are named `images` and `probabilities`. The metadata declares mean 0 and
+    standard deviation 1, because the normalisation is inside the graph.
 
     Args:
-        model: the content of the file.
-        labels: what the probabilities are of, in their order.
-        name, description: of the model, for people.
+        model: the content of the TFLite file.
+        labels: the attributes in the order of the probabilities.
+        name, description: the model's name and description, for readers.
         image_size: height and width in pixels.
 
     Returns:
-        The content of the new file. The label file is appended as a zip archive, which leaves the
-        model readable as before.
+        The content of the new file. The label file is appended as a zip archive, which TFLite
+        readers ignore.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -78,13 +78,13 @@ def add_metadata(
     builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
     file = io.BytesIO(bytes(builder.Output()))
     with zipfile.ZipFile(file, "a") as archive:
-        # ZipInfo's date is 1980: the same model gives the same file.
+        # ZipInfo's default date is 1980: the same model gives the same file.
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{label}\n" for label in labels))
     return file.getvalue()
 
 
 class _AlignedBuilder(flatbuffers.Builder):
-    """Aligns weights to 16 bytes, as TFLite's schema asks and the package by itself does not."""
+    """Aligns weights to 16 bytes, as TFLite's schema requires; flatbuffers alone doesn't."""
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:
         self.Prep(16, x.nbytes)
@@ -96,7 +96,7 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
     image = _Table(
         "tensor",
         name="images",
-        description=f"The image of a face, {width} pixels wide and {height} high, RGB in 0..255.",
+        description=f"A face image, {width} pixels wide and {height} high, RGB in 0..255.",
         content=_Table(
             "content",
             kind=_Scalar("Uint8", _IMAGE),
@@ -126,7 +126,7 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
             _Table(
                 "file",
                 name=LABELS_FILE,
-                description="The attributes, one a line, in the order of the probabilities.",
+                description="The attributes, one per line, in the order of the probabilities.",
                 type=_Scalar("Int8", _LABELS),
             )
         ],
@@ -145,16 +145,16 @@ def _process(kind: int, options: "_Table") -> "_Table":
 
 
 class _Table:
-    """A table of the schema: its kind, and the fields that it has."""
+    """A table of the schema: its kind, and the fields that are set."""
 
     def __init__(self, kind: str, /, **fields: Any) -> None:
-        places = _FIELDS[kind]
-        self.size = len(places)
-        self.fields = {places.index(field): value for field, value in fields.items()}
+        names = _FIELDS[kind]
+        self.size = len(names)
+        self.fields = {names.index(name): value for name, value in fields.items()}
 
 
 class _Scalar:
-    """A number that lies in its table; `kind` is that of the builder's `Prepend...Slot`."""
+    """A number, stored inside its table; `kind` names the builder's method `Prepend...Slot`."""
 
     def __init__(self, kind: str, value: float) -> None:
         self.kind, self.value = kind, value
@@ -167,7 +167,7 @@ def _encode(table: _Table) -> bytes:
 
 
 def _write(builder: flatbuffers.Builder, value: Any) -> int:
-    """Writes what lies outside the table that refers to it; returns its offset."""
+    """Writes a value that is stored outside its table; returns its offset."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, list) and isinstance(value[0], float):
@@ -179,14 +179,14 @@ def _write(builder: flatbuffers.Builder, value: Any) -> int:
             builder.PrependUOffsetTRelative(offset)
         return builder.EndVector()
     offsets = {
-        place: _write(builder, each)
-        for place, each in value.fields.items()
+        index: _write(builder, each)
+        for index, each in value.fields.items()
         if not isinstance(each, _Scalar)
     }
     builder.StartObject(value.size)
-    for place, each in value.fields.items():
+    for index, each in value.fields.items():
         if isinstance(each, _Scalar):
-            getattr(builder, f"Prepend{each.kind}Slot")(place, each.value, 0)
+            getattr(builder, f"Prepend{each.kind}Slot")(index, each.value, 0)
         else:
-            builder.PrependUOffsetTRelativeSlot(place, offsets[place], 0)
+            builder.PrependUOffsetTRelativeSlot(index, offsets[index], 0)
     return builder.EndObject()

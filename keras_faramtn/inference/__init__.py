@@ -1,1 +1,1 @@
-"""Prediction with trained models, exported files and servers."""
+"""Prediction with trained models, exported files and model servers."""

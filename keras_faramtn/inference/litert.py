@@ -1,4 +1,4 @@
-"""Runs a TFLite file with LiteRT alone: neither TensorFlow nor Keras is imported."""
+"""Runs TFLite files with LiteRT, without TensorFlow or Keras."""
 
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,17 @@ from keras_faramtn.errors import InputError
 
 
 class LiteRTModel:
-    """A TFLite file of this package, ready to run.
+    """A loaded TFLite file with one image as input and one vector of probabilities as output.
 
     Args:
         path: the file.
 
     Attributes:
-        image_size: height and width in pixels of the images it takes.
+        image_size: height and width in pixels of the images that it takes.
         outputs: the number of probabilities.
 
     Raises:
-        InputError: the file is missing, or is no TFLite file with one image in and one vector
-            out.
+        InputError: the file is missing, is not a TFLite file, or has other inputs or outputs.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -33,36 +32,36 @@ class LiteRTModel:
             self._interpreter = Interpreter(model_path=str(path))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: this is no TFLite file that LiteRT can run.") from error
+            raise InputError(f"{path}: this is not a TFLite file that LiteRT can run.") from error
         inputs, outputs = (
             self._interpreter.get_input_details(),
             self._interpreter.get_output_details(),
         )
         if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
             raise InputError(
-                f"{path}: expected one image in and one vector of probabilities out; export the "
-                "file with `faramtn export`."
+                f"{path}: the model must have one image as input and one vector of probabilities "
+                "as output; export it with `faramtn export`."
             )
         self._input, self._output = inputs[0], outputs[0]
         self.image_size = tuple(int(size) for size in self._input["shape"][1:3])
         self.outputs = int(self._output["shape"][-1])
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Probabilities of the attributes of one image.
+        """Predicts the attributes of one image.
 
         Args:
             image: `(height, width, 3)` in 0..255, RGB, of `image_size`.
 
         Returns:
-            float32 `(attributes,)` in 0..1.
+            Probabilities, float32 `(outputs,)` in 0..1.
         """
-        self._interpreter.set_tensor(self._input["index"], _quantized(image[None], self._input))
+        self._interpreter.set_tensor(self._input["index"], _quantize(image[None], self._input))
         self._interpreter.invoke()
         output = self._interpreter.get_tensor(self._output["index"])[0]
-        return _dequantized(output, self._output)
+        return _dequantize(output, self._output)
 
 
-def _quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+def _quantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     if np.issubdtype(tensor["dtype"], np.floating):
         return values.astype(tensor["dtype"])
     scale, zero = tensor["quantization"]
@@ -71,7 +70,7 @@ def _quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     return np.clip(steps, limits.min, limits.max).astype(tensor["dtype"])
 
 
-def _dequantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+def _dequantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     if np.issubdtype(tensor["dtype"], np.floating):
         return values
     scale, zero = tensor["quantization"]

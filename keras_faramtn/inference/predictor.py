@@ -1,4 +1,4 @@
-"""From image files to named probabilities; a `.tflite` is run without TensorFlow or Keras."""
+"""Predicts attributes of image files. A `.tflite` file runs without TensorFlow or Keras."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -9,21 +9,26 @@ import numpy as np
 
 from keras_faramtn.data.images import find_images, load_image
 from keras_faramtn.errors import InputError
+from keras_faramtn.inference.label_files import LABELS_FILE
 from keras_faramtn.inference.litert import LiteRTModel
-from keras_faramtn.inference.output import Prediction, skip_or_raise
-
-LABELS_FILE = "labels.txt"
-"""The attributes, a line each: beside exported files, and within a TFLite file, a zip too."""
+from keras_faramtn.inference.predictions import Prediction, handle_bad_images
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model file that is ready to predict images.
+    """A loaded model that predicts one image at a time, whatever its file format.
 
     Attributes:
-        attributes: the names of the k probabilities.
-        image_size: height and width in pixels of the images it takes.
-        predict: from `(height, width, 3)` uint8, RGB, to k probabilities in 0..1.
+        attributes: the names of the attributes, in the order of the probabilities.
+        image_size: height and width in pixels of the images that it takes.
+        predict: a function from one image, uint8 `(height, width, 3)`, RGB in 0..255, to its
+            probabilities, float32 `(attributes,)` in 0..1.
+
+    Example:
+        >>> import numpy as np
+        >>> predictor = Predictor(("Smiling",), (2, 2), lambda image: image.mean((0, 1))[:1] / 255)
+        >>> float(predictor.predict(np.full((2, 2, 3), 51, "uint8"))[0])
+        0.2
     """
 
     attributes: tuple[str, ...]
@@ -32,49 +37,51 @@ class Predictor:
 
 
 def load_predictor(path: str | Path) -> Predictor:
-    """Opens a model file for prediction.
+    """Loads a model file for prediction.
 
     Args:
-        path: a `.keras` file, or a `.tflite` file that `faramtn export` made, which has its
-            `labels.txt` inside; another one needs it beside itself or in the folder above.
+        path: a `.keras` file, or a `.tflite` file. The files that `faramtn export` writes contain
+            the names of the attributes; other `.tflite` files need a `labels.txt` in their folder
+            or its parent folder.
 
     Raises:
-        InputError: a missing file, another kind of file, or no labels.
+        InputError: the file is missing or has another format, or there are no labels.
     """
     path = Path(path)
-    openers = {".tflite": _open_tflite, ".keras": _open_keras}
-    if path.suffix not in openers:
-        raise InputError(f"{path}: a model to predict with is a .tflite or a .keras file.")
-    return openers[path.suffix](path)
+    loaders = {".tflite": _load_tflite, ".keras": _load_keras}
+    if path.suffix not in loaders:
+        raise InputError(f"{path}: a model for prediction is a .tflite or a .keras file.")
+    return loaders[path.suffix](path)
 
 
 def predict_files(
     model_file: str | Path,
-    places: Sequence[str | Path],
+    images: Sequence[str | Path],
     *,
     skip_bad: bool = False,
     progress: bool = False,
 ) -> Iterator[Prediction]:
-    """Predicts image files, one after the other.
+    """Predicts the attributes of image files, one by one.
 
     Args:
-        model_file: as `load_predictor` takes.
-        places: images, and folders of images, as `find_images` takes.
-        skip_bad, progress: as in `skip_or_raise`.
+        model_file: as for `load_predictor`.
+        images: image files, and folders of image files, as for `find_images`.
+        skip_bad: log a warning for a bad image and continue, instead of raising its error.
+        progress: show a progress bar on standard error if there are several images.
 
     Returns:
-        Each image with its probabilities, in 0..1, by attribute in canonical order.
+        Each image file with its probabilities in 0..1, by attribute in canonical order.
 
     Raises:
-        InputError: anything wrong with the model or an image.
+        InputError: the model or an image can't be used.
     """
-    paths = find_images(places)
+    image_paths = find_images(images)
     predictor = load_predictor(model_file)
-    answers = ((image_path, _answer(predictor, image_path)) for image_path in paths)
-    return skip_or_raise(answers, total=len(paths), skip_bad=skip_bad, progress=progress)
+    results = ((path, _predict_file(predictor, path)) for path in image_paths)
+    return handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
 
 
-def _answer(predictor: Predictor, image_path: Path) -> dict[str, float] | InputError:
+def _predict_file(predictor: Predictor, image_path: Path) -> dict[str, float] | InputError:
     try:
         image = load_image(image_path, predictor.image_size)
     except InputError as error:
@@ -83,34 +90,34 @@ def _answer(predictor: Predictor, image_path: Path) -> dict[str, float] | InputE
     return dict(zip(predictor.attributes, map(float, probabilities), strict=True))
 
 
-def _open_tflite(path: Path) -> Predictor:
+def _load_tflite(path: Path) -> Predictor:
     model = LiteRTModel(path)
-    place, text = _labels(path)
-    attributes = tuple(text.splitlines())
+    labels_path, labels = _read_labels(path)
+    attributes = tuple(labels.splitlines())
     if len(attributes) != model.outputs:
         raise InputError(
-            f"{place}: it names {len(attributes)} attributes, and {path.name} predicts "
+            f"{labels_path}: it names {len(attributes)} attributes, but {path.name} predicts "
             f"{model.outputs}; keep the files of one export together."
         )
     return Predictor(attributes, model.image_size, model.predict)
 
 
-def _labels(path: Path) -> tuple[Path, str]:
-    """The attributes' names, a line each, and where they were found."""
-    if zipfile.is_zipfile(path):  # as the file of an export is, behind the network
-        with zipfile.ZipFile(path) as inside:
-            if LABELS_FILE in inside.namelist():
-                return path, inside.read(LABELS_FILE).decode("utf-8")
-    for place in (path.with_name(LABELS_FILE), path.parent / ".." / LABELS_FILE):
-        if place.is_file():
-            return place, place.read_text(encoding="utf-8")
+def _read_labels(path: Path) -> tuple[Path, str]:
+    """The file with the names of the attributes, and its text: one name per line."""
+    if zipfile.is_zipfile(path):  # exported files have the labels in an appended archive
+        with zipfile.ZipFile(path) as archive:
+            if LABELS_FILE in archive.namelist():
+                return path, archive.read(LABELS_FILE).decode("utf-8")
+    for labels_path in (path.with_name(LABELS_FILE), path.parent / ".." / LABELS_FILE):
+        if labels_path.is_file():
+            return labels_path, labels_path.read_text(encoding="utf-8")
     raise InputError(
-        f"{path}: the names of the attributes are missing; put a {LABELS_FILE} beside the file "
-        "with their names, a line each, in the order of the outputs."
+        f"{path}: the names of the attributes are missing; put a {LABELS_FILE} into its folder "
+        "that lists them in the order of the outputs, one per line."
     )
 
 
-def _open_keras(path: Path) -> Predictor:
+def _load_keras(path: Path) -> Predictor:
     from keras_faramtn.models import groups_of, inference_model, load_model
 
     model = load_model(path)

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's protocol buffers, from the optional package `tensorflow-serving-api`."""
+"""TensorFlow Serving's protobuf messages, from the optional package `tensorflow-serving-api`."""
 
 import importlib
 from types import ModuleType
@@ -10,9 +10,9 @@ _MODULES = ("predict_pb2", "prediction_log_pb2", "prediction_service_pb2_grpc")
 
 
 def serving_apis() -> ModuleType:
-    """`tensorflow_serving.apis`, with the modules that this package uses loaded in it.
+    """Imports `tensorflow_serving.apis` with the submodules that this package uses.
 
-    TensorFlow is imported with it: the messages hold TensorFlow's.
+    This imports TensorFlow too, because the messages contain TensorFlow's.
 
     Raises:
         InputError: `tensorflow-serving-api` is not installed.
@@ -29,16 +29,16 @@ def serving_apis() -> ModuleType:
 
 
 def predict_request(signature: str, name: str, tensor: Any, model: str = "") -> Any:
-    """A `PredictRequest` with one input.
+    """Builds a `PredictRequest` with one input.
 
     Args:
-        signature: of the served model.
+        signature: the signature of the served model.
         name: the input's name in the signature.
         tensor: a `TensorProto`.
-        model: what the server calls the model; a warm-up request needs none.
+        model: the model's name on the server; a warm-up request needs none.
 
     Raises:
-        InputError: as `serving_apis`.
+        InputError: as by `serving_apis`.
     """
     request = serving_apis().predict_pb2.PredictRequest()
     request.model_spec.name = model

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.export.gpu import SWIFTSHADER
+from keras_faramtn.export.gpu_check import SWIFTSHADER
 from keras_faramtn.export.tflite import run_tflite, write_tflite
 from keras_faramtn.models import FARAMTN, inference_model
 
@@ -30,14 +30,14 @@ def files(tmp_path_factory):
     return folder, run_tflite(folder / "model.tflite", face[None])[0]
 
 
-@pytest.mark.parametrize("place", ["CPU", "GPU"])
-def test_the_steps_of_the_guide_work(files, tmp_path, place):
+@pytest.mark.parametrize("accelerator", ["CPU", "GPU"])
+def test_the_steps_of_the_guide_work(files, tmp_path, accelerator):
     folder, expected = files
     driver = tmp_path / "none.json"
-    if place == "GPU":
+    if accelerator == "GPU":
         driver = os.environ.get("VK_DRIVER_FILES", SWIFTSHADER)
         if not Path(driver).is_file():
-            message = "NOT TESTED ON A GPU: there is no Vulkan device here"
+            message = "NOT TESTED ON A GPU: there is no Vulkan device"
             warnings.warn(message, stacklevel=1)
             pytest.skip(message)
     printed = subprocess.run(
@@ -50,16 +50,15 @@ def test_the_steps_of_the_guide_work(files, tmp_path, place):
     glasses, happy, hat = expected
     assert glasses > hat > 0.5 > happy
     lines = [line for line in printed.splitlines() if not line.startswith("INFO")]
-    assert lines == [f"on the {place}", f"glasses {glasses:.4f}", f"hat {hat:.4f}"]
+    assert lines == [f"on the {accelerator}", f"glasses {glasses:.4f}", f"hat {hat:.4f}"]
 
 
-def test_the_guide_has_the_steps_in_the_same_order():
-    def steps(text, mark):
-        return [line.strip() for line in text.splitlines() if line.strip().startswith(mark)]
+def test_the_guide_has_the_same_steps_in_the_same_order():
+    def steps(text, comment):
+        lines = map(str.strip, text.splitlines())
+        return [line.removeprefix(comment) for line in lines if line.startswith(comment)]
 
     in_kotlin = steps(STEPS.with_name("android.md").read_text(), "// ")
     in_python = steps(STEPS.read_text(), "# ")
-    assert [line.removeprefix("// ") for line in in_kotlin] == [
-        line.removeprefix("# ") for line in in_python
-    ]
+    assert in_kotlin == in_python
     assert len(in_kotlin) == 6

@@ -15,12 +15,12 @@ from keras_faramtn.data.decoding import decode_and_resize
 from keras_faramtn.data.images import load_image
 from keras_faramtn.errors import InputError
 from keras_faramtn.export import saved_model
-from keras_faramtn.export.image_bytes import MAX_PIXELS, decode_images
+from keras_faramtn.export.image_decoding import MAX_PIXELS, decode_images
 from keras_faramtn.inference.serving_client import _BATCH_IMAGES
 
-DAMAGED = b"this image is damaged and can't be decoded"
-NO_IMAGE = b"this is no JPEG or PNG file"
-TOO_LARGE = b"this image has more than 67,108,864 pixels"
+DAMAGED = b"the image is damaged and can't be decoded"
+NOT_AN_IMAGE = b"not a JPEG or PNG file"
+TOO_LARGE = b"the image has more than 67,108,864 pixels"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def _serve_bytes(signatures, files):
 
 @pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("signature", ["serving_default", "serve_uint8"])
-def test_pixels_give_the_models_numbers_and_names(exported, signatures, signature, count):
+def test_pixels_give_the_models_probabilities_and_names(exported, signatures, signature, count):
     kind = {"serving_default": tf.float32, "serve_uint8": tf.uint8}[signature]
     result = signatures[signature](images=tf.constant(faces(count), kind))
     assert set(result) == {"probabilities", "attributes"}
@@ -60,7 +60,7 @@ def test_pixels_give_the_models_numbers_and_names(exported, signatures, signatur
     )
 
 
-def test_files_give_what_their_pixels_give(exported, signatures):
+def test_files_give_the_same_probabilities_as_their_pixels(exported, signatures):
     files = [
         encode(kind, size=size, seed=seed)
         for seed, (kind, size) in enumerate(
@@ -76,18 +76,18 @@ def test_files_give_what_their_pixels_give(exported, signatures):
 
 
 @pytest.mark.parametrize("kind", list(GOOD))
-def test_unusual_images_are_converted_as_pillow_does(signatures, tmp_path, kind):
+def test_unusual_images_are_converted_as_by_pillow(signatures, tmp_path, kind):
     (tmp_path / "image").write_bytes(GOOD[kind])
     expected = load_image(tmp_path / "image", SIZE).astype(int)
     [pixels], [error] = decode_images(tf.constant([GOOD[kind]]), SIZE)
     assert error == b""
-    # Both round twice.
+    # Both round twice, at different steps.
     assert np.abs(pixels.numpy() - expected).max() <= 2
     served = signatures["serve_uint8"](images=pixels[None])["probabilities"]
     np.testing.assert_allclose(_serve_bytes(signatures, [GOOD[kind]])[0], served, atol=1e-4)
 
 
-def test_sixteen_bits_become_the_high_eight(exported, signatures):
+def test_16_bits_are_reduced_to_the_high_8(exported, signatures):
     file, high = sixteen_bits(size=SIZE[::-1])
     grey = np.repeat(high[:, :, None], 3, axis=2)
     np.testing.assert_allclose(
@@ -95,39 +95,39 @@ def test_sixteen_bits_become_the_high_eight(exported, signatures):
     )
 
 
-def _png_that_claims(width, height):
+def _png_with_header_size(width, height):
     header = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
     file = GOOD["png"]
     return file[:12] + header + zlib.crc32(header).to_bytes(4, "big") + file[33:]
 
 
-def _jpeg_that_claims(width, height):
+def _jpeg_with_header_size(width, height):
     start = GOOD["jpeg"].index(b"\xff\xc0") + 5
     size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
     return GOOD["jpeg"][:start] + size + GOOD["jpeg"][start + 4 :]
 
 
 BAD = {
-    "empty": (b"", NO_IMAGE),
-    "one byte": (b"\xff", NO_IMAGE),
-    "text": (b"no image", NO_IMAGE),
-    "gif": (encode("GIF"), NO_IMAGE),
-    "animated gif": (animation(), NO_IMAGE),
-    "bmp": (encode("BMP"), NO_IMAGE),
-    "webp": (encode("WEBP"), NO_IMAGE),
+    "empty": (b"", NOT_AN_IMAGE),
+    "one byte": (b"\xff", NOT_AN_IMAGE),
+    "text": (b"not an image", NOT_AN_IMAGE),
+    "gif": (encode("GIF"), NOT_AN_IMAGE),
+    "animated gif": (animation(), NOT_AN_IMAGE),
+    "bmp": (encode("BMP"), NOT_AN_IMAGE),
+    "webp": (encode("WEBP"), NOT_AN_IMAGE),
     "start of a jpeg": (GOOD["jpeg"][:3], DAMAGED),
     "half a jpeg": (GOOD["jpeg"][: len(GOOD["jpeg"]) // 2], DAMAGED),
     "start of a png": (GOOD["png"][:8], DAMAGED),
     "half a png": (GOOD["png"][: len(GOOD["png"]) // 2], DAMAGED),
-    "png bomb": (_png_that_claims(2**31 - 1, 2**31 - 1), TOO_LARGE),
-    "png just too large": (_png_that_claims(8193, 8192), TOO_LARGE),
-    "png without width": (_png_that_claims(0, 8192), DAMAGED),
-    "jpeg bomb": (_jpeg_that_claims(65_000, 65_000), TOO_LARGE),
+    "png bomb": (_png_with_header_size(2**31 - 1, 2**31 - 1), TOO_LARGE),
+    "png just too large": (_png_with_header_size(8193, 8192), TOO_LARGE),
+    "png without width": (_png_with_header_size(0, 8192), DAMAGED),
+    "jpeg bomb": (_jpeg_with_header_size(65_000, 65_000), TOO_LARGE),
 }
 
 
 @pytest.mark.parametrize("kind", list(BAD))
-def test_a_bad_image_is_named_and_harms_no_other(signatures, kind):
+def test_a_bad_image_gets_an_error_and_does_not_affect_the_others(signatures, kind):
     file, message = BAD[kind]
     alone, _ = _serve_bytes(signatures, [GOOD["jpeg"], GOOD["png"]])
     probabilities, error = _serve_bytes(signatures, [GOOD["jpeg"], file, GOOD["png"]])
@@ -136,8 +136,8 @@ def test_a_bad_image_is_named_and_harms_no_other(signatures, kind):
     np.testing.assert_allclose(probabilities[[0, 2]], alone, atol=1e-4)
 
 
-def test_all_of_a_batch_may_be_bad(signatures):
-    assert _serve_bytes(signatures, [b"", b"x"])[1].tolist() == [NO_IMAGE] * 2
+def test_a_batch_may_consist_of_bad_images(signatures):
+    assert _serve_bytes(signatures, [b"", b"x"])[1].tolist() == [NOT_AN_IMAGE] * 2
 
 
 def test_the_largest_image_is_decoded(signatures):
@@ -146,26 +146,24 @@ def test_the_largest_image_is_decoded(signatures):
     assert _serve_bytes(signatures, [file])[1].tolist() == [b""]
 
 
-# What is run in a process of its own: this package and Keras can't be imported there, and a crash
-# in a decoder would end it.
+# Runs in a separate process, which a crash in a decoder would end, and where neither this package
+# nor Keras can be imported.
 _SERVER = """
 import sys
 sys.modules["keras_faramtn"] = sys.modules["keras"] = None
 import numpy as np, tensorflow as tf
 folder, files, results = sys.argv[1:]
 serve = tf.saved_model.load(folder).signatures["serve_bytes"]
-answers = [
+responses = [
     serve(image_bytes=tf.constant(batch.tolist()))
     for batch in np.split(np.load(files, allow_pickle=True), 20)
 ]
-np.savez(results, **{name: np.concatenate([answer[name] for answer in answers])
+np.savez(results, **{name: np.concatenate([response[name] for response in responses])
                      for name in ("probabilities", "error")})
 """
 
 
-def test_mutated_images_never_end_a_process_that_has_no_package_of_ours(
-    exported, signatures, tmp_path
-):
+def test_mutated_images_never_crash_a_process_without_this_package(exported, signatures, tmp_path):
     count = 2000
     files = [*mutations(count - 1), GOOD["jpeg"]]
     np.save(tmp_path / "files.npy", np.array(files, dtype=object), allow_pickle=True)
@@ -184,7 +182,7 @@ def test_mutated_images_never_end_a_process_that_has_no_package_of_ours(
     results = np.load(tmp_path / "results.npz", allow_pickle=True)
     probabilities, error = results["probabilities"], results["error"]
     assert probabilities.shape == (count, 40)
-    assert set(error) == {b"", NO_IMAGE, TOO_LARGE, DAMAGED}
+    assert set(error) == {b"", NOT_AN_IMAGE, TOO_LARGE, DAMAGED}
     bad = error != b""
     assert 0.5 < bad.mean() < 0.95
     assert (probabilities[bad] == -1).all()
@@ -193,9 +191,9 @@ def test_mutated_images_never_end_a_process_that_has_no_package_of_ours(
     np.testing.assert_allclose(probabilities[-1:], expected, atol=1e-4)
 
 
-def test_warm_up_requests_are_real(exported, signatures):
+def test_warm_up_requests_can_be_served(exported, signatures):
     path = exported[0] / "saved_model" / "1" / "assets.extra" / "tf_serving_warmup_requests"
-    seen = []
+    served = []
     for record in tf.data.TFRecordDataset(str(path)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = log.predict_log.request
@@ -204,8 +202,8 @@ def test_warm_up_requests_are_real(exported, signatures):
         result = signatures[signature](**{name: tf.constant(tf.make_ndarray(tensor))})
         probabilities = result["probabilities"].numpy()
         assert ((probabilities >= 0) & (probabilities <= 1)).all()
-        seen.append((signature, len(probabilities)))
-    assert seen == [
+        served.append((signature, len(probabilities)))
+    assert served == [
         (signature, count)
         for signature in ("serving_default", "serve_uint8", "serve_bytes")
         for count in (1, 2)
@@ -218,12 +216,12 @@ def test_each_weight_is_written_once(exported):
     assert 4 * exported[1].count_params() < size < 1.05 * 4 * exported[1].count_params()
 
 
-def test_the_compose_file_starts_the_official_server_with_what_is_there(exported):
+def test_the_compose_file_starts_the_official_server_with_the_exported_files(exported):
     folder, _ = exported
     [service] = yaml.safe_load((folder / "compose.yaml").read_text())["services"].values()
     assert service["image"] == "tensorflow/serving:${TF_SERVING_TAG:-latest}"
-    mounted = {place: here for here, place, _ in (v.split(":") for v in service["volumes"])}
-    # The image's start script looks for /models/${MODEL_NAME}.
+    mounted = {target: source for source, target, _ in (v.split(":") for v in service["volumes"])}
+    # The start script of the Docker image looks for /models/${MODEL_NAME}.
     assert service["environment"] == {"MODEL_NAME": "faramtn"}
     assert (folder / mounted["/models/faramtn"] / "1" / "saved_model.pb").is_file()
     flags = dict(flag.removeprefix("--").partition("=")[::2] for flag in service["command"])
@@ -235,7 +233,9 @@ def test_the_compose_file_starts_the_official_server_with_what_is_there(exported
     assert int(values["max_batch_size"]) >= _BATCH_IMAGES
 
 
-def test_without_the_stubs_the_export_says_what_to_install(exported, tmp_path, monkeypatch):
+def test_a_missing_serving_api_is_reported_with_the_command_to_install_it(
+    exported, tmp_path, monkeypatch
+):
     from keras_faramtn.export.serving_files import write_warmup_requests
 
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.predict_pb2", None)
@@ -243,7 +243,7 @@ def test_without_the_stubs_the_export_says_what_to_install(exported, tmp_path, m
         write_warmup_requests(tmp_path, SIZE)
 
 
-def test_signatures_that_disagree_never_pass_for_equal(exported, tmp_path, monkeypatch):
+def test_signatures_that_disagree_give_nan(exported, tmp_path, monkeypatch):
     def upside_down(encoded, image_size):
         images, error = decode_images(encoded, image_size)
         return images[:, ::-1], error

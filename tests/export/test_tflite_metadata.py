@@ -16,14 +16,11 @@ GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", 
 
 
 class Reader:
-    """Follows a flatbuffer by the numbers of the schema's fields, as any reader's code does."""
+    """Reads a flatbuffer by the field numbers of the schema, as generated readers do."""
 
     def __init__(self, buffer, position=None):
-        position = (
-            flatbuffers.encode.Get(UOffsetTFlags.packer_type, buffer, 0)
-            if (position is None)
-            else position
-        )
+        if position is None:
+            position = flatbuffers.encode.Get(UOffsetTFlags.packer_type, buffer, 0)
         self.table = flatbuffers.table.Table(buffer, position)
 
     def _offset(self, field):
@@ -35,13 +32,13 @@ class Reader:
     def text(self, field):
         return self.table.String(self._offset(field) + self.table.Pos).decode()
 
-    def down(self, field):
+    def table_at(self, field):
         return Reader(self.table.Bytes, self.table.Indirect(self._offset(field) + self.table.Pos))
 
     def floats(self, field):
         return self.table.GetVectorAsNumpy(Float32Flags, self._offset(field)).tolist()
 
-    def only(self, field):
+    def only_element(self, field):
         offset = self._offset(field)
         assert self.table.VectorLen(offset) == 1
         return Reader(self.table.Bytes, self.table.Indirect(self.table.Vector(offset)))
@@ -66,27 +63,27 @@ def read_metadata(content):
     return model.Buffers(entries[b"TFLITE_METADATA"]).DataAsNumpy().tobytes()
 
 
-def test_the_fields_lie_where_the_schema_has_them(path):
+def test_the_fields_are_those_of_the_schema(path):
     """Field and enum numbers here are from mediapipe/tasks/metadata/metadata_schema.fbs."""
     metadata = read_metadata(path.read_bytes())
     assert metadata[4:8] == b"M001"
     model = Reader(metadata)
     assert (model.text(0), model.text(7)) == ("faces_inference", "1.0.0")
-    graph = model.only(3)
-    image, scores = graph.only(2), graph.only(3)
+    graph = model.only_element(3)
+    image, scores = graph.only_element(2), graph.only_element(3)
     assert (image.text(0), scores.text(0)) == ("images", "probabilities")
-    assert image.down(3).number(0, Uint8Flags) == 2  # ImageProperties
-    properties = image.down(3).down(1)
+    assert image.table_at(3).number(0, Uint8Flags) == 2  # ImageProperties
+    properties = image.table_at(3).table_at(1)
     assert properties.number(0, Int8Flags) == 1  # RGB
-    size = properties.down(1)
+    size = properties.table_at(1)
     assert (size.number(1, Uint32Flags), size.number(0, Uint32Flags)) == SIZE
-    process = image.only(4)
+    process = image.only_element(4)
     assert process.number(0, Uint8Flags) == 1  # NormalizationOptions
-    assert (process.down(1).floats(0), process.down(1).floats(1)) == ([0.0], [1.0])
-    process = scores.only(4)
+    assert (process.table_at(1).floats(0), process.table_at(1).floats(1)) == ([0.0], [1.0])
+    process = scores.only_element(4)
     assert process.number(0, Uint8Flags) == 3  # ScoreThresholdingOptions
-    assert process.down(1).number(0, Float32Flags) == 0.5
-    file = scores.only(6)
+    assert process.table_at(1).number(0, Float32Flags) == 0.5
+    file = scores.only_element(6)
     assert file.text(0) == "labels.txt"
     assert file.number(2, Int8Flags) == 2  # TENSOR_AXIS_LABELS
 
@@ -94,7 +91,7 @@ def test_the_fields_lie_where_the_schema_has_them(path):
 def test_the_labels_are_in_the_file(path):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        # Readers on phones do not inflate.
+        # Readers on phones do not support compression.
         assert [each.compress_type for each in archive.infolist()] == [zipfile.ZIP_STORED]
         assert archive.read("labels.txt").decode().split("\n") == [*GROUPS.attributes, ""]
 
@@ -103,25 +100,25 @@ def test_weights_are_aligned_for_vector_instructions(path):
     content = np.frombuffer(path.read_bytes(), "uint8")
     model = schema.Model.GetRootAsModel(content, 0)
     start = content.__array_interface__["data"][0]
-    places = [
+    offsets = [
         model.Buffers(index).DataAsNumpy().__array_interface__["data"][0] - start
         for index in range(model.BuffersLength())
         if model.Buffers(index).DataLength()
     ]
-    assert len(places) > 50
-    assert {place % 16 for place in places} == {0}
+    assert len(offsets) > 50
+    assert {offset % 16 for offset in offsets} == {0}
 
 
-def test_litert_runs_the_file_as_before(path):
+def test_litert_runs_a_file_with_metadata(path):
     faces = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype="uint8")
-    # The network is new, so that the biases alone speak.
+    # The probabilities of an untrained network depend only on its biases.
     glasses, happy, hat = run_tflite(path, faces)[0]
     assert (hat, glasses) == pytest.approx(1 / (1 + np.exp([1, -2])), abs=1e-5)
     assert happy == pytest.approx(1 / (1 + np.exp(1)), abs=1e-5)
 
 
 def test_mediapipe_shows_the_names(path):
-    """The reader that it is all for."""
+    """MediaPipe is the reader that the metadata is written for."""
     if importlib.util.find_spec("mediapipe") is None:
         pytest.skip("NOT TESTED WITH MEDIAPIPE: pip install mediapipe")
     import mediapipe
@@ -135,6 +132,6 @@ def test_mediapipe_shows_the_names(path):
     ) as classifier:
         [result] = classifier.classify(image).classifications
     expected = dict(zip(GROUPS.attributes, run_tflite(path, face[None])[0], strict=True))
-    # The threshold of the metadata leaves one of three.
+    # One of three probabilities is above the threshold in the metadata.
     assert [each.category_name for each in result.categories] == ["glasses"]
     assert result.categories[0].score == pytest.approx(expected["glasses"], abs=1e-5)

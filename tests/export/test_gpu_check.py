@@ -5,18 +5,25 @@ import numpy as np
 import pytest
 from sensitive_network import sensitive_network
 
-from keras_faramtn.export import gpu
-from keras_faramtn.export.gpu import SWIFTSHADER, GPUCheck, check_gpu, describe
+from keras_faramtn.export import gpu_check
+from keras_faramtn.export.gpu_check import (
+    SWIFTSHADER,
+    GPUCheck,
+    check_gpu,
+    describe_gpu_check,
+)
 from keras_faramtn.export.tflite import run_tflite, write_tflite, write_tflite_float16
 from keras_faramtn.models import FARAMTN, inference_model
 from keras_faramtn.synthetic.dataset import draw_faces
 
 SIZE = (64, 32)
-NO_DEVICE = "NOT TESTED ON A GPU: there is no Vulkan device here (apt install chromium brings one)"
+NO_DEVICE = (
+    "NOT TESTED ON A GPU: there is no Vulkan device (Chromium has one: apt install chromium)"
+)
 
 
 @pytest.fixture(scope="module")
-def a_device():
+def vulkan_device():
     if not SWIFTSHADER.is_file() and "VK_DRIVER_FILES" not in os.environ:
         warnings.warn(NO_DEVICE, stacklevel=2)
         pytest.skip(NO_DEVICE)
@@ -32,22 +39,22 @@ def a_device():
     ],
 )
 @pytest.mark.slow
-def test_every_preset_runs_wholly_on_the_gpu(a_device, tmp_path, backbone, write):
+def test_every_backbone_runs_fully_on_the_gpu(vulkan_device, tmp_path, backbone, write):
     model = inference_model(sensitive_network(SIZE, backbone=backbone))
     faces = draw_faces(2, SIZE, seed=1)
     path = tmp_path / "model.tflite"
     write(model, path)
     check = check_gpu(path, faces)
-    assert check.missing == ()
-    assert check.wholly
-    assert check.largest < 1e-4
-    # The process of its own ran this file, and not some constant.
+    assert check.unsupported_operations == ()
+    assert check.fully_accelerated
+    assert check.max_difference < 1e-4
+    # The predictions depend on the image, so the comparison above is meaningful.
     probabilities = run_tflite(path, faces)
     assert probabilities.std() > 0.02
     assert np.abs(probabilities[0] - probabilities[1]).max() > 1e-3
 
 
-def test_an_operation_that_gpus_lack_is_found(tmp_path):
+def test_an_operation_that_gpus_do_not_support_is_found(tmp_path):
     import tensorflow as tf
 
     class Spectrum(tf.Module):
@@ -61,21 +68,21 @@ def test_an_operation_that_gpus_lack_is_found(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(converter.convert())
     check = check_gpu(path, np.zeros((1, 4, 4, 4), "uint8"))
-    assert check.missing == ("COMPLEX_ABS", "RFFT2D")
-    assert not check.wholly
-    assert "GPU delegate lacks COMPLEX_ABS, RFFT2D" in describe(check)
+    assert check.unsupported_operations == ("COMPLEX_ABS", "RFFT2D")
+    assert not check.fully_accelerated
+    assert "GPU delegate lacks COMPLEX_ABS, RFFT2D" in describe_gpu_check(check)
 
 
-def test_without_a_device_nothing_is_claimed(tmp_path, monkeypatch):
+def test_without_a_device_only_the_operations_are_checked(tmp_path, monkeypatch):
     monkeypatch.setenv("VK_DRIVER_FILES", str(tmp_path / "none.json"))
     path = tmp_path / "model.tflite"
     write_tflite(inference_model(FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3))), path)
-    assert check_gpu(path, np.zeros((1, *SIZE, 3), "uint8")) == GPUCheck(missing=())
+    assert check_gpu(path, np.zeros((1, *SIZE, 3), "uint8")) == GPUCheck(unsupported_operations=())
 
 
-def test_a_driver_that_hangs_or_crashes_is_survived(tmp_path, monkeypatch):
+def test_a_driver_that_hangs_or_crashes_raises_no_error(tmp_path, monkeypatch):
     bad = tmp_path / "bad.tflite"
-    bad.write_bytes(b"no model")
-    assert gpu._run_on_gpu(bad, np.zeros((1, 4, 4, 3), "uint8")) == {}
-    monkeypatch.setattr(gpu, "_TIMEOUT", 0.01)
-    assert gpu._run_on_gpu(bad, np.zeros((1, 4, 4, 3), "uint8")) == {}
+    bad.write_bytes(b"not a model")
+    assert gpu_check._run_on_gpu(bad, np.zeros((1, 4, 4, 3), "uint8")) == {}
+    monkeypatch.setattr(gpu_check, "_TIMEOUT", 0.01)
+    assert gpu_check._run_on_gpu(bad, np.zeros((1, 4, 4, 3), "uint8")) == {}

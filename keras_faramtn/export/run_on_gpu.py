@@ -1,8 +1,8 @@
-"""Runs a TFLite file on the GPU and on the CPU by LiteRT: a program, for a process of its own.
+"""Runs a TFLite file with LiteRT on the GPU and on the CPU: a program, run in its own process.
 
-A graphics driver may end the process that uses it, so `gpu._run_on_gpu` starts this one.
+A graphics driver may crash the process that uses it, so `gpu_check` starts this program.
 
-    python -m keras_faramtn.export.gpu_run MODEL.tflite IMAGES.npy RESULT.npz
+    python -m keras_faramtn.export.run_on_gpu MODEL.tflite IMAGES.npy RESULT.npz
 """
 
 import sys
@@ -11,13 +11,19 @@ import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
 
 
-def run(path: str, images: np.ndarray, accelerator: HardwareAccelerator) -> tuple[bool, list]:
-    """Whether the accelerator runs every operation, and the output of each image.
+def run(
+    path: str, images: np.ndarray, accelerator: HardwareAccelerator
+) -> tuple[bool, list[np.ndarray]]:
+    """Runs a TFLite file on one accelerator, without a fallback to another.
 
     Args:
-        path: a TFLite file of one float32 image in and one vector out.
+        path: a TFLite file with one float32 image as input and one vector as output.
         images: `(n, height, width, 3)` in 0..255.
-        accelerator: which one; there is no fallback to another.
+        accelerator: the accelerator.
+
+    Returns:
+        Whether the accelerator runs every operation; and the output for each image, float32
+        `(attributes,)`.
     """
     model = CompiledModel.from_file(path, hardware_accel=accelerator)
     inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
@@ -35,5 +41,5 @@ if __name__ == "__main__":
     model_file, images_file, result_file = sys.argv[1:]
     images = np.load(images_file)
     _, on_cpu = run(model_file, images, HardwareAccelerator.CPU)
-    wholly, on_gpu = run(model_file, images, HardwareAccelerator.GPU)
-    np.savez(result_file, wholly=wholly, cpu=on_cpu, gpu=on_gpu)
+    fully_accelerated, on_gpu = run(model_file, images, HardwareAccelerator.GPU)
+    np.savez(result_file, fully_accelerated=fully_accelerated, cpu=on_cpu, gpu=on_gpu)

@@ -1,0 +1,91 @@
+"""Writes predictions to a CSV or JSON Lines file."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.inference.predictions import Prediction
+
+_WriteRow = Callable[[str, Mapping[str, float]], None]
+
+
+def check_output_path(path: Path) -> None:
+    """Checks that `write_predictions` can create the file, before any prediction is made.
+
+    Raises:
+        InputError: the file exists, is neither .csv nor .jsonl, or its folder doesn't exist.
+    """
+    if path.suffix not in _WRITERS:
+        raise InputError(f"{path}: predictions are written to a {' or '.join(_WRITERS)} file.")
+    if path.exists():
+        raise InputError(f"{path}: it exists already; choose another name, or remove it.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; create it first.")
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
+    """Writes predictions to a file as they arrive.
+
+    A .csv file has a header, `image` and the attributes, and one row per image. A .jsonl file has
+    one object per line: `{"image": path, "probabilities": {attribute: number}}`. Until all
+    predictions are written, the file is called `{name}.part`; after an error, the predictions made
+    before it stay in that file.
+
+    Args:
+        path: the file to create.
+        predictions: image files with their probabilities.
+
+    Returns:
+        The number of predictions.
+
+    Raises:
+        InputError: as by `check_output_path`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "predictions.csv"
+        ...     count = write_predictions(path, [(Path("face.jpg"), {"Smiling": 0.9})])
+        ...     path.read_text().splitlines()
+        ['image,Smiling', 'face.jpg,0.900000']
+    """
+    check_output_path(path)
+    unfinished = path.with_name(f"{path.name}.part")
+    count = 0
+    # The bytes of an image's name may not be valid UTF-8.
+    with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        write_row = _WRITERS[path.suffix](file)
+        for count, (image, probabilities) in enumerate(predictions, start=1):  # noqa: B007
+            write_row(str(image), probabilities)
+            file.flush()
+    unfinished.rename(path)
+    return count
+
+
+def _csv_writer(file: TextIO) -> _WriteRow:
+    rows = csv.writer(file, lineterminator="\n")
+
+    def write_row(image: str, probabilities: Mapping[str, float]) -> None:
+        if not file.tell():
+            rows.writerow(["image", *probabilities])
+        rows.writerow([image, *(f"{p:.6f}" for p in probabilities.values())])
+
+    return write_row
+
+
+def _json_lines_writer(file: TextIO) -> _WriteRow:
+    def write_row(image: str, probabilities: Mapping[str, float]) -> None:
+        rounded = {name: round(p, 6) for name, p in probabilities.items()}
+        row = {"image": image, "probabilities": rounded}
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    return write_row
+
+
+_WRITERS: dict[str, Callable[[TextIO], _WriteRow]] = {
+    ".csv": _csv_writer,
+    ".jsonl": _json_lines_writer,
+}

@@ -1,0 +1,83 @@
+"""Predictions for image files: what they are, how bad images are handled, and their description."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.errors import InputError
+
+Prediction = tuple[Path, dict[str, float]]
+"""An image file, and its probabilities in 0..1 by attribute in canonical order."""
+
+logger = logging.getLogger(__name__)
+
+
+def handle_bad_images(
+    results: Iterable[tuple[Path, dict[str, float] | InputError]],
+    *,
+    total: int,
+    skip_bad: bool,
+    progress: bool,
+) -> Iterator[Prediction]:
+    """Yields the predictions among `results`; skips bad images, or raises their errors.
+
+    Args:
+        results: each image file with its probabilities or its error.
+        total: the number of results.
+        skip_bad: log a warning for a bad image and continue, instead of raising its error.
+        progress: show a progress bar on standard error if there are several images.
+
+    Raises:
+        InputError: a bad image without `skip_bad`, or all images are bad.
+
+    Example:
+        >>> [(path, probabilities)] = handle_bad_images(
+        ...     [(Path("face.jpg"), {"Smiling": 0.9})], total=1, skip_bad=False, progress=False
+        ... )
+        >>> probabilities
+        {'Smiling': 0.9}
+    """
+    bad = 0
+    with tqdm(
+        total=total, desc="Predicting", unit=" images", disable=not progress or total == 1
+    ) as bar:
+        for image_path, result in results:
+            bar.update()
+            if not isinstance(result, InputError):
+                yield image_path, result
+            elif skip_bad:
+                bad += 1
+                logger.warning("%s", result)
+            elif total == 1:
+                raise result
+            else:
+                raise InputError(f"{result} Use --skip-bad to skip such images.")
+    if bad == total:
+        raise InputError(f"none of the {total:,} images can be used.")
+    if bad:
+        logger.warning("%s of %s images were skipped.", f"{bad:,}", f"{total:,}")
+
+
+def describe_prediction(
+    probabilities: Mapping[str, float], thresholds: Mapping[str, float] | None = None
+) -> str:
+    """Lists the attributes whose probabilities are above their thresholds, most probable first.
+
+    Args:
+        probabilities: in 0..1, by attribute.
+        thresholds: in 0..1, by attribute; None for 0.5 for all.
+
+    Example:
+        >>> describe_prediction({"Bald": 0.1, "Male": 0.75, "Smiling": 0.9})
+        'Smiling 90 %, Male 75 %'
+    """
+    limits = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
+    positive = [name for name, p in probabilities.items() if p > limits[name]]
+    if not positive:
+        limit = "its threshold" if thresholds else f"{100 * DEFAULT_THRESHOLD:.0f} %"
+        return f"no attribute above {limit}"
+    positive.sort(key=lambda name: -probabilities[name])
+    return ", ".join(f"{name} {100 * probabilities[name]:.0f} %" for name in positive)

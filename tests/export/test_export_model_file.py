@@ -1,0 +1,59 @@
+"""The export command with the user's images and scores."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.export.export_model_file import export_model_file
+from keras_faramtn.models import FARAMTN
+
+SIZE = (32, 48)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run: a model, and training images."""
+    FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3)).save(tmp_path / "model.keras")
+    (tmp_path / "training").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        face = Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype="uint8"))
+        face.save(tmp_path / "training" / f"{number}.png")
+    return tmp_path
+
+
+def test_images_and_scores_of_the_user_are_used_and_reported(run, caplog):
+    means = dict.fromkeys(
+        ("accuracy", "balanced_accuracy", "average_precision", "majority_accuracy"), 0.75
+    )
+    metrics = {"data": "my faces", "split": "test", "images": 12, "means": means}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    with caplog.at_level(logging.INFO):
+        export_model_file(
+            run / "model.keras",
+            run / "export",
+            formats=["tflite_int8"],
+            images=run / "training" / "0.png",
+            calibration_images=run / "training",
+        )
+    printed = caplog.text
+    assert "Comparing on 1 of the 1 images of 0.png." in printed
+    assert "Calibrating the 8-bit file on 5 of the 5 images of training." in printed
+    size = (run / "export/tflite/faramtn_int8.tflite").stat().st_size
+    assert f"tflite_int8     {size / 1e6:7.2f} MB" in printed
+    assert "% equal decisions" in printed
+    assert "ms on one CPU thread; GPU delegate supports all operations" in printed
+    card = (run / "export" / "model_card.md").read_text()
+    assert "calibrated on 5 of the 5 images of training" in card
+    assert "my faces, split test, 12 images" in card
+
+
+def test_invalid_scores_are_reported(run):
+    (run / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"metrics\.json: this is not JSON"):
+        export_model_file(run / "model.keras", run / "export", formats=["saved_model"])
+    assert not (run / "export").exists()
