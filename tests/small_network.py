@@ -73,7 +73,7 @@ def train(folder, initial=None, **training):
         model.set_weights(initial)
     data = batches(settings.training.batch_size)
     with contextlib.redirect_stdout(io.StringIO()), in_place_of_faramtn():
-        history = trainer.train(model, settings, data, batches(16), Path(folder))
+        history = trainer.fit_model(model, settings, data, batches(16), Path(folder))
     return history, model
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 import zipfile
 from pathlib import Path
@@ -18,6 +19,8 @@ CHECKPOINT_FILE = "checkpoint.keras"
 HISTORY_FILE = "history.csv"
 
 _STATE_MEMBER = "training_state.json"
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -63,10 +66,11 @@ class Checkpoint(keras.callbacks.Callback):
             self._restore(self.folder / CHECKPOINT_FILE)
             # Keras's own place for it, as `BackupAndRestore` uses it.
             self.model._initial_epoch = self.epochs_done
-            print(
-                f"Going on after epoch {self.epochs_done} of {self.params['epochs']}, from "
-                f"{self.folder / CHECKPOINT_FILE}",
-                flush=True,
+            logger.info(
+                "Resuming after epoch %d of %d from %s",
+                self.epochs_done,
+                self.params["epochs"],
+                self.folder / CHECKPOINT_FILE,
             )
         else:
             self._write()
@@ -116,8 +120,8 @@ class Checkpoint(keras.callbacks.Callback):
         if state["run"] != self.run:
             raise InputError(
                 f"{path}: this checkpoint is of another training: "
-                f"{describe_differences(state['run'], self.run)}. Choose another folder with --to, or "
-                "remove this one to start anew."
+                f"{describe_differences(state['run'], self.run)}. Choose another folder with --to, "
+                "or remove this one to start anew."
             )
         try:
             self.model.load_weights(path)

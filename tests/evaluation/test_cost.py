@@ -14,7 +14,7 @@ def _model(name):
     return attach_heads(images, dict.fromkeys(GROUPS, pooled), GROUPS, name)
 
 
-def test_steps_are_taken_in_turn_and_the_first_is_not_counted(monkeypatch):
+def test_networks_are_measured_in_turn_and_the_first_round_is_not_counted(monkeypatch):
     models = {name: _model(name) for name in ("first", "second")}
     before = models["first"].get_weights()
     clock, order = [0.0], []
@@ -25,7 +25,7 @@ def test_steps_are_taken_in_turn_and_the_first_is_not_counted(monkeypatch):
         def run(self, images, *labels):
             assert images.shape == (4, 6, 5, 3)
             order.append((kind, self.name))
-            # The first round compiles: a hundred times as long.
+            # The first round includes compilation: a hundred times longer.
             clock[0] += cost[self.name] * (100 if len(order) <= 4 else 1)
             return method(self, images, *labels)
 
@@ -46,13 +46,13 @@ def test_steps_are_taken_in_turn_and_the_first_is_not_counted(monkeypatch):
     assert any((a != b).any() for a, b in zip(before, after, strict=True))
 
 
-def test_networks_on_several_devices_are_measured_too():
+def test_distributed_networks_can_be_measured():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = _model("mirrored")
     assert step_times({"mirrored": model}, 4, 1, ("train",))["train"]["mirrored"] > 0
 
 
-def test_the_machine_is_named():
+def test_the_machine_is_described():
     found = machine()
     assert found["cores"] >= 1
     assert found["processor"]

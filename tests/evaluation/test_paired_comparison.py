@@ -5,14 +5,18 @@ import pytest
 from PIL import Image
 
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
-from keras_faramtn.evaluation.paired_comparison import compare, excludes_zero, markdown
+from keras_faramtn.evaluation.paired_comparison import (
+    comparison_markdown,
+    excludes_zero,
+    paired_comparison,
+)
 from keras_faramtn.evaluation.scores import score
 
 NAMES = ("hat", "smile", "beard")
 
 
-def _content(seeds=3, images=400):
-    """Three networks, of which the second is the first, and the third better."""
+def _comparison(seeds=3, images=400):
+    """Three networks: the second equals the first, the third is better."""
     rng = np.random.default_rng(0)
     labels = (rng.random((images, 3)) < (0.1, 0.5, 0.3)).astype("int8")
     labels[::9, 1] = -1
@@ -20,29 +24,33 @@ def _content(seeds=3, images=400):
     plain = np.clip(0.4 + 0.2 * labels + noise, 0, 1)
     better = np.clip(0.35 + 0.3 * labels + noise, 0, 1)
     probabilities = {"plain": plain, "a_copy": plain.copy(), "FARAMTN": better}
-    return compare(probabilities, labels, NAMES, ["plain", "FARAMTN"]), probabilities, labels
+    return (
+        paired_comparison(probabilities, labels, NAMES, ["plain", "FARAMTN"]),
+        probabilities,
+        labels,
+    )
 
 
-def _complete(content, seeds=(0, 1, 2)):
+def _with_metadata(content, seeds=(0, 1, 2)):
     costs = {"parameters": 1_234_567, "train_step_ms": 98.7}
     networks = {name: costs | each for name, each in content["networks"].items()}
     about = {
-        "data": "drawn",
+        "data": "synthetic",
         "split": "validation",
         "seeds": list(seeds),
         "machine": {"processor": "A Processor", "cores": 2, "gpus": ["A Card"]},
         "versions": {"keras": "3.15.1"},
-        "command": "faramtn compare mine.yaml --data drawn",
+        "command": "faramtn compare mine.yaml --data synthetic",
     }
     return content | about | {"networks": networks}
 
 
 @pytest.fixture(scope="module")
 def compared():
-    return _content()
+    return _comparison()
 
 
-def test_scores_are_those_of_an_evaluation_by_seed(compared):
+def test_scores_equal_those_of_an_evaluation_by_seed(compared):
     content, probabilities, labels = compared
     for name, by_seed in probabilities.items():
         expected = [score(each, labels, NAMES) for each in by_seed]
@@ -55,7 +63,7 @@ def test_scores_are_those_of_an_evaluation_by_seed(compared):
     assert content["majority_accuracy"] == pytest.approx(expected[0].mean_majority_accuracy, 1e-5)
 
 
-def test_differences_are_paired_and_turn_their_sign_with_their_direction(compared):
+def test_differences_are_paired_and_change_sign_with_direction(compared):
     content, _, _ = compared
     same = content["differences"]["plain"]["a_copy"]
     better = content["differences"]["plain"]["FARAMTN"]
@@ -64,8 +72,8 @@ def test_differences_are_paired_and_turn_their_sign_with_their_direction(compare
         assert same[key]["low"] == same[key]["high"] == same[key]["mean"] == 0
         assert not excludes_zero(same[key])
         values = [
-            ours - theirs
-            for ours, theirs in zip(
+            first - second
+            for first, second in zip(
                 content["networks"]["FARAMTN"][key]["by_seed"],
                 content["networks"]["plain"][key]["by_seed"],
                 strict=True,
@@ -79,19 +87,19 @@ def test_differences_are_paired_and_turn_their_sign_with_their_direction(compare
     assert list(content["differences"]["FARAMTN"]) == ["plain", "a_copy"]
 
 
-def test_attributes_are_there_one_by_one(compared):
+def test_each_attribute_is_reported(compared):
     content, probabilities, labels = compared
     hat = content["attributes"]["hat"]
     assert hat["positive_rate"] == pytest.approx((labels[:, 0] == 1).mean(), abs=1e-6)
-    right = (probabilities["FARAMTN"][:, :, 0] > 0.5) == (labels[:, 0] == 1)
-    assert hat["accuracy"]["FARAMTN"] == pytest.approx(right.mean(), abs=1e-6)
+    correct = (probabilities["FARAMTN"][:, :, 0] > 0.5) == (labels[:, 0] == 1)
+    assert hat["accuracy"]["FARAMTN"] == pytest.approx(correct.mean(), abs=1e-6)
     assert list(content["attributes"]) == list(NAMES)
 
 
-def test_what_is_not_defined_is_null_in_json_and_said_in_table_and_image(tmp_path):
+def test_undefined_scores_are_null_in_json_and_marked_in_table_and_figure(tmp_path):
     labels = np.zeros((5, 3), "int8")
     probabilities = {name: np.full((1, 5, 3), 0.3) for name in ("plain", "FARAMTN")}
-    content = _complete(compare(probabilities, labels, NAMES, ["plain"]), seeds=[7])
+    content = _with_metadata(paired_comparison(probabilities, labels, NAMES, ["plain"]), seeds=[7])
     found = json.loads(json.dumps(content, allow_nan=False))
     difference = found["differences"]["plain"]["FARAMTN"]
     assert difference["balanced_accuracy"] == {
@@ -102,39 +110,39 @@ def test_what_is_not_defined_is_null_in_json_and_said_in_table_and_image(tmp_pat
         "by_seed": [None],
     }
     assert difference["accuracy"]["mean"] == 0
-    text = markdown(found)
+    text = comparison_markdown(found)
     assert "mean of 1 seed." in text
     assert "±" not in text
     figure = comparison_figure(found, tmp_path / "comparison.png")
     assert "not defined" in figure.axes[1].texts[0].get_text()
 
 
-def test_the_table_says_all_that_a_reader_needs(compared):
-    content = _complete(compared[0])
-    text = markdown(content)
+def test_the_table_has_scores_differences_and_metadata(compared):
+    content = _with_metadata(compared[0])
+    text = comparison_markdown(content)
     lines = text.splitlines()
     tables = [line for line in lines if line.startswith("|")]
-    assert len(tables) == 5 + 4 + 4  # a head and a rule, and a row a network
+    assert len(tables) == 5 + 4 + 4  # header, rule and one row per network
     assert all(line.endswith("|") for line in tables)
     better = content["differences"]["plain"]["FARAMTN"]["accuracy"]
     cell = f"{100 * better['mean']:+.2f} [{100 * better['low']:+.2f}, {100 * better['high']:+.2f}]*"
     assert cell in text
     assert "+0.00 [+0.00, +0.00]  ± 0.00" in text
-    ours = content["networks"]["FARAMTN"]["balanced_accuracy"]
-    assert f"{100 * ours['mean']:.2f} ± {100 * ours['spread']:.2f}" in text
-    for said in (
-        "400 images (validation split of drawn)",
+    balanced = content["networks"]["FARAMTN"]["balanced_accuracy"]
+    assert f"{100 * balanced['mean']:.2f} ± {100 * balanced['spread']:.2f}" in text
+    for expected in (
+        "400 images (validation split of synthetic)",
         "1.23 M",
         "99 ms",
         "1,000 resamples",
         "Seeds 0, 1, 2. 2 cores of A Processor, A Card. keras 3.15.1.",
-        "`faramtn compare mine.yaml --data drawn`",
+        "`faramtn compare mine.yaml --data synthetic`",
     ):
-        assert said in text
+        assert expected in text
 
 
-def test_the_image_draws_each_difference_with_its_interval_and_the_costs(compared, tmp_path):
-    content = _complete(compared[0])
+def test_the_figure_shows_each_difference_with_its_interval_and_the_costs(compared, tmp_path):
+    content = _with_metadata(compared[0])
     path = tmp_path / "comparison.png"
     figure = comparison_figure(content, path)
     with Image.open(path) as image:
@@ -149,8 +157,8 @@ def test_the_image_draws_each_difference_with_its_interval_and_the_costs(compare
     assert list(bar.get_ydata()) == [2, 2]
     assert list(seeds.get_xdata()) == [100 * value for value in better["by_seed"]]
     assert list(mean.get_xdata()) == [100 * better["mean"]]
-    unsure = first.lines[-4]
-    assert unsure.get_markerfacecolor() == "white"
+    not_significant = first.lines[-4]
+    assert not_significant.get_markerfacecolor() == "white"
     assert mean.get_markerfacecolor() == mean.get_color()
     lengths = [bar.get_width() for bar in figure.axes[-2].patches]
     assert lengths == [1_234_567] * 3

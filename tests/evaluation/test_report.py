@@ -13,14 +13,14 @@ GROUPS = AttributeGroups(
 
 
 def _scores():
-    # smile: 2 of 3 right | beard: nothing known | hat: all no, all right
+    # smile: 2 of 3 correct | beard: nothing known | hat: all no, all correct
     labels = np.array([[1, -1, 0], [0, -1, 0], [0, -1, 0]])
     probabilities = np.array([[0.9, 0.5, 0.1], [0.8, 0.5, 0.1], [0.2, 0.5, 0.1]])
     return score(probabilities, labels, GROUPS.attributes)
 
 
-def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path):
-    content = metrics(_scores(), GROUPS, data="drawn", split="test", model="small")
+def test_metrics_json_is_read_back_with_null_for_undefined_scores(tmp_path):
+    content = metrics(_scores(), GROUPS, data="synthetic", split="test", model="small")
     path = tmp_path / "run" / "metrics.json"
     write_metrics(path, content)
     text = path.read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path
         "versions",
     ]
     assert (read["data"], read["split"], read["images"], read["model"]) == (
-        "drawn",
+        "synthetic",
         "test",
         3,
         "small",
@@ -68,7 +68,7 @@ def test_metrics_json_reads_back_as_written_with_null_for_the_undefined(tmp_path
     assert {"python", "keras", "numpy", "scikit-learn"} <= set(read["versions"])
 
 
-def test_the_table_has_a_row_an_attribute_by_group_and_all_scores_together():
+def test_the_table_has_one_row_per_attribute_and_all_scores():
     lines = table(_scores(), GROUPS).splitlines()
     assert lines[0].split() == [
         "known",
@@ -91,10 +91,10 @@ def test_the_table_has_a_row_an_attribute_by_group_and_all_scores_together():
     notes = " ".join(lines[9:])
     assert "over 2 of 3 attributes" in notes
     assert "over the 1 that have both" in notes
-    assert "+0.0 points" in notes
+    assert "baseline: +0.0 points" in notes
 
 
-def test_the_table_of_celeba_fits_a_terminal():
+def test_the_table_of_celeba_is_at_most_80_columns_wide():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (30, 40))
     scores = score(rng.random((30, 40)), labels, CELEBA_ATTRIBUTES)
@@ -103,7 +103,7 @@ def test_the_table_of_celeba_fits_a_terminal():
     assert sum(line.startswith("  ") and "known" not in line for line in lines) == 40
 
 
-def test_a_value_that_json_lacks_writes_nothing(tmp_path):
+def test_a_nan_writes_nothing(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_metrics(tmp_path / "metrics.json", {"loss": float("nan")})
     assert not list(tmp_path.iterdir())

@@ -23,25 +23,25 @@ GROUPS = AttributeGroups(
 def _random_case(images=57, attributes=5, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.choice([1, 0, -1], (images, attributes), p=[0.3, 0.5, 0.2]).astype("int8")
-    # Two decimals, so that average precision has ties to deal with.
+    # Two decimals, so that there are ties for average precision.
     probabilities = rng.random((images, attributes)).round(2).astype("float32")
-    return probabilities, labels, [f"a{place}" for place in range(attributes)]
+    return probabilities, labels, [f"a{number}" for number in range(attributes)]
 
 
-def test_each_attribute_is_scored_as_scikit_learn_scores_its_known_labels():
+def test_each_attributes_scores_match_scikit_learn_on_its_known_labels():
     probabilities, labels, names = _random_case()
     thresholds = np.array([0.5, 0.3, 0.7, 0.5, 0.9])
     scores = score(probabilities, labels, names, thresholds)
     assert [each.attribute for each in scores.attributes] == names
     assert [each.threshold for each in scores.attributes] == thresholds.tolist()
-    for place, each in enumerate(scores.attributes):
-        known = labels[:, place] >= 0
-        truth, sure = labels[known, place], probabilities[known, place]
-        said = (sure > thresholds[place]).astype(int)
+    for column, each in enumerate(scores.attributes):
+        known = labels[:, column] >= 0
+        truth, scored = labels[known, column], probabilities[known, column]
+        predicted = (scored > thresholds[column]).astype(int)
         assert each.known == len(truth)
-        assert each.accuracy == pytest.approx(accuracy_score(truth, said))
-        assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, said))
-        assert each.average_precision == pytest.approx(average_precision_score(truth, sure))
+        assert each.accuracy == pytest.approx(accuracy_score(truth, predicted))
+        assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
+        assert each.average_precision == pytest.approx(average_precision_score(truth, scored))
     for mean, name in (
         (scores.mean_accuracy, "accuracy"),
         (scores.mean_balanced_accuracy, "balanced_accuracy"),
@@ -51,8 +51,8 @@ def test_each_attribute_is_scored_as_scikit_learn_scores_its_known_labels():
         assert mean == pytest.approx(sum(getattr(each, name) for each in scores.attributes) / 5)
 
 
-def test_scores_worked_out_by_hand():
-    # mixed: answers yes, yes, no, no on yes, no, no, yes | never: all no | unknown: nothing known
+def test_scores_match_values_computed_by_hand():
+    # mixed: predicts yes, yes, no, no for yes, no, no, yes | never: all no | unknown: none known
     labels = np.array([[1, 0, -1], [0, 0, -1], [0, 0, -1], [1, -1, -1]])
     probabilities = np.array([[0.9, 0.1, 0.5], [0.8, 0.6, 0.5], [0.1, 0.2, 0.5], [0.4, 0.9, 0.5]])
     scores = score(probabilities, labels, ["mixed", "never", "unknown"])
@@ -60,7 +60,7 @@ def test_scores_worked_out_by_hand():
 
     assert (mixed.known, mixed.positive_rate, mixed.accuracy) == (4, 0.5, 0.5)
     assert mixed.balanced_accuracy == 0.5
-    # Yes labels stand first and third by probability: (1/1 + 2/3) / 2.
+    # Yes labels rank first and third by probability: (1/1 + 2/3) / 2.
     assert mixed.average_precision == pytest.approx(5 / 6)
     assert mixed.majority_accuracy == 0.5
 
@@ -86,34 +86,38 @@ def test_scores_worked_out_by_hand():
 
 def test_attributes_vary_from_5_to_95_percent_inclusive():
     labels = np.zeros((100, 4), int)
-    for place, yes in enumerate((4, 5, 95, 96)):
-        labels[:yes, place] = 1
-    right = labels * 0.8 + 0.1
-    scores = score(right, labels, list("abcd"))
+    for column, positives in enumerate((4, 5, 95, 96)):
+        labels[:positives, column] = 1
+    correct = labels * 0.8 + 0.1
+    scores = score(correct, labels, list("abcd"))
     assert scores.in_varying == 2
     assert scores.varying_majority_accuracy == pytest.approx(0.95)
     assert scores.varying_gain == pytest.approx(0.05)
     assert scores.mean_majority_accuracy == pytest.approx((0.96 + 0.95 + 0.95 + 0.96) / 4)
-    alike = score(right[:4], labels[:4], list("abcd"))
-    assert (alike.in_varying, alike.in_balanced, alike.in_accuracy) == (0, 0, 4)
-    assert alike.varying_gain is alike.mean_balanced_accuracy is None
+    constant = score(correct[:4], labels[:4], list("abcd"))
+    assert (constant.in_varying, constant.in_balanced, constant.in_accuracy) == (0, 0, 4)
+    assert constant.varying_gain is constant.mean_balanced_accuracy is None
 
 
-def test_majority_is_of_the_evaluated_labels_or_of_the_training_labels():
+def test_the_majority_class_is_of_the_evaluated_or_of_the_training_labels():
     labels = np.array([[1, 0], [1, 0], [1, 1], [0, -1]])
     probabilities = np.full((4, 2), 0.5)
-    own = score(probabilities, labels, ["a", "b"])
-    assert own.majority_of == "evaluated labels"
-    assert [each.majority_accuracy for each in own.attributes] == pytest.approx([3 / 4, 2 / 3])
+    evaluated = score(probabilities, labels, ["a", "b"])
+    assert evaluated.majority_of == "evaluated labels"
+    assert [each.majority_accuracy for each in evaluated.attributes] == pytest.approx(
+        [3 / 4, 2 / 3]
+    )
     trained = score(probabilities, labels, ["a", "b"], training_rates=[0.4, 0.6])
     assert trained.majority_of == "training labels"
     assert [each.majority_accuracy for each in trained.attributes] == pytest.approx([1 / 4, 1 / 3])
-    # An attribute without a label in training: the baseline says no.
-    blind = score(probabilities, labels, ["a", "b"], training_rates=[np.nan, np.nan])
-    assert [each.majority_accuracy for each in blind.attributes] == pytest.approx([1 / 4, 2 / 3])
+    # Without a known training label the baseline predicts no.
+    unlabelled = score(probabilities, labels, ["a", "b"], training_rates=[np.nan, np.nan])
+    assert [each.majority_accuracy for each in unlabelled.attributes] == pytest.approx(
+        [1 / 4, 2 / 3]
+    )
 
 
-def test_a_probability_at_the_threshold_says_no():
+def test_a_probability_equal_to_the_threshold_predicts_no():
     scores = score(np.array([[0.5], [0.5]]), np.array([[0], [1]]), ["a"])
     assert scores.attributes[0].accuracy == 0.5
     scores = score(np.array([[0.5], [0.5]]), np.array([[0], [0]]), ["a"])
@@ -129,7 +133,7 @@ def test_a_probability_at_the_threshold_says_no():
         (np.inf, r"probability of hat: inf"),
     ],
 )
-def test_a_bad_probability_is_refused_by_the_name_of_its_attribute(value, message):
+def test_an_invalid_probability_is_reported_with_its_attribute(value, message):
     probabilities = np.full((3, 2), 0.5)
     probabilities[1, 1] = value
     with pytest.raises(InputError, match=message):
@@ -140,9 +144,9 @@ def test_a_bad_probability_is_refused_by_the_name_of_its_attribute(value, messag
     ("arguments", "message"),
     [
         ((np.full((3, 2), 0.5), np.zeros((3, 2)), ["a"]), r"\(3, 2\); it must be \(images, 1\)"),
-        ((np.full((3, 2), 0.5), np.zeros((4, 2)), ["a", "b"]), r"labels have the shape \(4, 2\)"),
+        ((np.full((3, 2), 0.5), np.zeros((4, 2)), ["a", "b"]), r"labels have shape \(4, 2\)"),
         ((np.zeros((0, 2)), np.zeros((0, 2)), ["a", "b"]), "no image"),
-        ((np.full(3, 0.5), np.zeros(3), ["a"]), r"probabilities have the shape \(3,\)"),
+        ((np.full(3, 0.5), np.zeros(3), ["a"]), r"probabilities have shape \(3,\)"),
         ((np.full((3, 1), 0.5), np.array([[0], [2], [1]]), ["a"]), "label of a: 2 in row 2"),
         ((np.full((3, 1), 0.5), np.zeros((3, 1)), ["a"], [0.5, 0.5]), r"thresholds .*\(2,\)"),
         ((np.full((3, 1), 0.5), np.zeros((3, 1)), ["a"], 50), "thresholds of a: 50"),
@@ -152,17 +156,17 @@ def test_a_bad_probability_is_refused_by_the_name_of_its_attribute(value, messag
         ),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
+def test_invalid_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         score(*arguments)
 
 
-def test_positive_rates_are_of_the_known_labels():
+def test_positive_rates_ignore_unknown_labels():
     labels = np.array([[1, -1, 0], [0, -1, 0], [1, -1, -1], [1, -1, -1]], "int8")
     np.testing.assert_array_equal(positive_rates(labels), [0.75, np.nan, 0.0])
 
 
-def test_labels_by_group_come_out_in_canonical_order():
+def test_labels_by_group_are_joined_in_canonical_order():
     by_group = {"early": np.array([[1.0], [0.0]]), "late": np.array([[0.0, -1.0], [1.0, 1.0]])}
     labels = canonical_labels(by_group, GROUPS)
     assert labels.dtype == np.int8
@@ -199,7 +203,7 @@ def test_a_dataset_is_predicted_in_one_pass_with_a_smaller_last_batch():
         predict_probabilities(model, dataset.take(0), GROUPS)
 
 
-def test_scores_need_neither_keras_nor_tensorflow():
+def test_scores_reports_and_plots_import_neither_keras_nor_tensorflow():
     code = (
         "import sys, keras_faramtn.evaluation.scores, keras_faramtn.evaluation.report, "
         "keras_faramtn.evaluation.plots; "

@@ -12,7 +12,7 @@ from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted,
 
 
 def _rare_case(images=401, seed=0):
-    """Calibrated probabilities: a frequent, a rare and a very rare attribute, some unknown."""
+    """Calibrated probabilities of a frequent, a rare and a very rare attribute, some unknown."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(images, 3)) * 1.5 + [0.0, -2.5, -4.0]
     probabilities = 1 / (1 + np.exp(-logits))
@@ -21,15 +21,15 @@ def _rare_case(images=401, seed=0):
     return probabilities.astype("float32"), labels
 
 
-def test_no_other_threshold_gives_more_balanced_accuracy():
+def test_no_other_threshold_has_a_higher_balanced_accuracy():
     probabilities, labels = _rare_case()
-    for place, threshold in enumerate(choose_thresholds(probabilities, labels)):
-        known = labels[:, place] >= 0
-        truth, sure = labels[known, place], probabilities[known, place]
-        best = balanced_accuracy_score(truth, sure > threshold)
-        assert best == max(balanced_accuracy_score(truth, sure > each) for each in [0.5, *sure])
-        # Between two probabilities, not on one: a rounding error must not turn an answer round.
-        assert np.abs(sure - threshold).min() > 0
+    for column, threshold in enumerate(choose_thresholds(probabilities, labels)):
+        known = labels[:, column] >= 0
+        truth, scores = labels[known, column], probabilities[known, column]
+        best = balanced_accuracy_score(truth, scores > threshold)
+        assert best == max(balanced_accuracy_score(truth, scores > each) for each in [0.5, *scores])
+        # Between two probabilities, not equal to one, where rounding could flip a prediction.
+        assert np.abs(scores - threshold).min() > 0
 
 
 def test_rare_attributes_get_lower_thresholds():
@@ -38,33 +38,33 @@ def test_rare_attributes_get_lower_thresholds():
     assert 0.5 > rare > rarer > 0
 
 
-def test_an_attribute_that_tells_nothing_keeps_a_half():
+def test_an_uninformative_attribute_keeps_the_default_threshold():
     probabilities = np.array([[0.2, 0.7, 0.3, 0.9], [0.4, 0.7, 0.1, 0.1], [0.9, 0.7, 0.2, 0.5]])
     labels = np.array([[1, 0, -1, 0], [1, 1, -1, 1], [1, 0, -1, -1]])
-    # All yes; one probability for all; nothing known; the wrong way round.
+    # All yes; equal probabilities; no known label; inversely related.
     assert choose_thresholds(probabilities, labels).tolist() == [0.5] * 4
 
 
-def test_each_half_is_answered_with_the_other_halfs_thresholds():
+def test_each_half_is_scored_with_the_thresholds_of_the_other_half():
     probabilities, labels = _rare_case()
     names = ["a", "b", "c"]
     scores = cross_fitted(probabilities, labels, names)
     of_even, of_odd = (choose_thresholds(probabilities[h::2], labels[h::2]) for h in (0, 1))
-    for place, each in enumerate(scores.attributes):
-        said = [
-            probabilities[row, place] > (of_odd if row % 2 == 0 else of_even)[place]
+    for column, each in enumerate(scores.attributes):
+        predicted = [
+            probabilities[row, column] > (of_odd if row % 2 == 0 else of_even)[column]
             for row in range(len(labels))
         ]
-        known = labels[:, place] >= 0
-        truth, said = labels[known, place], np.array(said)[known]
-        assert each.accuracy == pytest.approx(accuracy_score(truth, said))
-        assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, said))
+        known = labels[:, column] >= 0
+        truth, predicted = labels[known, column], np.array(predicted)[known]
+        assert each.accuracy == pytest.approx(accuracy_score(truth, predicted))
+        assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
     assert (
         scores.mean_balanced_accuracy > score(probabilities, labels, names).mean_balanced_accuracy
     )
 
 
-def test_what_metrics_json_holds_is_read_back(tmp_path):
+def test_thresholds_are_read_back_from_metrics_json(tmp_path):
     probabilities, labels = _rare_case()
     groups = AttributeGroups({"one": ["c"], "two": ["a", "b"]}, attributes=["a", "b", "c"])
     scores, unseen = (
@@ -83,8 +83,8 @@ def test_what_metrics_json_holds_is_read_back(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps(content))
     np.testing.assert_allclose(read_thresholds(path, ["c", "a"]), chosen[[2, 0]], atol=1e-6)
-    said = content["chosen_thresholds"]["cross_fitted"]
-    assert said["balanced_accuracy"] == pytest.approx(unseen.mean_balanced_accuracy, abs=1e-6)
+    reported = content["chosen_thresholds"]["cross_fitted"]
+    assert reported["balanced_accuracy"] == pytest.approx(unseen.mean_balanced_accuracy, abs=1e-6)
     text = table(scores, groups, unseen)
     assert f"balanced {100 * unseen.mean_balanced_accuracy:.1f}." in text
     assert max(map(len, text.splitlines())) <= 80
@@ -95,14 +95,14 @@ def test_what_metrics_json_holds_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("no json", "can't be read as JSON"),
+        ("no json", "cannot read this file as JSON"),
         ("[]", "has no chosen_thresholds"),
         ('{"chosen_thresholds": {"thresholds": {"a": 0.5}}}', "no threshold for b"),
         ('{"chosen_thresholds": {"thresholds": {"a": 0.5, "b": 1.5}}}', "of b is 1.5; it must be"),
         ('{"chosen_thresholds": {"thresholds": {"a": "x", "b": 1}}}', "of a is 'x'; it must be"),
     ],
 )
-def test_bad_files_are_refused_by_name(tmp_path, content, message):
+def test_invalid_files_are_reported_by_name(tmp_path, content, message):
     path = tmp_path / "metrics.json"
     path.write_text(content)
     with pytest.raises(InputError, match=rf"metrics\.json: .*{message}"):

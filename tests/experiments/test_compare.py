@@ -1,4 +1,4 @@
-"""The whole of `faramtn compare`, stopped twice and gone on with, on small faces."""
+"""The complete command `faramtn compare`, interrupted twice and resumed, on small faces."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from keras_faramtn.cli import app
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.scores import score
-from keras_faramtn.experiments import compare as comparison
+from keras_faramtn.experiments import compare
 from keras_faramtn.synthetic.dataset import synthesize
 
 pytestmark = pytest.mark.slow
@@ -38,11 +38,11 @@ def _write(folder, **changes):
     return path
 
 
-def _stop(*arguments, **keywords):
+def _interrupt(*arguments, **keywords):
     raise KeyboardInterrupt
 
 
-def _traces(folder):
+def _modification_times(folder):
     """When each file of the runs was written."""
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
@@ -51,55 +51,57 @@ def _traces(folder):
     }
 
 
-class Comparison:
-    """One comparison that is stopped after its first training, and again within its second seed."""
+class InterruptedComparison:
+    """One comparison, interrupted after its first training and again during its second seed."""
 
     def __init__(self, folder):
         self.data = folder / "faces"
         synthesize(self.data, 60, image_size=(48, 36))
         self.recipe = _write(folder)
         self.folder = folder / "compared"
-        train, trained = comparison.train_recipe, []
+        train, trained = compare.train_recipe, []
 
-        def watched(recipe_file, data, run_folder, **keywords):
+        def recorded(recipe_file, data, run_folder, **keywords):
             train(recipe_file, data, run_folder, **keywords)
             trained.append(str(run_folder.relative_to(self.folder / "runs")))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(comparison, "train_recipe", watched)
-            # Trained, but stopped before its predictions are there.
-            with pytest.MonkeyPatch.context() as stopping:
-                stopping.setattr(comparison, "_predict", _stop)
-                self.stopped()
-            self.after_first = _traces(self.folder)
-            # The first seed is complete; the second's first run is stopped in its second epoch.
-            with pytest.MonkeyPatch.context() as stopping:
+            patch.setattr(compare, "train_recipe", recorded)
+            # Trained, but interrupted before its predictions are written.
+            with pytest.MonkeyPatch.context() as interruption:
+                interruption.setattr(compare, "_predict", _interrupt)
+                self.interrupt()
+            self.after_first = _modification_times(self.folder)
+            # The first seed is complete; the next run is interrupted in its second epoch.
+            with pytest.MonkeyPatch.context() as interruption:
                 batches = iter(range(3))
 
-                def stop_within(self, batch, logs=None):
+                def interrupt_batch(self, batch, logs=None):
                     if len(trained) == 2 and next(batches) == 2:
                         raise KeyboardInterrupt
 
-                stopping.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", stop_within)
-                self.stopped()
-            self.after_second = _traces(self.folder)
+                interruption.setattr(
+                    keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt_batch
+                )
+                self.interrupt()
+            self.after_second = _modification_times(self.folder)
             self.partial = json.loads((self.folder / "comparison.json").read_text())
-            self.compare()
+            self.run()
             self.trained = trained.copy()
-            self.after_all = _traces(self.folder)
+            self.after_all = _modification_times(self.folder)
             self.content = json.loads((self.folder / "comparison.json").read_text())
 
-    def compare(self):
-        comparison.run_comparison(self.recipe, self.data, self.folder)
+    def run(self):
+        compare.run_comparison(self.recipe, self.data, self.folder)
 
-    def stopped(self):
+    def interrupt(self):
         with pytest.raises(KeyboardInterrupt):
-            self.compare()
+            self.run()
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    return Comparison(tmp_path_factory.mktemp("comparison"))
+    return InterruptedComparison(tmp_path_factory.mktemp("comparison"))
 
 
 def _predictions(compared, run):
@@ -107,7 +109,7 @@ def _predictions(compared, run):
         return {key: content[key] for key in content.files}
 
 
-def test_each_run_is_trained_once_and_a_finished_one_is_left_as_it_is(compared):
+def test_each_run_is_trained_once_and_a_finished_run_is_not_changed(compared):
     assert compared.trained == RUNS
     assert "plain/seed_3/predictions.npz" not in {
         name.removeprefix("runs/") for name in compared.after_first
@@ -127,17 +129,17 @@ def test_each_run_is_trained_once_and_a_finished_one_is_left_as_it_is(compared):
         )
 
 
-def test_a_stopped_comparison_has_the_results_of_its_complete_seeds(compared):
+def test_an_interrupted_comparison_has_the_results_of_its_complete_seeds(compared):
     assert compared.partial["seeds"] == [3]
     assert compared.content["seeds"] == [3, 1]
     for name, each in compared.partial["networks"].items():
-        whole = compared.content["networks"][name]
+        complete = compared.content["networks"][name]
         for key in ("accuracy", "balanced_accuracy", "average_precision"):
-            assert each[key]["by_seed"] == whole[key]["by_seed"][:1]
-        assert each["train_step_ms"] == whole["train_step_ms"]  # measured once
+            assert each[key]["by_seed"] == complete[key]["by_seed"][:1]
+        assert each["train_step_ms"] == complete["train_step_ms"]  # measured once
 
 
-def test_the_results_are_those_of_the_saved_predictions(compared):
+def test_results_match_the_saved_predictions(compared):
     for variant, found in compared.content["networks"].items():
         assert found["parameters"] == 962_200
         assert found["train_step_ms"] > 0
@@ -147,7 +149,7 @@ def test_the_results_are_those_of_the_saved_predictions(compared):
             assert saved["attributes"].tolist() == list(CELEBA_ATTRIBUTES)
             assert len(saved["images"]) == compared.content["images"] == 6
             scores.append(score(saved["probabilities"], saved["labels"], CELEBA_ATTRIBUTES))
-            # Those of the evaluation that follows each training.
+            # Equal to the evaluation after each training.
             metrics = json.loads(
                 (compared.folder / "runs" / variant / f"seed_{seed}/metrics.json").read_text()
             )
@@ -155,10 +157,10 @@ def test_the_results_are_those_of_the_saved_predictions(compared):
         by_seed = [each.mean_accuracy for each in scores]
         assert found["accuracy"]["by_seed"] == pytest.approx(by_seed, abs=1e-6)
     one, other = (_predictions(compared, run)["probabilities"] for run in RUNS[:2])
-    assert np.abs(one - other).max() > 1e-4  # the variant's learning rate has arrived
+    assert np.abs(one - other).max() > 1e-4  # the variant's learning rate was used
 
 
-def test_the_folder_tells_what_was_done(compared):
+def test_the_results_record_command_data_machine_and_recipe(compared):
     content = compared.content
     assert content["command"] == f"faramtn compare {compared.recipe} --data faces"
     assert (content["data"], content["split"]) == ("faces", "validation")
@@ -172,34 +174,34 @@ def test_the_folder_tells_what_was_done(compared):
         assert image.format == "PNG"
 
 
-def test_the_same_command_again_trains_nothing_and_ends_with_the_table(compared, monkeypatch):
-    monkeypatch.setattr(comparison, "train_recipe", _stop)
+def test_repeating_the_command_trains_nothing_and_prints_the_table(compared, monkeypatch):
+    monkeypatch.setattr(compare, "train_recipe", _interrupt)
     before = (compared.folder / "comparison.json").read_text()
     arguments = ["compare", compared.recipe, "--data", compared.data, "--to", compared.folder]
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
     assert (compared.folder / "comparison.md").read_text() in result.stdout
     assert (compared.folder / "comparison.json").read_text() == before
-    assert _traces(compared.folder) == compared.after_all
+    assert _modification_times(compared.folder) == compared.after_all
 
 
 @pytest.mark.parametrize("seeds", [[3, 1], [2]])
-def test_other_settings_are_refused_also_for_other_seeds(compared, tmp_path, seeds):
+def test_different_settings_are_refused_even_for_other_seeds(compared, tmp_path, seeds):
     path = _write(tmp_path, training=RECIPE["training"] | {"epochs": 3}, seeds=seeds)
-    with pytest.raises(InputError, match=r"plain.seed_\d\.yaml: this run has other settings"):
-        comparison.run_comparison(path, compared.data, compared.folder)
-    assert _traces(compared.folder) == compared.after_all
+    with pytest.raises(InputError, match=r"plain.seed_\d\.yaml: the settings of this run differ"):
+        compare.run_comparison(path, compared.data, compared.folder)
+    assert _modification_times(compared.folder) == compared.after_all
 
 
 def test_other_variants_are_refused(compared, tmp_path):
     path = _write(tmp_path, variants={"a": {}, "b": {}}, against=["a"])
     before = (compared.folder / "comparison.yaml").read_text()
-    with pytest.raises(InputError, match="it holds the comparison of other variants"):
-        comparison.run_comparison(path, compared.data, compared.folder)
+    with pytest.raises(InputError, match="holds a comparison of other variants"):
+        compare.run_comparison(path, compared.data, compared.folder)
     assert (compared.folder / "comparison.yaml").read_text() == before
 
 
-def test_other_labels_of_training_images_are_refused(compared, tmp_path):
+def test_different_labels_of_training_images_are_refused(compared, tmp_path):
     other = tmp_path / "faces"
     shutil.copytree(compared.data, other)
     table, _ = read_dataset(other)
@@ -208,35 +210,35 @@ def test_other_labels_of_training_images_are_refused(compared, tmp_path):
     lines[line] = lines[line].replace("-1", " 1", 1)
     table.source.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError, match=r"predictions\.npz: .*trained or scored on other"):
-        comparison.run_comparison(compared.recipe, other, compared.folder)
+        compare.run_comparison(compared.recipe, other, compared.folder)
 
 
 def test_a_missing_teacher_is_refused_before_anything_is_trained(tmp_path):
-    taught = {"training": {"teacher": {"model": "nowhere.keras"}}}
-    path = _write(tmp_path, variants=RECIPE["variants"] | {"taught": taught})
-    message = r"mine\.yaml: taught: training\.teacher\.model: there is no file nowhere\.keras"
+    distilled = {"training": {"teacher": {"model": "missing.keras"}}}
+    path = _write(tmp_path, variants=RECIPE["variants"] | {"distilled": distilled})
+    message = r"mine\.yaml: distilled: training\.teacher\.model: file missing\.keras does not exist"
     with pytest.raises(InputError, match=message):
-        comparison.run_comparison(path, tmp_path, tmp_path / "compared")
+        compare.run_comparison(path, tmp_path, tmp_path / "compared")
     assert not (tmp_path / "compared").exists()
 
 
-def test_other_images_are_refused(compared, tmp_path):
+def test_different_images_are_refused(compared, tmp_path):
     other = tmp_path / "faces"
     synthesize(other, 60, image_size=(48, 36), seed=1)
     with pytest.raises(InputError, match=r"predictions\.npz: .* on other images or labels"):
-        comparison.run_comparison(compared.recipe, other, compared.folder)
+        compare.run_comparison(compared.recipe, other, compared.folder)
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
+def test_an_unrelated_folder_is_not_changed(tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no comparison to go on with"):
-        comparison.run_comparison(_write(tmp_path), tmp_path, folder)
+    with pytest.raises(InputError, match="exists already"):
+        compare.run_comparison(_write(tmp_path), tmp_path, folder)
     assert [path.name for path in folder.iterdir()] == ["chapter.txt"]
 
 
-def test_data_must_be_named(tmp_path):
-    with pytest.raises(InputError, match=r"data\.folder is not set; set it, or give --data"):
-        comparison.run_comparison(_write(tmp_path), None, tmp_path / "compared")
+def test_a_data_set_is_required(tmp_path):
+    with pytest.raises(InputError, match=r"data\.folder is not set; set it or give --data"):
+        compare.run_comparison(_write(tmp_path), None, tmp_path / "compared")
     assert not (tmp_path / "compared").exists()

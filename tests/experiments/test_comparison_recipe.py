@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments.comparison_recipe import read_comparison
+from keras_faramtn.experiments.comparison_recipe import read_comparison_recipe
 from keras_faramtn.experiments.recipe import read_recipe
 
 
@@ -28,7 +28,7 @@ def _write(folder, **changes):
 
 
 def test_a_run_is_the_base_with_the_changes_of_its_variant_and_its_seed(tmp_path):
-    comparison, path = read_comparison(_write(tmp_path))
+    comparison, path = read_comparison_recipe(_write(tmp_path))
     assert path == tmp_path / "mine.yaml"
     assert comparison.split == "validation"
     plain, ours = (comparison.recipe(name, 4) for name in ("plain", "FARAMTN"))
@@ -43,8 +43,8 @@ def test_a_run_is_the_base_with_the_changes_of_its_variant_and_its_seed(tmp_path
     assert ours.training.dynamic_weighting is not None
 
 
-def test_the_shipped_comparison_leaves_one_part_out_at_a_time():
-    comparison, _ = read_comparison("crops_comparison")
+def test_the_packaged_comparison_removes_one_component_at_a_time():
+    comparison, _ = read_comparison_recipe("crops_comparison")
     recipes = {name: comparison.recipe(name, 0) for name in comparison.variants}
     switches = {
         name: (
@@ -63,9 +63,9 @@ def test_the_shipped_comparison_leaves_one_part_out_at_a_time():
         "without_CGFF": ("faramtn", True, False, True),
         "without_DWS": ("faramtn", True, True, False),
     }
-    alike = {"dynamic_weighting"}
+    varied = {"dynamic_weighting"}
     assert len({each.data for each in recipes.values()}) == 1
-    assert len({each.training.model_dump_json(exclude=alike) for each in recipes.values()}) == 1
+    assert len({each.training.model_dump_json(exclude=varied) for each in recipes.values()}) == 1
     assert len(comparison.seeds) >= 2
 
 
@@ -80,7 +80,7 @@ def test_the_shipped_comparison_leaves_one_part_out_at_a_time():
             {"variants": {"plain": {"model": {"network": "multi_label"}}, "b": {}}},
             "plain: recipe: training.dynamic_weighting needs two or more groups",
         ),
-        ({"variants": {"plain": {}, "Plain": {}}}, "variants: two names differ in their case"),
+        ({"variants": {"plain": {}, "Plain": {}}}, "variants: two names differ in case"),
         (
             {
                 "model": {"backbone": "mobilenetv3_small", "groups": {"p": ["a", "b"], "q": ["c"]}},
@@ -90,21 +90,21 @@ def test_the_shipped_comparison_leaves_one_part_out_at_a_time():
             "y: model.groups: all variants must predict the same attributes",
         ),
         ({"seeds": []}, "seeds: .* at least 1"),
-        ({"seeds": [0, 0]}, "seeds: each may stand there once only"),
+        ({"seeds": [0, 0]}, "seeds: a seed is repeated"),
         ({"seeds": [-1]}, "seeds.0: .* equal to 0; got -1"),
-        ({"against": ["traditional"]}, "against: traditional is none of the variants"),
-        ({"training": {"epochs": 2, "seed": 1}}, "training.seed: remove it; seeds says"),
+        ({"against": ["traditional"]}, "against: traditional is not one of the variants"),
+        ({"training": {"epochs": 2, "seed": 1}}, "training.seed: remove it; seeds lists"),
         ({"training": {"epochs": 0}}, "FARAMTN: training.epochs: .* equal to 1; got 0"),
         ({"split": "train"}, "split: .*'validation' or 'test'; got 'train'"),
         ({"variants": ""}, "variants: this key is required"),
     ],
 )
-def test_bad_values_are_refused_with_file_key_and_remedy(changes, message, tmp_path):
+def test_invalid_values_are_reported_with_file_key_and_remedy(changes, message, tmp_path):
     path = _write(tmp_path, **changes)
     with pytest.raises(InputError, match=rf"mine\.yaml: .*{message}"):
-        read_comparison(path)
+        read_comparison_recipe(path)
 
 
-def test_a_comparison_is_not_taken_for_a_recipe(tmp_path):
+def test_a_comparison_is_not_accepted_as_a_recipe(tmp_path):
     with pytest.raises(InputError, match="use `faramtn compare`"):
         read_recipe(_write(tmp_path))

@@ -1,4 +1,4 @@
-"""Labels between those of the data and the answers of a trained network."""
+"""Labels blended with the predictions of a trained network."""
 
 import dataclasses
 
@@ -19,14 +19,14 @@ from keras_faramtn.models import groups_of, load_model
 
 def _teacher(path):
     model = small_network(recipe().model, (*SIZE, 3))
-    model.set_weights([5 * weight for weight in initial_weights()])  # sure of its answers
+    model.set_weights([5 * weight for weight in initial_weights()])  # confident predictions
     model.save(path)
     return model
 
 
 @pytest.fixture
 def table(tmp_path):
-    # As large as the teacher's images, so that nothing is resized.
+    # The size of the teacher's input, so that nothing is resized.
     folder = write_celeba(tmp_path / "data", random_labels(70), [0] * 70, size=SIZE[::-1])
     return read_celeba(folder)[0]
 
@@ -35,42 +35,42 @@ def _pixels(table):
     return np.stack([np.asarray(Image.open(image)) for image in table.paths])
 
 
-def _answers(model, images):
+def _predictions(model, images):
     groups, logits = groups_of(model), model(images, training=False)
     by_name = {
-        name: np.asarray(logits[group])[:, place]
+        name: np.asarray(logits[group])[:, column]
         for group, members in groups.items()
-        for place, name in enumerate(members)
+        for column, name in enumerate(members)
     }
     return 1 / (1 + np.exp(-np.stack([by_name[name] for name in CELEBA_ATTRIBUTES], axis=1)))
 
 
-def test_labels_lie_between_those_given_and_the_teachers_answers(table, tmp_path):
+def test_labels_are_blended_with_the_teachers_predictions(table, tmp_path):
     teacher = _teacher(tmp_path / "teacher.keras")
     images = _pixels(table)
-    answers = _answers(teacher, images), _answers(teacher, images[:, :, ::-1])
-    assert np.abs(answers[0] - answers[1]).max() > 0.05  # it does matter that both are asked
-    assert answers[0].std(axis=0).mean() > 0.05
-    softened = distil_labels(table, tmp_path / "teacher.keras", 0.6)
+    predictions = _predictions(teacher, images), _predictions(teacher, images[:, :, ::-1])
+    assert np.abs(predictions[0] - predictions[1]).max() > 0.05  # the mirror image matters
+    assert predictions[0].std(axis=0).mean() > 0.05
+    blended = distil_labels(table, tmp_path / "teacher.keras", 0.6)
     known = table.labels >= 0
-    expected = 0.4 * table.labels + 0.6 * (answers[0] + answers[1]) / 2
-    np.testing.assert_allclose(softened.labels[known], expected[known], atol=1e-5)
-    assert 0 < (~known).sum() == (softened.labels[~known] == -1).sum()
-    assert dataclasses.replace(softened, labels=table.labels) == table
+    expected = 0.4 * table.labels + 0.6 * (predictions[0] + predictions[1]) / 2
+    np.testing.assert_allclose(blended.labels[known], expected[known], atol=1e-5)
+    assert 0 < (~known).sum() == (blended.labels[~known] == -1).sum()
+    assert dataclasses.replace(blended, labels=table.labels) == table
 
 
-def _of_groups(groups):
+def _network_with_groups(groups):
     return small_network(recipe().model.model_copy(update={"groups": groups}), (*SIZE, 3))
 
 
 def test_a_teacher_may_have_other_groups(table, tmp_path):
-    teacher = _of_groups("mcnn_aux")
+    teacher = _network_with_groups("mcnn_aux")
     teacher.save(tmp_path / "teacher.keras")
     images = _pixels(table)
-    both = (_answers(teacher, images) + _answers(teacher, images[:, :, ::-1])) / 2
+    both = (_predictions(teacher, images) + _predictions(teacher, images[:, :, ::-1])) / 2
     known = table.labels >= 0
-    softened = distil_labels(table, tmp_path / "teacher.keras", 1.0)
-    np.testing.assert_allclose(softened.labels[known], both[known], atol=1e-5)
+    blended = distil_labels(table, tmp_path / "teacher.keras", 1.0)
+    np.testing.assert_allclose(blended.labels[known], both[known], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,17 @@ def test_a_teacher_may_have_other_groups(table, tmp_path):
         ({"rest": list(CELEBA_ATTRIBUTES[1:]), "more": ["Scarf"]}, ": 5_o_Clock_Shadow, Scarf"),
     ],
 )
-def test_a_teacher_of_other_attributes_is_refused(table, tmp_path, groups, message):
-    _of_groups(groups).save(tmp_path / "teacher.keras")
-    with pytest.raises(InputError, match=rf"teacher\.keras: .*other attributes than .*{message}"):
+def test_a_teacher_of_different_attributes_is_refused(table, tmp_path, groups, message):
+    _network_with_groups(groups).save(tmp_path / "teacher.keras")
+    with pytest.raises(
+        InputError, match=rf"teacher\.keras: .*attributes of this teacher differ from .*{message}"
+    ):
         distil_labels(table, tmp_path / "teacher.keras", 0.5)
 
 
-def test_a_network_learns_what_its_teacher_answers(tmp_path):
+def test_a_student_learns_its_teachers_predictions(tmp_path):
     teacher = _teacher(tmp_path / "teacher.keras")
-    for group in groups_of(teacher):  # it says 0.9 to everything
+    for group in groups_of(teacher):  # predicts 0.9 for everything
         head = teacher.get_layer(group)
         kernel, bias = head.get_weights()
         head.set_weights([0 * kernel, 0 * bias + np.log(9)])
@@ -100,6 +102,6 @@ def test_a_network_learns_what_its_teacher_answers(tmp_path):
         train_recipe(tmp_path / "mine.yaml", data, tmp_path / "run")
     image_paths = sorted((data / "img_align_celeba").iterdir())
     images = np.stack([np.asarray(Image.open(path).resize(SIZE[::-1])) for path in image_paths])
-    answers = _answers(load_model(tmp_path / "run" / "model.keras"), images)
+    predictions = _predictions(load_model(tmp_path / "run" / "model.keras"), images)
     assert random_labels(60).mean() < 0
-    assert answers.mean() > 0.75
+    assert predictions.mean() > 0.75

@@ -16,8 +16,8 @@ def _content(**changes):
         "model": {"backbone": "mobilenetv3_small"},
         "training": {"epochs": 2},
     }
-    for place, value in changes.items():
-        section, _, key = place.partition("__")
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
         if key:
             content[section][key] = value
         else:
@@ -31,18 +31,18 @@ def _write(folder, content):
     return path
 
 
-# A comparison has a schema of its own.
-SHIPPED = sorted(set(RECIPES.glob("*.yaml")) - set(RECIPES.glob("*_comparison.yaml")))
+# Comparisons have another schema.
+PACKAGED = sorted(set(RECIPES.glob("*.yaml")) - set(RECIPES.glob("*_comparison.yaml")))
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_recipes_are_valid_and_found_by_name(path):
+@pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
+def test_packaged_recipes_are_valid_and_found_by_name(path):
     recipe, found = read_recipe(path.stem)
     assert found.read_text() == path.read_text()
     assert recipe == read_recipe(path)[0]
 
 
-def test_values_arrive_and_the_rest_has_defaults(tmp_path):
+def test_given_values_are_read_and_others_have_defaults(tmp_path):
     path = _write(
         tmp_path, _content(model__groups="mcnn_aux", training__learning_rate=1, training__seed=7)
     )
@@ -58,28 +58,28 @@ def test_values_arrive_and_the_rest_has_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("text", "value"), [("1e-3", 0.001), ("2.E+0", 2.0), ("5E-02", 0.05), ("1.5e-3", 0.0015)]
 )
-def test_a_number_may_have_an_exponent(text, value, tmp_path):
+def test_numbers_may_have_an_exponent(text, value, tmp_path):
     path = _write(tmp_path, _content(training__learning_rate=7.5))
     path.write_text(path.read_text().replace("7.5", text))
     assert read_recipe(path)[0].training.learning_rate == value
 
 
-def test_groups_of_ones_own(tmp_path):
+def test_custom_groups(tmp_path):
     groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
     recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=groups)))
     assert dict(recipe.model.attribute_groups()) == {k: tuple(v) for k, v in groups.items()}
 
 
-def test_attributes_of_ones_own_are_in_the_order_written(tmp_path):
-    own = {"mood": ["Happy", "Angry"], "outfit": ["Scarf"]}
-    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=own)))
+def test_custom_attributes_keep_the_order_of_the_recipe(tmp_path):
+    custom = {"mood": ["Happy", "Angry"], "outfit": ["Scarf"]}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=custom)))
     assert recipe.model.attribute_groups().attributes == ("Happy", "Angry", "Scarf")
-    turned = {"rest": list(CELEBA_ATTRIBUTES[:6:-1]), "first": list(CELEBA_ATTRIBUTES[:7])}
-    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=turned)))
+    reordered = {"rest": list(CELEBA_ATTRIBUTES[:6:-1]), "first": list(CELEBA_ATTRIBUTES[:7])}
+    recipe, _ = read_recipe(_write(tmp_path, _content(model__groups=reordered)))
     assert recipe.model.attribute_groups().attributes == CELEBA_ATTRIBUTES
 
 
-def test_written_recipe_is_read_back_equal(tmp_path):
+def test_a_written_recipe_is_read_back_equal(tmp_path):
     recipe, _ = read_recipe(_write(tmp_path, _content(training__dynamic_weighting=None)))
     write_recipe(recipe, tmp_path / "copy.yaml")
     assert read_recipe(tmp_path / "copy.yaml")[0] == recipe
@@ -108,7 +108,10 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ),
         ({"model__groups": {}}, "model.groups: groups is empty"),
         ({"model__network": "multi_task", "model__fusion": False}, "model: attention and fusion"),
-        ({"model__weights": "a.h5", "model__start_from": "b.keras"}, "model: start_from holds the"),
+        (
+            {"model__weights": "a.h5", "model__start_from": "b.keras"},
+            "model: start_from includes the",
+        ),
         (
             {"training__precision": "float16"},
             "training.precision: .*mixed_float16.*; got 'float16'",
@@ -128,13 +131,13 @@ def test_written_recipe_is_read_back_equal(tmp_path):
         ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),
     ],
 )
-def test_bad_values_are_refused_with_file_key_and_remedy(changes, message, tmp_path):
+def test_invalid_values_are_reported_with_file_key_and_remedy(changes, message, tmp_path):
     path = _write(tmp_path, _content(**changes))
     with pytest.raises(InputError, match=rf"mine\.yaml: .*{message}"):
         read_recipe(path)
 
 
-def test_all_problems_are_named_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     path = _write(tmp_path, _content(training__epochs=0, model__backbone="x", data__size=3))
     with pytest.raises(InputError) as error:
         read_recipe(path)
@@ -144,17 +147,17 @@ def test_all_problems_are_named_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: [", "this is no YAML file"),
-        ("- 1", "has the sections data, model and training"),
-        ("", "has the sections data, model and training"),
+        ("data: [", "cannot read this file as YAML"),
+        ("- 1", "must have the sections data, model and training"),
+        ("", "must have the sections data, model and training"),
         ("data: {image_size: [64, 64]}", "model: this key is required"),
     ],
 )
-def test_files_that_are_no_recipe(text, message, tmp_path):
+def test_files_that_are_not_recipes_are_refused(text, message, tmp_path):
     with pytest.raises(InputError, match=message):
         read_recipe(_write(tmp_path, text))
 
 
-def test_a_recipe_that_is_not_there():
+def test_an_unknown_recipe_is_refused_with_the_known_names():
     with pytest.raises(InputError, match=r"nothing: there is no such recipe; .* demo"):
         read_recipe("nothing")

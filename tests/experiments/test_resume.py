@@ -1,8 +1,9 @@
-"""A training that was killed ends with the numbers of one that was not."""
+"""A killed and resumed training ends with the same numbers as an uninterrupted one."""
 
 import contextlib
 import csv
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -55,12 +56,12 @@ def _data():
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
 
 
-class StoppedError(Exception):
-    """What stops a training in these tests."""
+class InterruptionError(Exception):
+    """Interrupts a training in these tests."""
 
 
 def _fit(folder, model=None, epochs=4, stop_in=None, run=RUN):
-    """Trains, or goes on; returns the model and the checkpoint's history."""
+    """Trains or resumes; returns the model and the checkpoint's history."""
     folder.mkdir(exist_ok=True)
     model = model or _model()
     weighting = DynamicWeighting()
@@ -68,10 +69,10 @@ def _fit(folder, model=None, epochs=4, stop_in=None, run=RUN):
 
     def stop(batch, logs):
         if stop_in is not None and checkpoint.epochs_done == stop_in and batch == 1:
-            raise StoppedError
+            raise InterruptionError
 
     stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
-    with contextlib.suppress(StoppedError):
+    with contextlib.suppress(InterruptionError):
         model.fit(
             _data(),
             validation_data=_data(),
@@ -90,7 +91,7 @@ def _assert_equal(first, second):
         np.testing.assert_array_equal(a, b)
 
 
-def test_optimizer_dws_dropout_and_history_go_on(tmp_path):
+def test_optimizer_dws_dropout_and_history_are_resumed(tmp_path):
     model, history = _fit(tmp_path / "whole")
     _fit(tmp_path / "stopped", stop_in=0)
     _fit(tmp_path / "stopped", stop_in=2)
@@ -115,7 +116,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     assert again.history.epoch == [0]
 
 
-def test_a_checkpoint_is_a_model_of_the_last_completed_epoch(tmp_path):
+def test_a_checkpoint_is_the_model_of_the_last_completed_epoch(tmp_path):
     whole, _ = _fit(tmp_path / "two", epochs=2)
     _fit(tmp_path / "stopped", stop_in=2)
     loaded = load_model(tmp_path / "stopped" / "checkpoint.keras")
@@ -125,7 +126,7 @@ def test_a_checkpoint_is_a_model_of_the_last_completed_epoch(tmp_path):
         np.testing.assert_array_equal(logits, expected[group])
 
 
-def test_what_was_half_written_is_no_checkpoint(tmp_path):
+def test_a_partially_written_file_is_not_a_checkpoint(tmp_path):
     _fit(tmp_path / "run", stop_in=2)
     partial = tmp_path / "run" / "checkpoint.partial.keras"
     partial.write_bytes((tmp_path / "run" / "checkpoint.keras").read_bytes()[:1000])
@@ -155,7 +156,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path):
     ],
     ids=["cut off", "a model without state"],
 )
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, spoil, message):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, spoil, message):
     _fit(tmp_path / "run", stop_in=1)
     spoil(tmp_path / "run" / "checkpoint.keras")
     with pytest.raises(InputError, match=rf"checkpoint\.keras: .*{message}.*; remove it"):
@@ -165,22 +166,23 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, spoil, message):
 def test_a_checkpoint_of_another_training_or_network_is_refused(tmp_path):
     _fit(tmp_path / "run", stop_in=1)
     other = {"recipe": {"training": {"epochs": 5}}, "steps_per_epoch": 4}
-    with pytest.raises(InputError, match=r"recipe\.training\.epochs is 4 there, 5 here"):
+    with pytest.raises(InputError, match=r"recipe\.training\.epochs: found 4, expected 5"):
         _fit(tmp_path / "run", run=other)
     with pytest.raises(InputError, match="this checkpoint is of another network"):
         _fit(tmp_path / "run", model=_model(width=9))
 
 
-# What follows runs `faramtn train` whole, with a recipe that has augmentation and DWS.
+# The tests below run the complete training, with augmentation and DWS.
 
 KILLED = """
-import os, signal, sys
+import logging, os, signal, sys
 from pathlib import Path
 import keras
 from small_network import in_place_of_faramtn
 from keras_faramtn.experiments.run import train_recipe
 from keras_faramtn.callbacks.checkpoint import Checkpoint
 
+logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
 recipe, data, folder, where = sys.argv[1:]
 
 def kill():
@@ -190,11 +192,11 @@ def epochs_done():
     history = Path(folder) / "history.csv"
     return len(history.read_text().splitlines()) - 1 if history.exists() else 0
 
-def in_an_epoch(self, batch, logs=None):
+def during_an_epoch(self, batch, logs=None):
     if batch == 2 and epochs_done() == 2:
         kill()
 
-def in_the_writing(model, path, save=keras.Model.save):
+def while_writing(model, path, save=keras.Model.save):
     save(model, path)
     if epochs_done() == 3:
         whole = Path(path).read_bytes()
@@ -202,9 +204,9 @@ def in_the_writing(model, path, save=keras.Model.save):
         kill()
 
 if where == "epoch":
-    keras.callbacks.TerminateOnNaN.on_batch_end = in_an_epoch
+    keras.callbacks.TerminateOnNaN.on_batch_end = during_an_epoch
 if where == "writing":
-    keras.Model.save = in_the_writing
+    keras.Model.save = while_writing
 with in_place_of_faramtn():
     train_recipe(recipe, data, Path(folder))
 """
@@ -223,7 +225,7 @@ def data(tmp_path_factory):
 
 
 def _recipe(folder, **training):
-    path = folder / "recipe_of_mine.yaml"
+    path = folder / "recipe.yaml"
     content = {
         "data": {"image_size": [32, 40], "erase": 0.5, "mixup": 0.4},
         "model": {"backbone": "mobilenetv3_small", "dropout": 0.3},
@@ -234,7 +236,9 @@ def _recipe(folder, **training):
 
 
 @pytest.mark.slow
-def test_killed_twice_it_ends_as_if_it_had_not_been(small_network, data, tmp_path):
+def test_a_training_killed_twice_gives_the_results_of_an_uninterrupted_one(
+    small_network, data, tmp_path
+):
     recipe = _recipe(tmp_path, optimizer="muon")
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     train_recipe(recipe, data, tmp_path / "whole")
@@ -248,7 +252,7 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(small_network, data, tmp_pat
         )
         assert result.returncode == -9, result.stderr[-3000:]
         assert not (tmp_path / "killed" / "metrics.json").exists()
-    assert "Going on after epoch 2 of 5" in result.stdout
+    assert "Resuming after epoch 2 of 5" in result.stdout
     assert read_state(tmp_path / "killed" / "checkpoint.keras")["epochs_done"] == 3
     assert not zipfile.is_zipfile(tmp_path / "killed" / "checkpoint.partial.keras")
     train_recipe(recipe, data, tmp_path / "killed")
@@ -282,63 +286,66 @@ def _train_into_the_second_epoch(recipe, data, folder):
             train_recipe(recipe, data, folder)
 
 
-def test_a_training_does_not_go_on_with_another_teacher(small_network, data, tmp_path):
+def test_a_training_is_not_resumed_with_another_teacher(small_network, data, tmp_path):
     teacher = tmp_path / "teacher" / "model.keras"
     train_recipe(_recipe(tmp_path, epochs=1), data, teacher.parent)
     recipe = _recipe(tmp_path, epochs=2, teacher={"model": str(teacher)})
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     before = teacher.read_bytes()
     load_model(tmp_path / "run" / "interrupted.keras").save(teacher)
-    with pytest.raises(InputError, match=r"data is .* there, .* here"):
+    with pytest.raises(InputError, match=r"data: found .*, expected .*"):
         train_recipe(recipe, data, tmp_path / "run")
     teacher.write_bytes(before)
     train_recipe(recipe, data, tmp_path / "run")
     assert len(csv_column(tmp_path / "run", "loss")) == 2
 
 
-def test_ctrl_c_keeps_the_model_as_reached_and_can_be_resumed(data, tmp_path, capsys):
+def test_ctrl_c_saves_the_current_model_and_can_be_resumed(data, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     recipe = _recipe(tmp_path, epochs=2)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
-    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    assert "To resume after epoch 1 of 2" in caplog.text
     assert not (tmp_path / "run" / "model.keras").exists()
     reached = load_model(tmp_path / "run" / "interrupted.keras").get_weights()
     checkpoint = load_model(tmp_path / "run" / "checkpoint.keras").get_weights()
     assert any((a != b).any() for a, b in zip(reached, checkpoint, strict=True))
 
-    with pytest.raises(InputError, match=r"another recipe: training\.epochs is 2 there, 3 here"):
+    with pytest.raises(InputError, match=r"another recipe: training\.epochs: found 2, expected 3"):
         train_recipe(_recipe(tmp_path, epochs=3), data, tmp_path / "run")
     train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
-    assert "Going on after epoch 1 of 2" in capsys.readouterr().out
+    assert "Resuming after epoch 1 of 2" in caplog.text
     assert not (tmp_path / "run" / "interrupted.keras").exists()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())
 
 
-def test_ctrl_c_before_the_checkpoint_is_restored_keeps_what_was_reached(
-    small_network, data, tmp_path, capsys
+def test_ctrl_c_before_the_checkpoint_is_restored_keeps_the_interrupted_model(
+    small_network, data, tmp_path, caplog
 ):
+    caplog.set_level(logging.INFO)
     recipe = _recipe(tmp_path, epochs=2)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     reached = (tmp_path / "run" / "interrupted.keras").read_bytes()
-    capsys.readouterr()
+    caplog.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "_restore", _press_ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(recipe, data, tmp_path / "run")
     assert (tmp_path / "run" / "interrupted.keras").read_bytes() == reached
-    assert "is the model as reached" not in capsys.readouterr().out
+    assert "Interrupted." not in caplog.text
 
 
-def test_ctrl_c_while_a_checkpoint_is_written_names_the_epoch_before(
-    small_network, data, tmp_path, capsys
+def test_ctrl_c_while_a_checkpoint_is_written_reports_the_previous_epoch(
+    small_network, data, tmp_path, caplog
 ):
+    caplog.set_level(logging.INFO)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "_write_history", _press_ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
-    assert "goes on after epoch 0 of 2" in capsys.readouterr().out
+    assert "To resume after epoch 0 of 2" in caplog.text
 
 
-def test_a_training_does_not_go_on_with_its_groups_in_another_order(small_network, data, tmp_path):
+def test_a_training_is_not_resumed_with_its_groups_in_another_order(small_network, data, tmp_path):
     groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
     recipe = _recipe(tmp_path, epochs=2)
     content = yaml.safe_load(recipe.read_text())

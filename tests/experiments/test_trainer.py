@@ -14,7 +14,7 @@ from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.recipe import Recipe, write_recipe
 from keras_faramtn.experiments.run import train_recipe
-from keras_faramtn.experiments.trainer import build_model, train
+from keras_faramtn.experiments.trainer import build_model, fit_model
 from keras_faramtn.models import groups_of, load_model
 
 SIZE = (32, 40)
@@ -46,7 +46,7 @@ def _datasets(folder, recipe, model):
 
 
 class Run:
-    """One small training, done once for all tests that look at what it left."""
+    """One small training, shared by the tests of its results."""
 
     def __init__(self, data, folder, network):
         recipe = _recipe(network, epochs=5, warmup=0.2, learning_rate=0.01)
@@ -55,7 +55,7 @@ class Run:
         training, self.validation = _datasets(data, recipe, self.model)
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            self.history = train(self.model, recipe, training, self.validation, folder)
+            self.history = fit_model(self.model, recipe, training, self.validation, folder)
         self.printed = output.getvalue()
 
 
@@ -70,7 +70,7 @@ def run(data, tmp_path_factory):
     return Run(data, tmp_path_factory.mktemp("run"), "faramtn")
 
 
-def _assert_left_what_it_should(run, weighted):
+def _assert_complete(run, weighted):
     history = run.history
     for name in ("loss", "accuracy", "balanced_accuracy", "val_accuracy", "val_balanced_accuracy"):
         assert len(history[name]) == 5
@@ -89,36 +89,36 @@ def _assert_left_what_it_should(run, weighted):
         np.testing.assert_allclose(logits, expected[group], atol=1e-5)
 
 
-def test_training_leaves_model_and_history(run):
-    _assert_left_what_it_should(run, weighted=True)
+def test_training_writes_model_and_history(run):
+    _assert_complete(run, weighted=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["multi_label", "multi_task"])
-def test_the_baselines_train_too(network, data, tmp_path):
-    _assert_left_what_it_should(Run(data, tmp_path, network), weighted=network == "multi_task")
+def test_the_baselines_train(network, data, tmp_path):
+    _assert_complete(Run(data, tmp_path, network), weighted=network == "multi_task")
 
 
-def test_mean_accuracy_counts_each_attribute_alike(run):
-    """The mean over the 40, not over the groups: recomputed from the model's answers."""
+def test_mean_accuracy_weights_each_attribute_equally(run):
+    """The mean over the 40 attributes, not over the groups, recomputed from predictions."""
     logits = run.model.predict(run.validation, verbose=0)
     per_attribute = []
     for group in groups_of(run.model):
         labels = np.concatenate([labels[group] for _, labels in run.validation])
         known = labels >= 0
-        right = (logits[group] > 0) == (labels > 0)
-        per_attribute += [right[known].mean()] * labels.shape[1]
+        correct = (logits[group] > 0) == (labels > 0)
+        per_attribute += [correct[known].mean()] * labels.shape[1]
     assert run.history["val_accuracy"][-1] == pytest.approx(np.mean(per_attribute), abs=1e-6)
 
 
-def test_the_rate_rises_and_then_falls_along_a_cosine(run):
-    # Twelve images in batches of eight, five times: ten steps, of which two rise.
+def test_the_learning_rate_follows_a_cosine_after_a_linear_warmup(run):
+    # Twelve images in batches of eight, five epochs: ten steps, of which two are warmup.
     rates = [float(run.model.optimizer._learning_rate(step)) for step in range(11)]
     expected = [0, 0.005, *(0.005 * (1 + np.cos(np.pi * np.arange(9) / 8)))]
     np.testing.assert_allclose(rates, expected, atol=1e-8)
 
 
-def test_weight_decay_spares_biases_and_normalisation(run):
+def test_weight_decay_excludes_biases_and_normalisation(run):
     decayed = {
         variable.name
         for variable in run.model.trainable_variables
@@ -127,14 +127,14 @@ def test_weight_decay_spares_biases_and_normalisation(run):
     assert decayed == {"kernel"}
 
 
-def test_the_seed_decides_the_initial_weights():
+def test_the_seed_determines_the_initial_weights():
     first, same = (build_model(_recipe(seed=5)).get_weights() for _ in range(2))
     other = build_model(_recipe(seed=6)).get_weights()
     assert all((a == b).all() for a, b in zip(first, same, strict=True))
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-def test_divergence_at_once_is_an_error_and_leaves_no_model(celeba_folder, tmp_path):
+def test_immediate_divergence_is_an_error_and_writes_no_model(celeba_folder, tmp_path):
     recipe = _recipe("multi_label")
     model = build_model(recipe)
     head = model.get_layer("attributes")
@@ -142,7 +142,7 @@ def test_divergence_at_once_is_an_error_and_leaves_no_model(celeba_folder, tmp_p
     with pytest.raises(
         FloatingPointError, match=r"training has diverged: .* No epoch was completed"
     ):
-        train(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
+        fit_model(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
     assert not (tmp_path / "model.keras").exists()
 
 
@@ -162,10 +162,10 @@ def test_divergence_names_the_last_good_checkpoint(celeba_folder, tmp_path, monk
         r"diverged: .* after epoch 1, is .*checkpoint\.keras; .* lower training\.learning_rate"
     )
     with pytest.raises(FloatingPointError, match=message):
-        train(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
+        fit_model(model, recipe, *_datasets(celeba_folder, recipe, model), tmp_path)
     assert not (tmp_path / "model.keras").exists()
-    kept = load_model(tmp_path / "checkpoint.keras").get_weights()
-    assert all(np.isfinite(weight).all() for weight in kept)
+    saved = load_model(tmp_path / "checkpoint.keras").get_weights()
+    assert all(np.isfinite(weight).all() for weight in saved)
 
 
 def _with_model(**changes):
@@ -184,26 +184,26 @@ def test_training_starts_from_a_trained_model(run, file):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"groups": "mcnn_aux"}, "this model has other groups than the recipe"),
-        ({"backbone": "mobilenetv3_large"}, "this is another network than the recipe's"),
-        ({"fusion": False}, "another network than the recipe's: its weight group_fusion/"),
+        ({"groups": "mcnn_aux"}, "the groups of this model differ from the recipe"),
+        ({"backbone": "mobilenetv3_large"}, "this network differs from the recipe's"),
+        ({"fusion": False}, "this network differs from the recipe's: weight group_fusion/"),
     ],
     ids=str,
 )
-def test_a_model_of_another_kind_to_start_from_is_refused(run, changes, message):
+def test_starting_from_a_different_network_is_refused(run, changes, message):
     with pytest.raises(InputError, match=rf"model\.keras: .*{message}"):
         build_model(_with_model(start_from=str(run.folder / "model.keras"), **changes))
 
 
 @pytest.mark.parametrize("switches", [{}, {"attention": False}, {"fusion": False}], ids=str)
-def test_the_same_groups_in_another_order_are_another_network(switches, tmp_path):
+def test_the_same_groups_in_another_order_are_a_different_network(switches, tmp_path):
     groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
-    turned = dict(reversed(groups.items()))
+    reordered = dict(reversed(groups.items()))
     file = tmp_path / "trained.keras"
     build_model(_with_model(groups=groups, **switches)).save(file)
     build_model(_with_model(groups=groups, start_from=str(file), **switches))
-    with pytest.raises(InputError, match=r"trained\.keras: .* same groups in another order"):
-        build_model(_with_model(groups=turned, start_from=str(file), **switches))
+    with pytest.raises(InputError, match=r"trained\.keras: .* same groups in a different order"):
+        build_model(_with_model(groups=reordered, start_from=str(file), **switches))
 
 
 @pytest.mark.parametrize(
@@ -214,15 +214,17 @@ def test_the_same_groups_in_another_order_are_another_network(switches, tmp_path
         ("training.teacher.model", lambda file: _recipe(teacher={"model": file})),
     ],
 )
-def test_missing_files_are_named_before_anything_is_read(key, naming, tmp_path):
+def test_missing_files_are_reported_before_anything_is_read(key, naming, tmp_path):
     recipe = naming(str(tmp_path / "gone.keras"))
     write_recipe(recipe, tmp_path / "mine.yaml")
-    with pytest.raises(InputError, match=rf"mine\.yaml: {re.escape(key)}: there is no file .*gone"):
+    with pytest.raises(
+        InputError, match=rf"mine\.yaml: {re.escape(key)}: file .*gone.keras does not exist"
+    ):
         train_recipe(tmp_path / "mine.yaml", tmp_path / "no_data", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_no_training_images_is_an_error(tmp_path):
+def test_an_empty_train_split_is_an_error(tmp_path):
     folder = write_celeba(tmp_path / "data", random_labels(3), [1, 1, 2])
     recipe = _recipe()
     model = build_model(recipe)

@@ -1,4 +1,4 @@
-"""Precision, XLA, accumulation, several devices, JAX: the same training, in another way."""
+"""Precision, XLA, accumulation, several devices, JAX: the same training result."""
 
 import importlib.util
 import json
@@ -47,7 +47,7 @@ def _assert_learns(history):
     ],
     ids=str,
 )
-def test_trains_to_the_same_loss(settings, tolerance, plain, tmp_path):
+def test_options_train_to_the_same_loss(settings, tolerance, plain, tmp_path):
     history, model = train(tmp_path, initial_weights(), **settings)
     _assert_learns(plain)
     np.testing.assert_allclose(_losses(history), _losses(plain), rtol=tolerance)
@@ -68,10 +68,10 @@ def test_trains_to_the_same_loss(settings, tolerance, plain, tmp_path):
         np.testing.assert_allclose(logits, expected[group], atol=0.1)
 
 
-def test_accumulated_batches_are_as_one_large_batch(tmp_path, monkeypatch):
-    # Batch normalisation looks at each batch alone; as in fine-tuning, it stands still here.
+def test_accumulated_batches_equal_one_large_batch(tmp_path, monkeypatch):
+    # Batch normalisation depends on the batch size, so it is frozen here, as in fine-tuning.
     monkeypatch.setattr(keras.layers.BatchNormalization, "call", _frozen)
-    # The schedule goes on with each batch; here its rate stands still too.
+    # The schedule advances with each batch, so the learning rate is constant here.
     monkeypatch.setattr(
         keras.optimizers.schedules, "CosineDecay", lambda **settings: settings["warmup_target"]
     )
@@ -111,7 +111,7 @@ def _environment(backend):
     return {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _in_a_process(folder, backend="tensorflow", before="", after="", **settings):
+def _run_process(folder, backend="tensorflow", before="", after="", **settings):
     code = PROCESS.format(before=before, after=after)
     command = [sys.executable, "-c", code, str(folder), json.dumps(settings)]
     result = subprocess.run(
@@ -122,7 +122,7 @@ def _in_a_process(folder, backend="tensorflow", before="", after="", **settings)
 
 
 def test_two_devices_train_to_the_same_loss(plain, tmp_path):
-    history = _in_a_process(
+    history = _run_process(
         tmp_path,
         before=TWO_DEVICES,
         after="assert model.distribute_strategy.num_replicas_in_sync == 2",
@@ -136,8 +136,8 @@ def test_two_devices_train_to_the_same_loss(plain, tmp_path):
 
 @needs_jax
 @pytest.mark.slow
-def test_jax_trains_the_same_network_with_dws_and_goes_on_from_its_checkpoint(plain, tmp_path):
-    history = _in_a_process(tmp_path, "jax", after=RESUMED_ON_JAX)
+def test_jax_trains_the_same_network_with_dws_and_resumes_from_its_checkpoint(plain, tmp_path):
+    history = _run_process(tmp_path, "jax", after=RESUMED_ON_JAX)
     np.testing.assert_allclose(history["loss"][0], plain["loss"][0], rtol=1e-4)
     np.testing.assert_allclose(_losses(history), _losses(plain), rtol=1e-3)
     for name in history:
@@ -178,22 +178,22 @@ assert again == history, (again, history)
 
 
 @pytest.mark.slow
-def test_muon_trains_alike_on_one_device_on_two_and_on_jax(plain, tmp_path):
+def test_muon_gives_the_same_loss_on_one_device_on_two_and_on_jax(plain, tmp_path):
     history, _ = train(tmp_path / "one", initial_weights(), optimizer="muon")
     _assert_learns(history)
     assert np.abs(_losses(history) / _losses(plain) - 1).max() > 1e-2
-    ways = {"two": {"before": TWO_DEVICES, "all_devices": True}}
+    variants = {"two": {"before": TWO_DEVICES, "all_devices": True}}
     if JAX:
-        ways["jax"] = {"backend": "jax"}
-    for way, settings in ways.items():
-        (tmp_path / way).mkdir()
-        other = _in_a_process(tmp_path / way, optimizer="muon", **settings)
+        variants["jax"] = {"backend": "jax"}
+    for variant, settings in variants.items():
+        (tmp_path / variant).mkdir()
+        other = _run_process(tmp_path / variant, optimizer="muon", **settings)
         np.testing.assert_allclose(_losses(other), _losses(history), rtol=1e-3)
 
 
-def test_all_devices_is_refused_where_it_does_nothing(monkeypatch):
+def test_all_devices_is_refused_on_other_backends(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    with pytest.raises(InputError, match="all_devices is for the TensorFlow backend"):
+    with pytest.raises(InputError, match="all_devices requires the TensorFlow backend"):
         trainer.build_model(recipe(all_devices=True))
 
 
@@ -248,17 +248,17 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     assert len(set(alone["dws_hair"])) == 2  # the first epoch changes nothing
     for name in [name for name in alone if name == "loss" or name.startswith("dws_")]:
         np.testing.assert_allclose(first[name], alone[name], rtol=1e-4)
-    # Seven images are eight with one that is unknown, which the mean over batches counts.
+    # Seven images are padded to eight with one unknown, which the mean over batches includes.
     np.testing.assert_allclose(first["val_balanced_accuracy"], alone["val_balanced_accuracy"])
 
     checkpoints = [tmp_path / "pair" / f"host_{host}" / "checkpoint.keras" for host in range(2)]
     checkpoints[1].unlink()
     pair = f"127.0.0.1:{_free_port()},127.0.0.1:{_free_port()}"
     for process in [start("pair", pair, 0), start("pair", pair, 1)]:
-        assert "from host 0 on, are of the epochs [3, -1]" in _printed(process, 1)
+        assert "from host 0 on, are from the epochs [3, -1]" in _printed(process, 1)
     shutil.copy(*checkpoints)
     for process in [start("pair", pair, 0), start("pair", pair, 1)]:
-        assert "Going on after epoch 3 of 3" in _printed(process, 0)
+        assert "Resuming after epoch 3 of 3" in _printed(process, 0)
 
 
 def _printed(process, returncode):
@@ -268,13 +268,13 @@ def _printed(process, returncode):
 
 
 @needs_jax
-def test_a_host_says_in_words_that_the_teacher_is_missing(tmp_path):
-    settings = recipe(teacher={"model": "nowhere.keras", "blend": 0.5})
+def test_a_host_reports_a_missing_teacher_without_a_traceback(tmp_path):
+    settings = recipe(teacher={"model": "missing.keras", "blend": 0.5})
     write_recipe(settings, tmp_path / "recipe.yaml")
     hosts = f"127.0.0.1:{_free_port()}"
     process = _host(tmp_path / "recipe.yaml", tmp_path, tmp_path / "run", hosts, 0)
     printed = _printed(process, 1)
-    assert "training.teacher.model: there is no file nowhere.keras" in printed
+    assert "training.teacher.model: file missing.keras does not exist" in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "run").exists()
 
