@@ -8,6 +8,8 @@ from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 
+pytest.register_assert_rewrite("harness")
+
 
 def write_celeba(folder, labels, parts, *, names=CELEBA_ATTRIBUTES, size=(40, 52), seed=0):
     """Writes a data set as torchvision lays CelebA out, with random images; returns its folder.

@@ -1,0 +1,42 @@
+import itertools
+
+import pytest
+from harness import GROUPS, IMAGE_SIZE, check_model
+
+from keras_faramtn.attributes import FACE_REGIONS
+from keras_faramtn.layers import CGFF, WSGSA
+from keras_faramtn.models import BACKBONES, FARAMTN, groups_of
+
+SMALL = "mobilenetv3_small"
+SHAPE = (*IMAGE_SIZE, 3)
+
+
+@pytest.mark.parametrize(("attention", "fusion"), itertools.product([True, False], repeat=2))
+def test_passes_the_harness(attention, fusion, tmp_path):
+    check_model(
+        lambda: FARAMTN(SMALL, GROUPS, SHAPE, attention=attention, fusion=fusion),
+        folder=tmp_path,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", [name for name in BACKBONES if name != SMALL])
+def test_every_backbone_passes_the_harness(backbone, tmp_path):
+    check_model(lambda: FARAMTN(backbone, GROUPS, SHAPE), folder=tmp_path)
+
+
+def test_the_default_groups_are_the_face_regions():
+    groups = groups_of(FARAMTN(SMALL, input_shape=SHAPE))
+    assert groups == FACE_REGIONS
+    assert list(groups) == list(FACE_REGIONS)
+
+
+def test_the_switches_omit_wsgsa_and_cgff():
+    def layers(**switches):
+        model = FARAMTN(SMALL, GROUPS, SHAPE, **switches)
+        return {type(layer) for layer in model.layers} & {WSGSA, CGFF}
+
+    assert layers() == {WSGSA, CGFF}
+    assert layers(attention=False) == {CGFF}
+    assert layers(fusion=False) == {WSGSA}
+    assert layers(attention=False, fusion=False) == set()

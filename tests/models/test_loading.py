@@ -1,0 +1,83 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from harness import GROUPS, IMAGE_SIZE
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.models import FARAMTN, groups_of, inference_model, load_model
+
+SHAPE = (*IMAGE_SIZE, 3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return FARAMTN("mobilenetv3_small", GROUPS, SHAPE)
+
+
+def _images():
+    return np.random.default_rng(0).integers(0, 256, (3, *SHAPE), dtype="uint8")
+
+
+def test_a_loaded_inference_model_can_be_used_like_the_network(model, tmp_path):
+    inference = inference_model(model)
+    inference.save(tmp_path / "inference.keras")
+    loaded = load_model(tmp_path / "inference.keras")
+    assert list(groups_of(loaded).items()) == list(GROUPS.items())
+    assert groups_of(loaded).attributes == GROUPS.attributes
+    assert inference_model(loaded) is loaded
+    np.testing.assert_array_equal(
+        loaded.predict(_images(), verbose=0), inference.predict(_images(), verbose=0)
+    )
+
+
+def test_an_inference_model_of_a_loaded_network_can_be_saved_and_loaded(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    inference_model(load_model(tmp_path / "model.keras")).save(tmp_path / "inference.keras")
+    np.testing.assert_array_equal(
+        inference_model(load_model(tmp_path / "inference.keras")).predict(_images(), verbose=0),
+        inference_model(model).predict(_images(), verbose=0),
+    )
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import keras, keras_faramtn",
+        "import keras_faramtn, keras",
+        "import keras; from keras_faramtn import models",
+        "from keras_faramtn import layers; import keras",
+    ],
+)
+def test_keras_loads_the_file_in_a_new_process(imports, model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", _images())
+    script = """
+import sys, numpy as np
+folder = sys.argv[1]
+model = keras.saving.load_model(folder + "/model.keras")
+import keras_faramtn
+groups = keras_faramtn.groups_of(model)
+assert list(groups) == ["eyes", "age", "mouth"], groups
+logits = model(np.load(folder + "/images.npy"))
+np.savez(folder + "/logits.npz", **logits)
+"""
+    command = [sys.executable, "-c", imports + script, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    with np.load(tmp_path / "logits.npz") as logits:
+        for group, expected in model(_images()).items():
+            np.testing.assert_allclose(logits[group], expected, atol=1e-6)
+
+
+def test_files_that_are_not_a_model_of_this_package_raise_input_error(tmp_path):
+    with pytest.raises(InputError, match=r"missing\.keras: no such model file"):
+        load_model(tmp_path / "missing.keras")
+    (tmp_path / "text.keras").write_text("not a model")
+    with pytest.raises(InputError, match=r"text\.keras: not a Keras model that can be loaded"):
+        load_model(tmp_path / "text.keras")
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
+    with pytest.raises(InputError, match="no attribute heads"):
+        load_model(tmp_path / "other.keras")
