@@ -13,13 +13,13 @@ from keras_faramtn import cli
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
-from keras_faramtn.inference.output import write_predictions
+from keras_faramtn.inference.output_file import write_predictions
 from keras_faramtn.models import FARAMTN
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    """The small preset as a phone gets it."""
+    """A small network as a TFLite file for phones."""
     folder = tmp_path_factory.mktemp("command") / "export"
     model = FARAMTN("mobilenetv3_small", input_shape=(224, 224, 3))
     faces = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype="uint8")
@@ -29,7 +29,7 @@ def model_file(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three images, one with a name that is not ASCII and has a comma."""
+    """Three images, one whose name has a comma and a character outside ASCII."""
     folder = tmp_path / "faces"
     folder.mkdir()
     rng = np.random.default_rng(1)
@@ -41,7 +41,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs the command; returns its exit message (None when all went well), stdout and stderr."""
+    """Runs the command; returns its exit message (None after success), stdout and stderr."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["faramtn", *map(str, arguments)])
@@ -53,7 +53,7 @@ def run(monkeypatch, capsys):
     return run
 
 
-def test_chosen_thresholds_decide_what_is_named(run, model_file, folder, tmp_path):
+def test_chosen_thresholds_select_the_attributes(run, model_file, folder, tmp_path):
     chosen = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0) | {"Bald": 0.0}
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"chosen_thresholds": {"thresholds": chosen}}))
@@ -64,17 +64,17 @@ def test_chosen_thresholds_decide_what_is_named(run, model_file, folder, tmp_pat
     del chosen["Bald"]
     metrics.write_text(json.dumps({"chosen_thresholds": {"thresholds": chosen}}))
     message, _, _ = run("predict", model_file, folder, "--thresholds", metrics)
-    assert f"{metrics}: it has no threshold for Bald" in message
+    assert f"{metrics}: there is no threshold for Bald" in message
     metrics.write_text("{}")
     message, _, _ = run("predict", model_file, folder, "--thresholds", metrics)
     assert f"{metrics}: this file has no chosen_thresholds" in message
     message, _, _ = run(
         "predict", model_file, folder, "--thresholds", metrics, "--output", tmp_path / "a.csv"
     )
-    assert "leave one out" in message
+    assert "can't be used with --thresholds" in message
 
 
-def test_a_line_a_image_and_a_bar(run, model_file, folder):
+def test_each_image_gets_a_line_and_several_a_progress_bar(run, model_file, folder):
     message, out, err = run("predict", model_file, folder)
     assert message is None
     assert [line.split(": ")[0] for line in out.splitlines()] == [
@@ -86,7 +86,7 @@ def test_a_line_a_image_and_a_bar(run, model_file, folder):
     assert "Predicting" not in err
 
 
-def test_csv_and_json_lines_hold_the_same(run, model_file, folder, tmp_path):
+def test_csv_and_json_lines_have_the_same_content(run, model_file, folder, tmp_path):
     for name in ("out.csv", "out.jsonl"):
         message, out, _ = run("predict", model_file, folder, "--output", tmp_path / name)
         assert message is None
@@ -103,7 +103,7 @@ def test_csv_and_json_lines_hold_the_same(run, model_file, folder, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_files_of_the_user_are_kept(run, model_file, folder, tmp_path):
+def test_existing_files_are_kept(run, model_file, folder, tmp_path):
     (tmp_path / "mine.csv").write_text("precious")
     message, _, _ = run("predict", model_file, folder, "--output", tmp_path / "mine.csv")
     assert "mine.csv: it exists already" in message
@@ -114,12 +114,12 @@ def test_files_of_the_user_are_kept(run, model_file, folder, tmp_path):
     assert f"there is no folder {tmp_path / 'no'}" in message
 
 
-def test_what_was_reached_before_an_error_is_kept_apart(run, model_file, folder, tmp_path):
-    (folder / "bb.png").write_text("no image")
+def test_predictions_before_an_error_are_kept_in_another_file(run, model_file, folder, tmp_path):
+    (folder / "bb.png").write_text("not an image")
     message, _, _ = run("predict", model_file, folder, "--output", tmp_path / "out.csv")
     assert "bb.png: this can't be read as an image" in message
     assert not (tmp_path / "out.csv").exists()
-    assert len((tmp_path / "out.csv.part").read_text().splitlines()) == 3  # names, a, b
+    assert len((tmp_path / "out.csv.part").read_text().splitlines()) == 3  # header, a, b
     message, out, _ = run(
         "predict", model_file, folder, "--output", tmp_path / "out.csv", "--skip-bad"
     )
@@ -128,7 +128,7 @@ def test_what_was_reached_before_an_error_is_kept_apart(run, model_file, folder,
     assert not (tmp_path / "out.csv.part").exists()
 
 
-def test_a_name_that_is_not_utf_8_keeps_its_bytes(tmp_path):
+def test_a_file_name_that_is_not_utf_8_keeps_its_bytes(tmp_path):
     name = os.fsdecode(b"\xff.jpg")
     for kind in ("csv", "jsonl"):
         write_predictions(tmp_path / f"out.{kind}", [(name, {"hat": 0.25})])
@@ -142,8 +142,8 @@ def test_a_model_without_images_is_a_usage_error(run, model_file):
     assert "give a model and images: faramtn predict MODEL IMAGES..." in message
 
 
-def test_from_cold_start_to_an_answer(model_file, folder):
-    """The aim is 1.5 seconds; of several starts the quickest counts, others share the machine."""
+def test_the_command_takes_at_most_1_5_seconds(model_file, folder):
+    """The fastest of several runs counts, because other processes share the computer."""
     command = [sys.executable, "-c", "from keras_faramtn.cli import main; main()"]
     seconds = []
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The network that is shipped in `saved_models/`: every form of it gives the recorded answers."""
+"""The network in `saved_models/`: every format gives the recorded predictions."""
 
 import csv
 from pathlib import Path
@@ -18,7 +18,7 @@ SIZE = (96, 80)
 
 @pytest.fixture(scope="module")
 def recorded():
-    """The faces' names, and what the trained Keras model said of them."""
+    """The file names of the faces, and the trained Keras model's predictions for them."""
     with (FOLDER / "recorded.csv").open() as file:
         header, *rows = csv.reader(file)
     assert tuple(header[1:]) == CELEBA_ATTRIBUTES
@@ -32,15 +32,17 @@ def _faces():
 
 def _tflite(precision):
     [path] = (EXPORT / "tflite").glob(f"*_{precision}.tflite")
-    return [list(answer.values()) for _, answer in predict_files(path, [FOLDER / "faces"])]
+    return [
+        list(probabilities.values()) for _, probabilities in predict_files(path, [FOLDER / "faces"])
+    ]
 
 
 def _saved_model():
     served = tf.saved_model.load(EXPORT / "saved_model" / "1").signatures["serve_bytes"]
     encoded = [path.read_bytes() for path in find_images([FOLDER / "faces"])]
-    answers = served(image_bytes=tf.constant(encoded))
-    assert set(answers["error"].numpy()) == {b""}
-    return answers["probabilities"]
+    predictions = served(image_bytes=tf.constant(encoded))
+    assert set(predictions["error"].numpy()) == {b""}
+    return predictions["probabilities"]
 
 
 def _onnx():
@@ -56,14 +58,14 @@ def _onnx():
         (lambda: _tflite("float32"), 1e-4),
         (lambda: _tflite("float16"), 1e-2),
         (lambda: _tflite("int8"), 0.25),
-        # Its graph resizes in floats; Pillow, behind the recorded answers, rounds between rows and
-        # columns, which is one level of 255 in a tenth of the pixels.
+        # Its graph resizes in floating point. Pillow, used for the recorded predictions, rounds
+        # between rows and columns, which changes a tenth of the pixels by 1 of 255.
         (_saved_model, 2e-2),
         (_onnx, 1e-4),
     ],
     ids=["float32", "float16", "int8", "saved_model", "onnx"],
 )
-def test_every_form_gives_the_recorded_answers(recorded, run, tolerance):
+def test_every_format_gives_the_recorded_predictions(recorded, run, tolerance):
     names, expected = recorded
     assert names == [path.name for path in find_images([FOLDER / "faces"])]
     assert expected.std(axis=0).mean() > 0.1
@@ -72,6 +74,6 @@ def test_every_form_gives_the_recorded_answers(recorded, run, tolerance):
     assert np.mean((actual > 0.5) == (expected > 0.5)) > 0.95
 
 
-def test_all_of_it_is_small_enough_to_be_kept_in_a_repository():
+def test_the_files_are_small_enough_for_a_repository():
     sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(sizes) < 20e6

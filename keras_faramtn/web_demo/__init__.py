@@ -1,1 +1,1 @@
-"""A page that runs an exported network in the visitor's own browser."""
+"""A web page that runs an exported network in the visitor's browser."""

@@ -1,4 +1,4 @@
-"""Writes the page: static files, for any web server, that need nothing from elsewhere."""
+"""Writes the demo page: static files for any web server, without external resources."""
 
 import json
 import shutil
@@ -10,39 +10,42 @@ from PIL import Image
 from keras_faramtn.atomic_files import atomic_folder, refuse_non_empty
 from keras_faramtn.attributes import AttributeGroups, single_group
 from keras_faramtn.errors import InputError
+from keras_faramtn.inference.label_files import GROUPS_FILE
 from keras_faramtn.inference.predictor import load_predictor
 from keras_faramtn.synthetic.dataset import FRAME, draw_faces
+from keras_faramtn.web_demo.litert_js import write_litert_js
 
-_GROUPS_FILE = "groups.json"
 _SITE = Path(__file__).with_name("site")
 _SAMPLES = 3
-_SEED = 7  # faces with glasses, a hat and a beard
-# The smaller file is loaded sooner, and no browser notices the difference of half floats.
+_SAMPLES_SEED = 7  # faces with glasses, a hat and a beard
+# The float16 file is smaller, so it loads faster, and its predictions are practically the same.
 _PREFERRED = ("*_float16.tflite", "*_float32.tflite")
 
 
 def write_web_demo(model: str | Path, folder: str | Path) -> Path:
-    """Writes a page that runs a TFLite file in the browser with LiteRT.js.
+    """Writes a web page that runs a TFLite file in the browser with LiteRT.js.
 
-    The page takes images and the camera's frames, resizes them as `faramtn predict` does, and
-    shows the probabilities by group. Images never leave the browser.
+    The page predicts images and camera frames, resized as by `faramtn predict`, and shows the
+    probabilities by group. Images never leave the browser. LiteRT.js is downloaded at the first
+    use; see `write_litert_js`.
 
     Args:
-        model: a folder that `faramtn export` left, or a `.tflite` file of one, with floats in and
-            out. The names of the groups are those of `groups.json`, beside `labels.txt`; without
-            it all attributes are in one group.
-        folder: where to; it must not exist, or be empty.
+        model: the folder of an export, or a `.tflite` file in it, with float32 input and output.
+            The attributes are grouped as in the export's `groups.json`; without this file they
+            are in one group.
+        folder: the folder to create; it must not exist, or be empty.
 
     Returns:
         The `.tflite` file that the page runs.
 
     Raises:
-        InputError: the folder is in use, or the model can't be used.
+        InputError: the folder is not empty, or the model can't be used.
+        ServerError: LiteRT.js can't be downloaded.
     """
     folder, model = Path(folder), _tflite_file(Path(model))
     refuse_non_empty(folder)
     predictor = load_predictor(model)
-    _refuse_integers(model)
+    _refuse_integer_tensors(model)
     groups = _read_groups(model, predictor.attributes)
     samples = [f"samples/{number}.png" for number in range(1, _SAMPLES + 1)]
     description = {
@@ -53,9 +56,12 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
     }
     with atomic_folder(folder) as page:
         shutil.copytree(_SITE, page, dirs_exist_ok=True)
+        write_litert_js(page / "litert")
         shutil.copyfile(model, page / model.name)
         (page / "samples").mkdir()
-        for sample, face in zip(samples, draw_faces(_SAMPLES, FRAME, seed=_SEED), strict=True):
+        for sample, face in zip(
+            samples, draw_faces(_SAMPLES, FRAME, seed=_SAMPLES_SEED), strict=True
+        ):
             Image.fromarray(face).save(page / sample)
         text = json.dumps(description, indent=1) + "\n"
         (page / "model.json").write_text(text, encoding="utf-8")
@@ -69,30 +75,30 @@ def _tflite_file(model: Path) -> Path:
         found = sorted(model.glob(f"tflite/{pattern}"))
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
-            raise InputError(f"{model}: it has several networks; name one of {names}.")
+            raise InputError(f"{model}: it contains several networks; choose one of {names}.")
         if found:
             return found[0]
     raise InputError(
-        f"{model}: there is no float .tflite file in its folder tflite; export one with "
+        f"{model}: there is no float .tflite file in its subfolder tflite; export one with "
         "`faramtn export MODEL --to FOLDER --format tflite_float16`."
     )
 
 
-def _refuse_integers(model: Path) -> None:
+def _refuse_integer_tensors(model: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(model))
-    ends = interpreter.get_input_details() + interpreter.get_output_details()
-    other = {np.dtype(end["dtype"]).name for end in ends} - {"float32"}
-    if other:
+    tensors = interpreter.get_input_details() + interpreter.get_output_details()
+    unsupported = {np.dtype(tensor["dtype"]).name for tensor in tensors} - {"float32"}
+    if unsupported:
         raise InputError(
-            f"{model}: its input or output is {', '.join(sorted(other))}, which the page does not "
-            "take; use the _float16 or the _float32 file of the export."
+            f"{model}: its input or output is {', '.join(sorted(unsupported))}, which the page "
+            "doesn't support; use the _float16 or the _float32 file of the export."
         )
 
 
 def _read_groups(model: Path, attributes: tuple[str, ...]) -> AttributeGroups:
-    for path in (model.with_name(_GROUPS_FILE), model.parent.with_name(_GROUPS_FILE)):
+    for path in (model.with_name(GROUPS_FILE), model.parent.with_name(GROUPS_FILE)):
         if path.is_file():
             try:
                 return AttributeGroups(json.loads(path.read_text(encoding="utf-8")), attributes)

@@ -27,31 +27,31 @@ SIZE = (48, 36)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A model as .keras and as .tflite, and two images of its size, one in a folder below."""
+    """A model as .keras and .tflite, and two images of its input size, one in a subfolder."""
     folder = tmp_path_factory.mktemp("predict")
     model = sensitive_network(SIZE, GROUPS)
     model.save(folder / "model.keras")
     faces = draw_faces(2, SIZE, seed=1)
     export_model(model, folder / "export", faces, ["tflite_float32"])
-    (folder / "images" / "below").mkdir(parents=True)
-    for name, face in zip(["x.png", "below/y.png"], faces, strict=True):
+    (folder / "images" / "subfolder").mkdir(parents=True)
+    for name, face in zip(["x.png", "subfolder/y.png"], faces, strict=True):
         Image.fromarray(face).save(folder / "images" / name)
-    (folder / "images" / "note.txt").write_text("no image")
+    (folder / "images" / "note.txt").write_text("not an image")
     return folder, inference_model(model).predict(faces, verbose=0)
 
 
 @pytest.mark.parametrize("model_file", ["model.keras", "export/tflite/faramtn_float32.tflite"])
-def test_named_probabilities_are_the_models(files, model_file):
+def test_probabilities_are_those_of_the_model(files, model_file):
     folder, expected = files
-    places = [folder / "images" / "x.png", folder / "images" / "below"]
-    results = list(predict_files(folder / model_file, places))
+    images = [folder / "images" / "x.png", folder / "images" / "subfolder"]
+    results = list(predict_files(folder / model_file, images))
     assert [path.name for path, _ in results] == ["x.png", "y.png"]
     for (_, probabilities), row in zip(results, expected, strict=True):
         assert list(probabilities) == ["glasses", "happy", "hat"]
         assert list(probabilities.values()) == pytest.approx(row, abs=1e-4)
 
 
-def test_a_tflite_file_needs_neither_tensorflow_nor_keras(files):
+def test_a_tflite_file_runs_without_tensorflow_and_keras(files):
     folder, _ = files
     script = (
         "import sys; from keras_faramtn.inference.predictor import predict_files;"
@@ -72,34 +72,34 @@ def test_images_are_resized_as_in_training(tmp_path):
     assert np.abs(ours - theirs).max() <= 2
 
 
-def test_grey_images_of_sixteen_bits_keep_the_high_eight(tmp_path):
+def test_16_bit_grayscale_images_keep_the_high_8_bits(tmp_path):
     values = np.random.default_rng(0).integers(0, 2**16, SIZE, dtype="uint16")
     Image.fromarray(values).save(tmp_path / "deep.png")
     pixels = load_image(tmp_path / "deep.png", SIZE)
     np.testing.assert_array_equal(pixels, np.repeat((values // 256)[:, :, None], 3, axis=2))
 
 
-def test_images_are_turned_upright(tmp_path):
+def test_images_are_rotated_upright(tmp_path):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype="uint8"))
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate clockwise by 90 degrees to see it upright
-    image.save(tmp_path / "turned.png", exif=exif)
-    upright = load_image(tmp_path / "turned.png", (6, 8))
+    exif[0x0112] = 6  # rotate clockwise by 90 degrees to see it upright
+    image.save(tmp_path / "rotated.png", exif=exif)
+    upright = load_image(tmp_path / "rotated.png", (6, 8))
     np.testing.assert_array_equal(upright, np.rot90(np.asarray(image), -1))
 
 
-def test_a_turned_image_with_damaged_exif_data_is_named(tmp_path):
-    # A turn, and a width of one byte, which Pillow reads and can't write.
-    turn = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+def test_a_rotated_image_with_damaged_exif_data_is_reported(tmp_path):
+    # An orientation, and a width of one byte, which Pillow can read but not write.
+    orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
     width = struct.pack("<HHI4s", 0x0100, 1, 1, b"")
-    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + turn + width + bytes(4)
-    Image.new("RGB", (6, 8)).save(tmp_path / "turned.jpg", exif=exif)
-    with pytest.raises(InputError, match=r"turned\.jpg: this can't be read as an image: "):
-        load_image(tmp_path / "turned.jpg", SIZE)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + width + bytes(4)
+    Image.new("RGB", (6, 8)).save(tmp_path / "rotated.jpg", exif=exif)
+    with pytest.raises(InputError, match=r"rotated\.jpg: this can't be read as an image: "):
+        load_image(tmp_path / "rotated.jpg", SIZE)
 
 
-def test_bad_images_and_places_are_named(files, tmp_path):
-    (tmp_path / "text.jpg").write_text("no image")
+def test_bad_images_and_folders_are_reported(files, tmp_path):
+    (tmp_path / "text.jpg").write_text("not an image")
     with pytest.raises(InputError, match=r"text\.jpg: this can't be read as an image"):
         load_image(tmp_path / "text.jpg", SIZE)
     with pytest.raises(InputError, match=r"gone\.jpg: there is no such image"):
@@ -112,53 +112,53 @@ def test_bad_images_and_places_are_named(files, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".tflite", ".keras"])
-def test_bad_model_files_are_named(files, tmp_path, suffix):
+def test_bad_model_files_are_reported(files, tmp_path, suffix):
     image = files[0] / "images" / "x.png"
-    with pytest.raises(InputError, match=rf"gone\{suffix}: there is no such model file"):
+    with pytest.raises(InputError, match=rf"gone\{suffix}: no such model file"):
         next(predict_files(tmp_path / f"gone{suffix}", [image]))
-    (tmp_path / f"broken{suffix}").write_text("no model")
-    with pytest.raises(InputError, match=rf"broken\{suffix}: this is no"):
+    (tmp_path / f"broken{suffix}").write_text("not a model")
+    with pytest.raises(InputError, match=rf"broken\{suffix}: this is not"):
         next(predict_files(tmp_path / f"broken{suffix}", [image]))
 
 
-def test_other_kinds_of_files_and_missing_labels_are_named(files, tmp_path, monkeypatch):
+def test_other_formats_and_missing_labels_are_reported(files, tmp_path, monkeypatch):
     image = files[0] / "images" / "x.png"
-    with pytest.raises(InputError, match=r"a \.tflite or a \.keras file"):
+    with pytest.raises(InputError, match=r"a model for prediction is a \.tflite or a \.keras file"):
         next(predict_files(tmp_path / "model.onnx", [image]))
     content = (files[0] / "export" / "tflite" / "faramtn_float32.tflite").read_bytes()
     (tmp_path / "alone.tflite").write_bytes(content)
-    [(_, named)] = predict_files(tmp_path / "alone.tflite", [image])
-    assert tuple(named) == GROUPS.attributes  # read from within the file
-    with zipfile.ZipFile(tmp_path / "alone.tflite") as inside:
-        network = content[: inside.infolist()[0].header_offset]
+    [(_, probabilities)] = predict_files(tmp_path / "alone.tflite", [image])
+    assert tuple(probabilities) == GROUPS.attributes  # the file contains the names
+    with zipfile.ZipFile(tmp_path / "alone.tflite") as archive:
+        network = content[: archive.infolist()[0].header_offset]
     (tmp_path / "alone.tflite").write_bytes(network)
-    with pytest.raises(InputError, match=r"put a labels\.txt beside the file"):
+    with pytest.raises(InputError, match=r"put a labels\.txt into its folder"):
         next(predict_files(tmp_path / "alone.tflite", [image]))
-    monkeypatch.chdir(tmp_path)  # a file without a folder in its name
-    with pytest.raises(InputError, match=r"put a labels\.txt beside the file"):
+    monkeypatch.chdir(tmp_path)  # the path has no folder
+    with pytest.raises(InputError, match=r"put a labels\.txt into its folder"):
         next(predict_files("alone.tflite", [image]))
     (tmp_path / "labels.txt").write_text("glasses\nhappy\n")
-    with pytest.raises(InputError, match=r"names 2 attributes, and alone\.tflite predicts 3"):
+    with pytest.raises(InputError, match=r"names 2 attributes, but alone\.tflite predicts 3"):
         next(predict_files(tmp_path / "alone.tflite", [image]))
 
 
-def test_a_bad_image_in_a_folder_is_named_or_left_out(files, tmp_path, capsys):
+def test_a_bad_image_in_a_folder_is_reported_or_skipped(files, tmp_path, capsys, caplog):
     exported = files[0] / "export" / "tflite" / "faramtn_float32.tflite"
     shutil.copytree(files[0] / "images", tmp_path / "images")
-    (tmp_path / "images" / "bad.jpg").write_text("no image")
-    with pytest.raises(InputError, match=r"bad\.jpg: this can't be read.* Use --skip-bad to go on"):
+    (tmp_path / "images" / "bad.jpg").write_text("not an image")
+    with pytest.raises(InputError, match=r"bad\.jpg: this can't be read.* Use --skip-bad to skip"):
         list(predict_files(exported, [tmp_path / "images"]))
     results = list(predict_files(exported, [tmp_path / "images"], skip_bad=True, progress=True))
     assert [path.name for path, _ in results] == ["y.png", "x.png"]
-    said = capsys.readouterr().err
-    assert "bad.jpg: this can't be read" in said
-    assert "Predicting: 100%" in said
-    assert said.endswith("1 of 3 images were left out.\n")
+    warning, summary = caplog.messages
+    assert "bad.jpg: this can't be read" in warning
+    assert summary == "1 of 3 images were skipped."
+    assert "Predicting: 100%" in capsys.readouterr().err
     with pytest.raises(InputError, match="none of the 1 images can be used"):
         list(predict_files(exported, [tmp_path / "images" / "bad.jpg"], skip_bad=True))
 
 
-def test_integer_files_are_fed_and_read_by_their_scales(tmp_path):
+def test_integer_input_and_output_are_scaled(tmp_path):
     inputs = keras.Input((4, 6, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(inputs)
     model = keras.Model(inputs, keras.layers.Dense(5, "sigmoid", kernel_initializer="ones")(pooled))

@@ -1,7 +1,7 @@
-"""Against a real TensorFlow Serving, where one is named.
+"""Tests with a real TensorFlow Serving server.
 
-`PYTHONPATH=tests python tests/serving/served.py FOLDER`, `docker compose up` in FOLDER, and then
-the tests with FARAMTN_TF_SERVING=HOST; the ports are those of the compose file.
+Run `PYTHONPATH=tests python tests/served.py FOLDER`, then `docker compose up` in FOLDER, and then
+these tests with FARAMTN_TF_SERVING=HOST. The ports are those of the compose file.
 """
 
 import os
@@ -22,7 +22,7 @@ from keras_faramtn.models import inference_model
 HOST = os.environ.get("FARAMTN_TF_SERVING")
 
 pytestmark = pytest.mark.skipif(
-    not HOST, reason="no TensorFlow Serving: FARAMTN_TF_SERVING names none"
+    not HOST, reason="no TensorFlow Serving server: FARAMTN_TF_SERVING is not set"
 )
 
 
@@ -51,16 +51,16 @@ def folder(tmp_path):
 
 
 def _probabilities(address, folder):
-    return np.array([list(answer.values()) for _, answer in predict_on_server(address, [folder])])
+    return np.array([list(result.values()) for _, result in predict_on_server(address, [folder])])
 
 
-def test_it_gives_the_models_numbers(address, folder):
+def test_probabilities_are_those_of_the_model(address, folder):
     images = [decode_and_resize(file.read_bytes(), SIZE) for file in sorted(folder.iterdir())]
     expected = inference_model(sensitive_network(SIZE)).predict(np.stack(images), verbose=0)
     np.testing.assert_allclose(_probabilities(address, folder), expected, atol=1e-3)
 
 
-def test_requests_that_it_joins_do_not_harm_each_other(address, folder, tmp_path_factory):
+def test_requests_in_one_batch_do_not_affect_each_other(address, folder, tmp_path_factory):
     bad = tmp_path_factory.mktemp("bad")
     for number, content in enumerate(mutations(400)):
         (bad / f"{number:03d}.jpg").write_bytes(content)

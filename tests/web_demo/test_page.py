@@ -1,4 +1,4 @@
-"""The page in a real browser, against Python's numbers for the same images."""
+"""The page in a real browser, compared with predictions in Python for the same images."""
 
 import base64
 import functools
@@ -28,18 +28,19 @@ from keras_faramtn.web_demo.writer import write_web_demo
 
 SIZE = (64, 48)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# A software graphics card, and a camera that shows a test image.
+# A fake camera that shows a test image.
 FLAGS = [
     *["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"],
     *["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
 ]
-GRAPHICS = [
+# A GPU emulated in software.
+GPU_FLAGS = [
     *["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
     *["--enable-features=Vulkan", "--ignore-gpu-blocklist"],
 ]
-# Runtimes add in other orders. A canvas's way of resizing moves this network by 0.1.
+# Runtimes sum in different orders. Resizing with a canvas would change predictions by 0.1.
 TOLERANCE = 1e-5
-PATIENCE = 20  # seconds
+TIMEOUT = 20  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +53,18 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(exported):
-    """A page of the export, and its address on the plainest of web servers."""
+    """The model of a page, and the page's URL on a minimal web server."""
     folder = exported.parent / "site"
     model = write_web_demo(exported, folder)
     assert model.name == "faramtn_float16.tflite"
-    handler = functools.partial(_Quiet, directory=folder)
+    handler = functools.partial(_QuietHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield model, f"http://localhost:{server.server_port}/"
         server.shutdown()
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
@@ -71,7 +72,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def playwright():
     api = pytest.importorskip(
-        "playwright.sync_api", reason="the page is NOT tested: pip install playwright"
+        "playwright.sync_api", reason="THE PAGE IS NOT TESTED: pip install playwright"
     )
     with api.sync_playwright() as started:
         yield started
@@ -80,7 +81,7 @@ def playwright():
 def _launch(playwright, *flags):
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        pytest.skip(f"the page is NOT tested: there is none of {', '.join(BROWSERS)}")
+        pytest.skip(f"THE PAGE IS NOT TESTED: there is none of {', '.join(BROWSERS)}")
     return playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
 
 
@@ -92,15 +93,15 @@ def browser(playwright):
 
 
 @pytest.fixture(scope="module")
-def browser_with_graphics(playwright):
-    browser = _launch(playwright, *GRAPHICS)
+def browser_with_gpu(playwright):
+    browser = _launch(playwright, *GPU_FLAGS)
     yield browser
     browser.close()
 
 
 @pytest.fixture
 def visit(browser, site):
-    """Opens the page in a window of its own, which must see no error."""
+    """Opens the page in a new window; fails on errors in the page."""
     opened = []
 
     def open_page(query="", browser=browser, **window):
@@ -122,7 +123,7 @@ def visit(browser, site):
 
 @pytest.fixture(scope="module")
 def face(tmp_path_factory):
-    """An image larger than the network's, of sizes that divide nothing."""
+    """An image larger than the network's input, with odd height and width."""
     path = tmp_path_factory.mktemp("faces") / "face.jpg"
     Image.fromarray(draw_faces(1, (431, 357), seed=5)[0]).save(path, quality=92)
     return path
@@ -135,8 +136,8 @@ def _expected(model, image):
 
 
 def _shown(page):
-    """The probabilities on the page, by attribute, once the newest ones are there."""
-    page.wait_for_selector("#groups .likely")
+    """The probabilities on the page, by attribute, once there are some."""
+    page.wait_for_selector("#groups .positive")
     return page.evaluate(
         "Object.fromEntries([...document.querySelectorAll('#groups li')].map("
         "row => [row.dataset.attribute, Number(row.querySelector('data').value)]))"
@@ -147,15 +148,15 @@ def _wait_for(page, expected):
     """Waits until the page shows `expected`."""
     started = time.monotonic()
     while (shown := _shown(page)) != pytest.approx(expected, abs=TOLERANCE):
-        assert time.monotonic() < started + PATIENCE, shown
+        assert time.monotonic() < started + TIMEOUT, shown
         page.wait_for_timeout(50)
 
 
 @pytest.mark.parametrize("accelerator", ["wasm", "webgpu"])
-def test_probabilities_are_pythons_and_nothing_leaves(
-    browser_with_graphics, visit, site, face, accelerator
+def test_probabilities_match_python_and_no_image_is_uploaded(
+    browser_with_gpu, visit, site, face, accelerator
 ):
-    page = visit(f"?accelerator={accelerator}", browser_with_graphics)
+    page = visit(f"?accelerator={accelerator}", browser_with_gpu)
     assert page.get_attribute("#engine", "data-accelerator") == accelerator
     page.wait_for_load_state("networkidle")
     assert {urlsplit(url).netloc for url in page.requested} == {urlsplit(site[1]).netloc}
@@ -165,12 +166,12 @@ def test_probabilities_are_pythons_and_nothing_leaves(
     assert [url for url in page.requested if not url.startswith("blob:")] == []
 
 
-def test_no_graphics_card_is_no_hindrance(visit):
+def test_the_page_works_without_a_gpu(visit):
     assert visit().get_attribute("#engine", "data-accelerator") == "wasm"
 
 
-def test_a_graphics_card_that_fails_in_use_is_replaced(browser_with_graphics, visit, site, face):
-    page = visit("", browser_with_graphics)
+def test_a_gpu_that_fails_later_is_replaced_by_the_cpu(browser_with_gpu, visit, site, face):
+    page = visit("", browser_with_gpu)
     assert page.get_attribute("#engine", "data-accelerator") == "webgpu"
     page.evaluate("() => { GPUQueue.prototype.submit = () => { throw new Error('device lost') } }")
     page.set_input_files("#file", face)
@@ -179,7 +180,7 @@ def test_a_graphics_card_that_fails_in_use_is_replaced(browser_with_graphics, vi
 
 
 @pytest.mark.parametrize("size", [(431, 357), (64, 48), (65, 47), (20, 31), (1, 1), (700, 33)])
-def test_resizing_is_pillows_to_the_bit(visit, size):
+def test_resizing_equals_that_of_pillow(visit, size):
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype="uint8")
     height, width = SIZE
     rows = Image.fromarray(pixels).resize((width, size[0]), Image.Resampling.BILINEAR)
@@ -195,12 +196,12 @@ def test_resizing_is_pillows_to_the_bit(visit, size):
     )
     actual = np.reshape(actual, (*SIZE, 3))
     np.testing.assert_array_equal(actual, expected)
-    # At once, Pillow 13 shrinks tall images by columns first, and rounds in between.
+    # In one call, Pillow 13 resizes tall images by columns first, and rounds in between.
     at_once = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
     assert np.abs(actual - np.asarray(at_once, int)).max() <= 1
 
 
-def test_groups_names_and_words(visit, site, face):
+def test_groups_names_and_summary(visit, site, face):
     page = visit()
     page.set_input_files("#file", face)
     expected = _expected(site[0], face)
@@ -218,14 +219,14 @@ def test_groups_names_and_words(visit, site, face):
     row = page.locator("[data-attribute='5_o_Clock_Shadow']")
     percent = f"{round(100 * expected['5_o_Clock_Shadow'])} %"
     assert row.inner_text().split("\n") == ["5 o\u2019clock shadow", percent]
-    surest = max(expected, key=expected.get).replace("_", " ").capitalize()
-    assert page.inner_text("#summary").startswith(surest)
-    likely = sum(value > 0.5 for value in expected.values())
-    assert page.locator(".likely").count() == likely
-    assert page.inner_text("#summary").endswith(f"and {likely - 8} more")
+    most_probable = max(expected, key=expected.get).replace("_", " ").capitalize()
+    assert page.inner_text("#summary").startswith(most_probable)
+    positive = sum(value > 0.5 for value in expected.values())
+    assert page.locator(".positive").count() == positive
+    assert page.inner_text("#summary").endswith(f"and {positive - 8} more")
 
 
-def test_bars_are_as_long_as_the_probabilities(visit, face):
+def test_bar_lengths_are_the_probabilities(visit, face):
     page = visit(reduced_motion="reduce")
     page.set_input_files("#file", face)
     for name, value in _shown(page).items():
@@ -236,25 +237,25 @@ def test_bars_are_as_long_as_the_probabilities(visit, face):
         assert filled == pytest.approx(full * value, abs=1)
 
 
-def test_images_are_turned_upright(visit, site, face, tmp_path):
+def test_images_are_shown_upright(visit, site, face, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     with Image.open(face) as image:
-        image.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif, quality=92)
+        image.rotate(90, expand=True).save(tmp_path / "rotated.jpg", exif=exif, quality=92)
     page = visit()
-    page.set_input_files("#file", tmp_path / "turned.jpg")
-    _wait_for(page, _expected(site[0], tmp_path / "turned.jpg"))
+    page.set_input_files("#file", tmp_path / "rotated.jpg")
+    _wait_for(page, _expected(site[0], tmp_path / "rotated.jpg"))
     assert page.evaluate("[image.width, image.height]") == [357, 431]
 
 
-def test_a_wide_image_gets_a_frame_that_keys_and_pointer_move(visit, site, tmp_path):
+def test_a_wide_image_gets_a_frame_that_moves_by_keys_and_pointer(visit, site, tmp_path):
     wide = np.concatenate(draw_faces(3, (218, 178), seed=1), axis=1)
     Image.fromarray(wide).save(tmp_path / "wide.png")
 
     def expect(left, top, width, height):
-        part = Image.fromarray(wide).crop((left, top, left + width, top + height))
-        part.save(tmp_path / "part.png")
-        _wait_for(page, _expected(site[0], tmp_path / "part.png"))
+        crop = Image.fromarray(wide).crop((left, top, left + width, top + height))
+        crop.save(tmp_path / "crop.png")
+        _wait_for(page, _expected(site[0], tmp_path / "crop.png"))
 
     page = visit()
     page.set_input_files("#file", tmp_path / "wide.png")
@@ -264,7 +265,7 @@ def test_a_wide_image_gets_a_frame_that_keys_and_pointer_move(visit, site, tmp_p
     expect(178 + 11, 0, 178, 218)  # by 2 % of 534, rounded
     for _ in range(25):
         page.keyboard.press("ArrowRight")
-    expect(2 * 178, 0, 178, 218)  # no further than the edge
+    expect(2 * 178, 0, 178, 218)  # stopped by the edge
     box = page.locator("#frame").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -278,7 +279,7 @@ def test_a_wide_image_gets_a_frame_that_keys_and_pointer_move(visit, site, tmp_p
     assert page.locator("#frame").is_hidden()
 
 
-def test_the_camera_is_followed_and_its_last_image_kept(visit, site, tmp_path):
+def test_camera_images_are_predicted_and_the_last_is_kept(visit, site, tmp_path):
     page = visit()
     page.click("#camera")
     first = _shown(page)
@@ -300,7 +301,7 @@ def test_the_camera_is_followed_and_its_last_image_kept(visit, site, tmp_path):
     _wait_for(page, _expected(site[0], tmp_path / "kept.png"))
 
 
-def test_a_camera_that_is_refused_is_explained(visit):
+def test_a_denied_camera_is_explained(visit):
     page = visit()
     page.evaluate(
         "() => { navigator.mediaDevices.getUserMedia = async () => {"
@@ -310,7 +311,7 @@ def test_a_camera_that_is_refused_is_explained(visit):
     assert "was not allowed to use the camera" in page.inner_text("#problem")
 
 
-def test_dropped_images_and_what_is_none(visit, site, face):
+def test_dropped_images_and_other_files(visit, site, face):
     page = visit()
     drop = """([encoded, name]) => {
         const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
@@ -319,7 +320,7 @@ def test_dropped_images_and_what_is_none(visit, site, face):
         document.getElementById("stage").dispatchEvent(
           new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     }"""
-    page.evaluate(drop, [base64.b64encode(b"no image").decode(), "notes.txt"])
+    page.evaluate(drop, [base64.b64encode(b"not an image").decode(), "notes.txt"])
     page.wait_for_selector("#problem:not([hidden])")
     assert page.inner_text("#problem").startswith("notes.txt can\u2019t be read as an image")
     page.evaluate(drop, [base64.b64encode(face.read_bytes()).decode(), "face.jpg"])
@@ -327,14 +328,14 @@ def test_dropped_images_and_what_is_none(visit, site, face):
     assert page.locator("#problem").is_hidden()
 
 
-def test_samples_are_there_to_try(visit, site):
+def test_samples_can_be_predicted(visit, site):
     page = visit()
     page.click("#samples button:nth-of-type(2)")
     sample = site[0].parents[2] / "site" / "samples" / "2.png"
     _wait_for(page, _expected(site[0], sample))
 
 
-def test_a_missing_network_is_said(browser, site, face):
+def test_a_missing_network_is_reported(browser, site, face):
     page = browser.new_page()
     page.route("**/*.tflite", lambda route: route.fulfill(status=404))
     page.goto(site[1])
@@ -345,7 +346,7 @@ def test_a_missing_network_is_said(browser, site, face):
     page.close()
 
 
-def test_all_can_be_reached_by_keyboard(visit, face):
+def test_all_controls_can_be_reached_by_keyboard(visit, face):
     page = visit()
     page.set_input_files("#file", face)
     _shown(page)
@@ -355,7 +356,7 @@ def test_all_can_be_reached_by_keyboard(visit, face):
     for _ in range(9):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-        # Who goes by keyboard must see where they are.
+        # The focus must be visible.
         assert page.evaluate(
             "(document.activeElement.closest('label.button') ?? document.activeElement)"
             ".matches('body') || getComputedStyle(document.activeElement.closest('label.button')"
@@ -369,16 +370,24 @@ def test_all_can_be_reached_by_keyboard(visit, face):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_and_can_be_read_in_both_schemes(visit, face, scheme):
+def test_it_fits_a_phone_and_is_readable_in_both_colour_schemes(visit, face, scheme):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page.set_input_files("#file", face)
     _shown(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     for button in page.locator(".button:visible").all():
         assert button.bounding_box()["height"] >= 44
-    # The words are in sight without scrolling.
+    # The summary is visible without scrolling.
     assert page.locator("#summary").bounding_box()["y"] < 800
-    texts = ["h1", "header p", "#summary", ".group li:not(.likely)", ".likely", "footer p", "h3"]
+    texts = [
+        "h1",
+        "header p",
+        "#summary",
+        ".group li:not(.positive)",
+        ".positive",
+        "footer p",
+        "h3",
+    ]
     for selector in [*texts, ".primary", "#camera", "#samples p"]:
         assert _contrast(page, selector) >= 4.5, selector
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -386,17 +395,17 @@ def test_it_fits_a_phone_and_can_be_read_in_both_schemes(visit, face, scheme):
 
 
 def _rgb(colour):
-    return [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    return [float(channel) for channel in colour[colour.index("(") + 1 : -1].split(",")[:3]]
 
 
 def _contrast(page, selector):
-    """WCAG's contrast of a text with what is behind it."""
+    """The WCAG contrast ratio between a text and its background."""
     colours = page.locator(selector).first.evaluate(
         """element => {
-            let behind = element;
-            while (getComputedStyle(behind).backgroundColor == "rgba(0, 0, 0, 0)")
-              behind = behind.parentElement;
-            return [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
+            let background = element;
+            while (getComputedStyle(background).backgroundColor == "rgba(0, 0, 0, 0)")
+              background = background.parentElement;
+            return [getComputedStyle(element).color, getComputedStyle(background).backgroundColor];
         }"""
     )
     values = np.array([_rgb(colour) for colour in colours]) / 255
@@ -405,17 +414,17 @@ def _contrast(page, selector):
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_the_page_is_whole(exported, tmp_path):
+def test_the_page_is_complete(exported, tmp_path):
     write_web_demo(exported / "tflite" / "faramtn_float16.tflite", tmp_path / "page")
     files = {path.name for path in (tmp_path / "page").rglob("*")}
-    assert {"index.html", "faramtn_float16.tflite", "core.js", "LICENSE"} <= files
+    assert {"index.html", "faramtn_float16.tflite", "core.js", "LICENSE", "README.md"} <= files
     description = json.loads((tmp_path / "page" / "model.json").read_text())
-    assert description["groups"] == {name: list(of) for name, of in FACE_REGIONS.items()}
+    assert description["groups"] == {name: list(members) for name, members in FACE_REGIONS.items()}
     assert description["attributes"] == list(CELEBA_ATTRIBUTES)
     assert all((tmp_path / "page" / sample).is_file() for sample in description["samples"])
 
 
-def test_without_groups_all_attributes_are_in_one(exported, tmp_path):
+def test_without_groups_file_all_attributes_are_in_one_group(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "export")
     (tmp_path / "export" / "groups.json").unlink()
     write_web_demo(tmp_path / "export", tmp_path / "page")
@@ -423,7 +432,7 @@ def test_without_groups_all_attributes_are_in_one(exported, tmp_path):
     assert description["groups"] == {"attributes": list(CELEBA_ATTRIBUTES)}
 
 
-def test_bad_groups_are_named(exported, tmp_path):
+def test_invalid_groups_are_reported(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "export")
     for text in ['{"a": ["Bald"]}', "{"]:
         (tmp_path / "export" / "groups.json").write_text(text)
@@ -438,17 +447,17 @@ def test_nothing_is_overwritten(exported, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
-def test_an_export_without_a_network_and_one_with_two_are_named(exported, tmp_path):
-    with pytest.raises(InputError, match=r"no float \.tflite file in its folder tflite"):
+def test_an_export_with_no_or_several_networks_is_reported(exported, tmp_path):
+    with pytest.raises(InputError, match=r"no float \.tflite file in its subfolder tflite"):
         write_web_demo(tmp_path, tmp_path / "page")
     shutil.copytree(exported, tmp_path / "export")
     tflite = tmp_path / "export" / "tflite"
     shutil.copy(tflite / "faramtn_float16.tflite", tflite / "other_float16.tflite")
-    with pytest.raises(InputError, match=r"name one of faramtn_float16\.tflite, other_float16"):
+    with pytest.raises(InputError, match=r"choose one of faramtn_float16\.tflite, other_float16"):
         write_web_demo(tmp_path / "export", tmp_path / "page")
 
 
-def test_a_network_of_integers_is_refused(tmp_path):
+def test_a_network_with_integer_input_is_refused(tmp_path):
     means = tf.function(
         lambda images: tf.reduce_mean(tf.cast(images, tf.float32), [1, 2]),
         input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.uint8)],
@@ -456,7 +465,7 @@ def test_a_network_of_integers_is_refused(tmp_path):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([means.get_concrete_function()])
     (tmp_path / "means.tflite").write_bytes(converter.convert())
     (tmp_path / "labels.txt").write_text("red green blue".replace(" ", "\n"))
-    with pytest.raises(InputError, match="its input or output is uint8, which the page does not"):
+    with pytest.raises(InputError, match="its input or output is uint8, which the page doesn't"):
         write_web_demo(tmp_path / "means.tflite", tmp_path / "page")
 
 

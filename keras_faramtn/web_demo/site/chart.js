@@ -1,8 +1,9 @@
-// The attributes by group, a bar each.
+// Shows the attributes by group, each with a bar.
 
-const IN_WORDS = 8;
+const SUMMARY_LENGTH = 8; // attributes
+const THRESHOLD = 0.5;
 
-/** "5_o_Clock_Shadow" as "5 o’clock shadow". */
+/** Turns an attribute's name into words: "5_o_Clock_Shadow" into "5 o’clock shadow". */
 export function readable(name) {
   const words = name.replaceAll("_", " ").toLowerCase().replace("o clock", "o’clock");
   return words.charAt(0).toUpperCase() + words.slice(1);
@@ -11,9 +12,9 @@ export function readable(name) {
 const percent = (probability) => `${Math.round(100 * probability)} %`;
 
 /**
- * Makes the groups' lists, empty still.
+ * Creates the lists of attributes, without probabilities yet.
  * @param {Object<string, string[]>} groups from a group's name to its attributes
- * @returns a function that shows probabilities, in the order of `attributes`
+ * @returns {function(number[])} shows probabilities, in the order of `attributes`
  */
 export function makeChart(parent, groups, attributes) {
   const rows = new Map();
@@ -35,25 +36,25 @@ export function makeChart(parent, groups, attributes) {
     return section;
   });
   parent.replaceChildren(...sections);
-  return (probabilities) => attributes.forEach((name, place) => {
+  return (probabilities) => attributes.forEach((name, index) => {
     const { row, value } = rows.get(name);
-    value.value = probabilities[place];
-    value.textContent = percent(probabilities[place]);
-    row.style.setProperty("--share", probabilities[place]);
-    row.classList.toggle("likely", probabilities[place] > 0.5);
+    value.value = probabilities[index];
+    value.textContent = percent(probabilities[index]);
+    row.style.setProperty("--fraction", probabilities[index]);
+    row.classList.toggle("positive", probabilities[index] > THRESHOLD);
   });
 }
 
-/** What a picture most likely shows, in words, the surest first. */
+/** Lists the attributes above the threshold in words, most probable first. */
 export function summary(probabilities, attributes) {
-  const likely = attributes
-    .map((name, place) => ({ name: readable(name), probability: probabilities[place] }))
-    .filter(({ probability }) => probability > 0.5)
-    .sort((one, other) => other.probability - one.probability)
-    .map(({ name }, place) => (place ? name.toLowerCase() : name));
-  if (!likely.length) return "Nothing above 50 %";
-  const more = likely.length - IN_WORDS;
-  return likely.slice(0, IN_WORDS).join(", ") + (more > 0 ? `, and ${more} more` : "");
+  const positive = attributes
+    .map((name, index) => ({ name: readable(name), probability: probabilities[index] }))
+    .filter(({ probability }) => probability > THRESHOLD)
+    .sort((a, b) => b.probability - a.probability)
+    .map(({ name }, index) => (index ? name.toLowerCase() : name));
+  if (!positive.length) return "No attribute above 50 %";
+  const more = positive.length - SUMMARY_LENGTH;
+  return positive.slice(0, SUMMARY_LENGTH).join(", ") + (more > 0 ? `, and ${more} more` : "");
 }
 
 function element(tag, properties = {}) {

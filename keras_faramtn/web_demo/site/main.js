@@ -1,154 +1,154 @@
-// Wires the page: a picture from a file, a drop, a sample or the camera goes to the network.
+// Connects the page: an image from a file, a drop, a sample or the camera goes to the network.
 
 import { makeChart, summary } from "./chart.js";
 import { loadModel } from "./model.js";
-import { cut, decode, pixels, portraitBox, PORTRAIT } from "./picture.js";
+import { crop, decode, pixels, portraitBox, PORTRAIT } from "./image.js";
 import { resize } from "./resize.js";
 
-const part = (id) => document.getElementById(id);
-const [view, picture, video, frame] = ["view", "picture", "video", "frame"].map(part);
-const [framed, size, camera] = ["framed", "size", "camera"].map(part);
+const byId = (id) => document.getElementById(id);
+const [view, image, video, frame] = ["view", "image", "video", "frame"].map(byId);
+const [framed, size, camera] = ["framed", "size", "camera"].map(byId);
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const STEP = 0.02; // of the picture, for a press of an arrow key
-const REST = 60; // milliseconds between two of the camera's frames, at least
+const STEP = 0.02; // of the image, per press of an arrow key
+const MIN_PAUSE = 60; // milliseconds between two camera frames
 
-let place = { x: 0.5, y: 0.5 }; // of the frame's middle, in shares of the picture
+let centre = { x: 0.5, y: 0.5 }; // of the frame, as fractions of the image
 let stream = null;
 
-// Which accelerators to try: ?accelerator=wasm leaves the graphics card alone.
-const asked = new URLSearchParams(location.search).getAll("accelerator");
-const ready = loadModel(asked.length ? asked : undefined).then((model) => {
-  const show = makeChart(part("groups"), model.groups, model.attributes);
+// The accelerators to try: ?accelerator=wasm avoids the GPU.
+const accelerators = new URLSearchParams(location.search).getAll("accelerator");
+const ready = loadModel(accelerators.length ? accelerators : undefined).then((model) => {
+  const show = makeChart(byId("groups"), model.groups, model.attributes);
   return { model, show };
 });
 ready.then(
   ({ model }) => {
-    tellEngine(model);
+    showEngine(model);
     addSamples(model.samples);
   },
   (error) => {
-    part("engine").textContent = "The network could not be loaded.";
-    tellProblem(`The network could not be loaded: ${error.message}`);
+    byId("engine").textContent = "The network could not be loaded.";
+    showProblem(`The network could not be loaded: ${error.message}`);
   },
 );
 
-// --- From pixels to bars -------------------------------------------------------------------------
+// --- Prediction ----------------------------------------------------------------------------------
 
-let newest = 0;
+let latestRequest = 0;
 let running = null;
 
-/** Shows what the network says of some pixels, unless newer ones have come meanwhile. */
-async function look(image) {
-  const mine = ++newest;
+/** Predicts the attributes of an ImageData and shows them, unless a newer request has arrived. */
+async function predict(imageData) {
+  const request = ++latestRequest;
   const { model, show } = await ready;
   while (running) await running.catch(() => {});
-  if (mine !== newest) return;
+  if (request !== latestRequest) return;
   const started = performance.now();
-  running = model.predict(resize(image, model.width, model.height));
+  running = model.predict(resize(imageData, model.width, model.height));
   const probabilities = await running.finally(() => (running = null));
-  if (mine !== newest) return;
+  if (request !== latestRequest) return;
   show(probabilities);
-  part("summary").textContent = summary(probabilities, model.attributes);
-  tellEngine(model, performance.now() - started);
+  byId("summary").textContent = summary(probabilities, model.attributes);
+  showEngine(model, performance.now() - started);
 }
 
-function tellEngine({ accelerator, name }, milliseconds) {
-  const where = { webgpu: "your graphics card (WebGPU)", wasm: "your processor (WebAssembly)" };
+function showEngine({ accelerator, name }, milliseconds) {
+  const devices = { webgpu: "your GPU (WebGPU)", wasm: "your CPU (WebAssembly)" };
   const time = milliseconds === undefined ? "" : ` · ${Math.round(milliseconds)} ms`;
-  part("engine").textContent = `${name} on ${where[accelerator]}${time}`;
-  part("engine").dataset.accelerator = accelerator;
+  byId("engine").textContent = `${name} on ${devices[accelerator]}${time}`;
+  byId("engine").dataset.accelerator = accelerator;
 }
 
-function tellProblem(text) {
-  part("problem").textContent = text;
-  part("problem").hidden = !text;
+function showProblem(text) {
+  byId("problem").textContent = text;
+  byId("problem").hidden = !text;
 }
 
-/** Runs what a person asked for; what goes wrong is said on the page. */
+/** Runs an action; shows an error on the page. */
 async function attempt(action, explain) {
-  tellProblem("");
+  showProblem("");
   try {
     await action();
   } catch (error) {
     console.error(error);
-    tellProblem(explain(error));
+    showProblem(explain(error));
   }
 }
 
-// --- Still pictures ------------------------------------------------------------------------------
+// --- Image files ---------------------------------------------------------------------------------
 
 async function open(file, name) {
   let canvas;
   await attempt(
     async () => (canvas = await decode(file)),
-    () => `${name} can’t be read as a picture. Try a JPEG or PNG file.`,
+    () => `${name} can’t be read as an image. Try a JPEG or PNG file.`,
   );
   if (!canvas) return;
   stopCamera();
-  // A face fills little of a wide picture, and squeezed to the network's shape is no face.
+  // A face fills only a small area of a wide image, and would be distorted by resizing all of it.
   framed.checked = canvas.width > 1.1 * canvas.height;
   size.value = 1;
-  place = { x: 0.5, y: 0.5 };
-  showPicture(canvas);
-  lookAgain();
+  centre = { x: 0.5, y: 0.5 };
+  showImage(canvas);
+  update();
 }
 
-function showPicture(canvas) {
-  [picture.width, picture.height] = [canvas.width, canvas.height];
-  picture.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
-  showView(picture.width / picture.height);
+function showImage(canvas) {
+  [image.width, image.height] = [canvas.width, canvas.height];
+  image.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
+  showView(image.width / image.height);
 }
 
 function showView(aspect) {
   view.style.setProperty("--aspect", aspect);
   view.hidden = false;
-  part("empty").hidden = true;
-  part("framing").hidden = Boolean(stream);
-  [picture.hidden, video.hidden] = [Boolean(stream), !stream];
+  byId("empty").hidden = true;
+  byId("framing").hidden = Boolean(stream);
+  [image.hidden, video.hidden] = [Boolean(stream), !stream];
   frame.hidden = Boolean(stream) || !framed.checked;
 }
 
-/** The network sees the whole picture, or what is in the frame. */
-function lookAtPicture() {
-  const { width, height } = picture;
+/** Predicts the whole image, or the content of the frame. */
+function predictImage() {
+  const { width, height } = image;
   const box = framed.checked
-    ? portraitBox(width, height, size.valueAsNumber, place.x, place.y)
+    ? portraitBox(width, height, size.valueAsNumber, centre.x, centre.y)
     : { left: 0, top: 0, width, height };
-  [frame.hidden, part("sizing").hidden] = [!framed.checked, !framed.checked];
-  // Where the frame came to stand, at the edges not where it was wanted.
-  place = { x: (box.left + box.width / 2) / width, y: (box.top + box.height / 2) / height };
-  const share = { left: box.left / width, top: box.top / height };
-  [share.width, share.height] = [box.width / width, box.height / height];
-  for (const [side, value] of Object.entries(share)) frame.style[side] = `${100 * value}%`;
-  return look(pixels(picture, box));
+  [frame.hidden, byId("sizing").hidden] = [!framed.checked, !framed.checked];
+  // The frame may have been stopped by an edge of the image.
+  centre = { x: (box.left + box.width / 2) / width, y: (box.top + box.height / 2) / height };
+  const fractions = { left: box.left / width, top: box.top / height };
+  [fractions.width, fractions.height] = [box.width / width, box.height / height];
+  for (const [side, value] of Object.entries(fractions)) frame.style[side] = `${100 * value}%`;
+  return predict(pixels(image, box));
 }
 
-function lookAgain() {
-  attempt(lookAtPicture, (error) => `The network failed: ${error.message}`);
+function update() {
+  attempt(predictImage, (error) => `The network failed: ${error.message}`);
 }
 
 function moveFrame(x, y) {
-  place = { x, y };
-  lookAgain();
+  centre = { x, y };
+  update();
 }
 
 framed.addEventListener("change", () => {
   if (framed.checked) size.value = 1;
-  lookAgain();
+  update();
 });
-size.addEventListener("input", lookAgain);
+size.addEventListener("input", update);
 
 frame.addEventListener("keydown", (event) => {
   if (!(event.key in ARROWS)) return;
   event.preventDefault();
   const [x, y] = ARROWS[event.key];
-  moveFrame(place.x + STEP * x, place.y + STEP * y);
+  moveFrame(centre.x + STEP * x, centre.y + STEP * y);
 });
 
 frame.addEventListener("pointerdown", (start) => {
   frame.setPointerCapture(start.pointerId);
-  const from = { ...place };
+  const from = { ...centre };
   const move = (event) => moveFrame(
     from.x + (event.clientX - start.clientX) / view.clientWidth,
     from.y + (event.clientY - start.clientY) / view.clientHeight,
@@ -158,50 +158,50 @@ frame.addEventListener("pointerdown", (start) => {
     frame.removeEventListener("pointermove", move), { once: true });
 });
 
-part("file").addEventListener("change", ({ target }) => {
+byId("file").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   if (file) open(file, file.name);
-  target.value = ""; // so that the same file can be chosen again
+  target.value = ""; // so that choosing the same file again triggers a change
 });
 
 for (const type of ["dragenter", "dragover"]) {
   addEventListener(type, (event) => {
     event.preventDefault();
-    part("stage").classList.add("over");
+    byId("stage").classList.add("dragover");
   });
 }
 addEventListener("dragleave", ({ relatedTarget }) => {
-  if (!relatedTarget) part("stage").classList.remove("over");
+  if (!relatedTarget) byId("stage").classList.remove("dragover");
 });
 addEventListener("drop", (event) => {
   event.preventDefault();
-  part("stage").classList.remove("over");
+  byId("stage").classList.remove("dragover");
   const [file] = event.dataTransfer.files;
   if (file) open(file, file.name);
 });
 
 function addSamples(samples) {
-  for (const [index, address] of samples.entries()) {
-    const image = Object.assign(new Image(), { src: address, alt: `Drawn face ${index + 1}` });
+  for (const [index, url] of samples.entries()) {
+    const thumbnail = Object.assign(new Image(), { src: url, alt: `Drawn face ${index + 1}` });
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.append(image);
+    button.append(thumbnail);
     button.addEventListener("click", async () =>
-      open(await (await fetch(address)).blob(), image.alt));
-    part("samples").append(button);
+      open(await (await fetch(url)).blob(), thumbnail.alt));
+    byId("samples").append(button);
   }
-  part("samples").hidden = !samples.length;
+  byId("samples").hidden = !samples.length;
 }
 
 // --- The camera ----------------------------------------------------------------------------------
 
 const CAMERA_PROBLEMS = {
-  NotAllowedError: "The browser was not allowed to use the camera. Allow it, and try again.",
+  NotAllowedError: "The browser was not allowed to use the camera. Allow it and try again.",
   NotFoundError: "No camera was found.",
   NotReadableError: "The camera is used by another program.",
 };
 
 camera.addEventListener("click", () => {
-  if (stream) return keepCameraPicture();
+  if (stream) return keepCameraImage();
   return attempt(
     startCamera,
     (error) => CAMERA_PROBLEMS[error.name] ?? `The camera can’t be used: ${error.message}`,
@@ -209,45 +209,46 @@ camera.addEventListener("click", () => {
 });
 
 async function startCamera() {
-  if (!navigator.mediaDevices) throw new Error("browsers allow it on https pages only.");
+  if (!navigator.mediaDevices) throw new Error("browsers allow it only on https pages.");
   const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
-  stopCamera(); // of an impatient second click
+  stopCamera(); // started by an earlier click
   stream = opened;
   video.srcObject = stream;
   await video.play();
-  camera.textContent = "Keep this picture";
-  // A screen reader would read without end.
-  part("summary").ariaLive = "off";
+  camera.textContent = "Keep this image";
+  // A screen reader would read without a pause.
+  byId("summary").ariaLive = "off";
   showView(PORTRAIT);
-  await follow(stream);
+  await predictCamera(stream);
 }
 
-/** Looks at the camera's newest frame, again and again; not while the page is out of sight. */
-async function follow(mine) {
-  while (stream === mine) {
+/** Predicts the latest camera frame repeatedly, but not while the page is hidden. */
+async function predictCamera(source) {
+  while (stream === source) {
     const started = performance.now();
-    const seen = cameraPicture();
-    await look(pixels(seen, { left: 0, top: 0, width: seen.width, height: seen.height }));
-    const rest = Math.max(REST, performance.now() - started);
-    await new Promise((resolve) => setTimeout(() => requestAnimationFrame(resolve), rest));
+    const canvas = cameraImage();
+    const { width, height } = canvas;
+    await predict(pixels(canvas, { left: 0, top: 0, width, height }));
+    const pause = Math.max(MIN_PAUSE, performance.now() - started);
+    await new Promise((resolve) => setTimeout(() => requestAnimationFrame(resolve), pause));
   }
 }
 
-function cameraPicture() {
-  return cut(video, portraitBox(video.videoWidth, video.videoHeight));
+function cameraImage() {
+  return crop(video, portraitBox(video.videoWidth, video.videoHeight));
 }
 
-function keepCameraPicture() {
-  const kept = cameraPicture();
+function keepCameraImage() {
+  const kept = cameraImage();
   stopCamera();
   framed.checked = false;
-  showPicture(kept);
-  lookAgain();
+  showImage(kept);
+  update();
 }
 
 function stopCamera() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = video.srcObject = null;
   camera.textContent = "Use the camera";
-  part("summary").ariaLive = "polite";
+  byId("summary").ariaLive = "polite";
 }

@@ -1,4 +1,4 @@
-// The network: a TFLite file that LiteRT.js runs, on the graphics card where that can run all of it.
+// Runs the network, a TFLite file, with LiteRT.js: on the GPU if it supports all operations.
 
 import { Tensor, loadAndCompile, loadLiteRt } from "./litert/core.js";
 
@@ -14,7 +14,7 @@ export async function loadModel(accelerators = ["webgpu", "wasm"]) {
     get(`${RUNTIME}.wasm.gzip`).then(decompress),
   ]);
   const file = new Uint8Array(await (await get(description.file)).arrayBuffer());
-  // Emscripten's way to be given its binary; LiteRT.js hands this object on to it.
+  // Emscripten takes its binary from this object, which LiteRT.js passes on.
   self.Module = { wasmBinary };
   await loadLiteRt(`${RUNTIME}.js`);
   const compiled = await compile(file, accelerators);
@@ -38,16 +38,17 @@ class Model {
   }
 
   /**
-   * Probabilities of the attributes, in their order. To be called again only when that is done.
+   * Predicts the attributes of one image. Calls must not overlap.
    * @param {Uint8ClampedArray} pixels (height, width, 3), RGB
+   * @returns {Promise<number[]>} probabilities in 0..1, in the order of `attributes`
    */
   async predict(pixels) {
     try {
       return await run(this.#compiled, pixels);
     } catch (error) {
-      // Drivers fail in use too: a device is lost, a shader gives no numbers.
+      // GPU drivers may also fail later: the device is lost, or a shader returns NaN.
       if (this.accelerator === "wasm") throw error;
-      console.warn("The graphics card failed; going on without it.", error);
+      console.warn("The GPU failed; continuing on the CPU.", error);
       this.#compiled = await compile(this.#file, ["wasm"]);
       return run(this.#compiled, pixels);
     }
@@ -57,14 +58,14 @@ class Model {
 async function compile(file, accelerators) {
   for (const accelerator of accelerators) {
     try {
-      // Half precision would be faster on some phones, and no longer the network that was tested.
+      // Half precision would be faster on some phones, but was not compared with the trained model.
       const gpuOptions = { precision: "fp32" };
       const compiled = await loadAndCompile(file, { accelerator, gpuOptions });
       if (accelerator === "wasm" || compiled.isFullyAccelerated) return compiled;
       compiled.delete();
     } catch (error) {
       if (accelerator === accelerators.at(-1)) throw error;
-      console.info(`${accelerator} can't be used here.`, error);
+      console.info(`${accelerator} can't be used.`, error);
     }
   }
   throw new Error(`${accelerators.join(" and ")} can't run this network.`);
@@ -77,13 +78,13 @@ async function run(compiled, pixels) {
   const probabilities = [...result.toTypedArray()];
   input.delete();
   result.delete();
-  if (!probabilities.every(Number.isFinite)) throw new Error("The network gave no numbers.");
+  if (!probabilities.every(Number.isFinite)) throw new Error("The network returned invalid numbers.");
   return probabilities;
 }
 
-async function get(address) {
-  const response = await fetch(address);
-  if (!response.ok) throw new Error(`${address}: ${response.status} ${response.statusText}`);
+async function get(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
   return response;
 }
 
