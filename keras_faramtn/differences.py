@@ -5,7 +5,9 @@ from typing import Any
 
 
 def describe_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """Lists the values in which two nested dicts differ.
+    """Lists the values in which two nested dicts differ, or else the keys in another order.
+
+    The order matters because the order of a network's groups is that of its weights.
 
     Args:
         found: the dict that was found, such as the settings of an earlier run.
@@ -13,18 +15,24 @@ def describe_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) 
 
     Returns:
         One clause per differing value, keys joined by dots, clauses separated by semicolons; an
-        empty string if the dicts are equal. A missing key counts as None.
+        empty string if neither values nor order differ. A missing key counts as None.
 
     Example:
         >>> describe_differences({"training": {"epochs": 3}}, {"training": {"epochs": 5}})
         'training.epochs: found 3, expected 5'
+        >>> describe_differences({"mouth": 1, "hair": 2}, {"hair": 2, "mouth": 1})
+        'mouth, hair: the order differs'
     """
     theirs, ours = dict(_flatten(found)), dict(_flatten(expected))
-    return "; ".join(
+    clauses = [
         f"{key}: found {theirs.get(key)}, expected {ours.get(key)}"
         for key in {**theirs, **ours}
         if theirs.get(key) != ours.get(key)
-    )
+    ]
+    if not clauses and theirs.keys() == ours.keys():
+        moved = [key for key, other in zip(theirs, ours, strict=True) if key != other]
+        clauses += [f"{', '.join(moved)}: the order differs"] if moved else []
+    return "; ".join(clauses)
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -117,11 +117,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _restore(self, path: Path) -> None:
         state = read_state(path)
-        if state["run"] != self.run:
+        different = describe_differences(state["run"], self.run)
+        if different:
             raise InputError(
-                f"{path}: this checkpoint is of another training: "
-                f"{describe_differences(state['run'], self.run)}. Choose another folder with --to, "
-                "or remove this one to start anew."
+                f"{path}: this checkpoint belongs to another training: {different}. Choose another "
+                "folder with --to, or remove this one to start again."
             )
         try:
             self.model.load_weights(path)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from keras_faramtn.atomic_files import atomic_write_bytes, make_empty_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.table import FaceTable
+from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.cost import machine, step_times
@@ -151,10 +152,14 @@ def _open_folder(folder: Path, comparison: ComparisonRecipe) -> None:
     for variant in comparison.variants:
         for run_recipe in sorted((runs / variant).glob("seed_*.yaml")):
             recipe, _ = read_recipe(run_recipe)
-            if recipe != comparison.recipe(variant, recipe.training.seed):
+            expected = comparison.recipe(variant, recipe.training.seed)
+            different = describe_differences(
+                recipe.model_dump(mode="json"), expected.model_dump(mode="json")
+            )
+            if different:
                 raise InputError(
-                    f"{run_recipe}: the settings of this run differ from the recipe; choose "
-                    f"another folder with --to, or remove {run_recipe.parent}/."
+                    f"{run_recipe}: the settings of this run differ from the recipe: {different}. "
+                    f"Choose another folder with --to, or remove {run_recipe.parent}/."
                 )
     # Written first: this file marks the folder as a comparison.
     _write_yaml(recipe_file, comparison.model_dump(mode="json", exclude_unset=True))

@@ -106,10 +106,10 @@ def _open_run(recipe: Recipe, folder: Path) -> None:
         make_empty_folder(folder)
         return
     earlier, _ = read_recipe(folder / _RECIPE_FILE)
-    if earlier != recipe:
-        different = describe_differences(
-            earlier.model_dump(mode="json"), recipe.model_dump(mode="json")
-        )
+    different = describe_differences(
+        earlier.model_dump(mode="json"), recipe.model_dump(mode="json")
+    )
+    if different:
         raise InputError(
             f"{folder}: this folder holds a run of another recipe: {different}. Choose another "
             "folder with --to, or remove it."

@@ -116,10 +116,10 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 def _start_from(model: keras.Model, path: Path) -> None:
     given = load_model(path)
-    if dict(groups_of(given)) != dict(groups_of(model)):
+    if groups_of(given) != groups_of(model):
+        different = describe_differences(dict(groups_of(given)), dict(groups_of(model)))
         raise InputError(
-            f"{path}: the groups of this model differ from the recipe's: "
-            f"{describe_differences(dict(groups_of(given)), dict(groups_of(model)))}. Set "
+            f"{path}: the groups of this model differ from the recipe's: {different}. Set "
             "model.groups in the recipe to the grouping that the file was trained with."
         )
     theirs = {weight.path: str(tuple(weight.shape)) for weight in given.weights}
@@ -130,17 +130,7 @@ def _start_from(model: keras.Model, path: Path) -> None:
             f"{path}: this network differs from the recipe's: weight {first}. Set the network, "
             "backbone and switches in the recipe to those that the file was trained with."
         )
-    if _order(given) != _order(model):
-        raise InputError(
-            f"{path}: this model has the same groups in a different order. Write model.groups in "
-            "the order that the file was trained with."
-        )
     model.set_weights(given.get_weights())
-
-
-def _order(model: keras.Model) -> list[tuple[str, tuple[str, ...]]]:
-    """The layers with weights in order, each with the order of its groups."""
-    return [(layer.name, getattr(layer, "groups", ())) for layer in model.layers if layer.weights]
 
 
 def fit_model(
@@ -186,7 +176,6 @@ def fit_model(
     weighting = _weighting(recipe.training)
     run = {
         "recipe": recipe.model_dump(mode="json"),
-        "group_order": list(recipe.model.attribute_groups()),
         "data": data,
         "steps_per_epoch": steps,
     }

@@ -1,3 +1,7 @@
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,7 +9,7 @@ import yaml
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, MCNN_AUX
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments.recipe import read_recipe, write_recipe
+from keras_faramtn.experiments.recipe import packaged_recipes, read_recipe, write_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -40,6 +44,39 @@ def test_packaged_recipes_are_valid_and_found_by_name(path):
     recipe, found = read_recipe(path.stem)
     assert found.read_text() == path.read_text()
     assert recipe == read_recipe(path)[0]
+
+
+def test_recipes_of_a_checkout_are_next_to_the_package():
+    assert packaged_recipes() == {path.stem: path for path in _packaged()}
+
+
+LIST_RECIPES = """
+import json
+from keras_faramtn.experiments.recipe import packaged_recipes
+print(json.dumps({name: str(path) for name, path in packaged_recipes().items()}))
+"""
+
+
+@pytest.mark.slow
+def test_recipes_of_an_installed_wheel_are_inside_the_package(tmp_path):
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*command, tmp_path, RECIPES.parent], check=True)
+    (tmp_path / "recipes").mkdir()  # of another distribution, in the same site-packages
+    (tmp_path / "recipes" / "unrelated.yaml").write_text("data: {}")
+    result = subprocess.run(
+        [sys.executable, "-c", LIST_RECIPES],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    folder = tmp_path / "keras_faramtn" / "recipes"
+    assert json.loads(result.stdout) == {path.stem: str(folder / path.name) for path in _packaged()}
+
+
+def _packaged():
+    return sorted(RECIPES.glob("*.yaml"))
 
 
 def test_given_values_are_read_and_others_have_defaults(tmp_path):

@@ -18,6 +18,7 @@ import yaml
 from conftest import random_labels, write_celeba
 from small_network import in_place_of_faramtn
 
+from keras_faramtn.atomic_files import TEMPORARY_PREFIX
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, AttributeGroups
 from keras_faramtn.callbacks.checkpoint import Checkpoint, read_state
 from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting
@@ -128,11 +129,11 @@ def test_a_checkpoint_is_the_model_of_the_last_completed_epoch(tmp_path):
 
 def test_a_partially_written_file_is_not_a_checkpoint(tmp_path):
     _fit(tmp_path / "run", stop_in=2)
-    partial = tmp_path / "run" / "checkpoint.partial.keras"
+    partial = tmp_path / "run" / f"{TEMPORARY_PREFIX}of_a_killed_process" / "checkpoint.keras"
+    partial.parent.mkdir()
     partial.write_bytes((tmp_path / "run" / "checkpoint.keras").read_bytes()[:1000])
     _, history = _fit(tmp_path / "run")
     assert len(history["loss"]) == 4
-    assert not partial.exists()
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path):
@@ -254,7 +255,8 @@ def test_a_training_killed_twice_gives_the_results_of_an_uninterrupted_one(
         assert not (tmp_path / "killed" / "metrics.json").exists()
     assert "Resuming after epoch 2 of 5" in result.stdout
     assert read_state(tmp_path / "killed" / "checkpoint.keras")["epochs_done"] == 3
-    assert not zipfile.is_zipfile(tmp_path / "killed" / "checkpoint.partial.keras")
+    [partial] = (tmp_path / "killed").glob(f"{TEMPORARY_PREFIX}*/checkpoint.keras")
+    assert not zipfile.is_zipfile(partial)
     train_recipe(recipe, data, tmp_path / "killed")
 
     for name in ("history.csv", "metrics.json"):
@@ -357,7 +359,9 @@ def test_a_training_is_not_resumed_with_its_groups_in_another_order(small_networ
     write(groups)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     write(dict(reversed(groups.items())))
-    with pytest.raises(InputError, match=r"group_order is \['first', 'rest'\] there"):
+    with pytest.raises(
+        InputError, match=r"model\.groups\.first, model\.groups\.rest: the order differs"
+    ):
         train_recipe(recipe, data, tmp_path / "run")
 
 
