@@ -118,13 +118,13 @@ def main():
     for name in rounds[0]:
         cells = []
         for clock in range(2):
-            own = np.median([times[name][clock] for times in rounds]) / len(table)
+            seconds = np.median([times[name][clock] for times in rounds]) / len(table)
             # Ratios within each round, since other load slows down the whole round.
             ratios = [
                 np.median([times[other][clock] / times[name][clock] for times in rounds])
                 for other in (DECODING, KERAS)
             ]
-            cells.append(f"{1 / own:10,.0f}" if clock == 0 else f"{1000 * own:11.3f} ms")
+            cells.append(f"{1 / seconds:10,.0f}" if clock == 0 else f"{1000 * seconds:11.3f} ms")
             cells += [f"{ratio:{width}.2f}x" for ratio, width in zip(ratios, (12, 9), strict=True)]
         print(f"{name:36}{''.join(cells)}")
 

@@ -55,8 +55,8 @@ def refuse_other_epochs(checkpoint: Path) -> None:
     Raises:
         InputError: if they were interrupted when only some had written their checkpoint.
     """
-    own = read_state(checkpoint)["epochs_done"] if checkpoint.exists() else -1
-    epochs = multihost_utils.process_allgather(np.int32(own)).ravel().tolist()
+    local = read_state(checkpoint)["epochs_done"] if checkpoint.exists() else -1
+    epochs = multihost_utils.process_allgather(np.int32(local)).ravel().tolist()
     if len(set(epochs)) > 1:
         raise InputError(
             f"{checkpoint}: the checkpoints of the hosts, from host 0 on, are from the epochs "

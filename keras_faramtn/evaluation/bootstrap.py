@@ -108,8 +108,9 @@ def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
         The lower and upper end; NaN if no sample is defined.
 
     Example:
-        >>> interval(np.arange(1001))
-        (25.0, 975.0)
+        >>> low, high = interval(np.arange(1001))
+        >>> round(low), round(high)
+        (25, 975)
     """
     defined = samples[np.isfinite(samples)]
     if not len(defined):

@@ -50,10 +50,10 @@ def test_counts_weight_images_like_scikit_learns_sample_weights():
 def test_the_chunk_size_does_not_change_the_scores(monkeypatch):
     probabilities, labels = _predictions(seeds=1)
     counts = resample_counts(len(labels), 9)
-    whole = weighted_scores(probabilities, labels, counts)
+    expected = weighted_scores(probabilities, labels, counts)
     monkeypatch.setattr("keras_faramtn.evaluation.bootstrap._CHUNK", 2 * len(labels))
     for key, values in weighted_scores(probabilities, labels, counts).items():
-        np.testing.assert_array_equal(values, whole[key])
+        np.testing.assert_array_equal(values, expected[key])
 
 
 def test_the_paired_interval_of_balanced_accuracy_matches_scipy():

@@ -93,15 +93,15 @@ def _assert_equal(first, second):
 
 
 def test_optimizer_dws_dropout_and_history_are_resumed(tmp_path):
-    model, history = _fit(tmp_path / "whole")
-    _fit(tmp_path / "stopped", stop_in=0)
-    _fit(tmp_path / "stopped", stop_in=2)
-    resumed, resumed_history = _fit(tmp_path / "stopped")
+    model, history = _fit(tmp_path / "uninterrupted")
+    _fit(tmp_path / "interrupted", stop_in=0)
+    _fit(tmp_path / "interrupted", stop_in=2)
+    resumed, resumed_history = _fit(tmp_path / "interrupted")
     assert resumed_history == history
     _assert_equal(resumed, model)
     assert len(history["loss"]) == len(set(history["loss"])) == 4
     assert history["dws_one"][3] != history["dws_one"][2]
-    with (tmp_path / "stopped" / "history.csv").open() as file:
+    with (tmp_path / "interrupted" / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
     for name, values in history.items():
@@ -118,11 +118,11 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
 
 
 def test_a_checkpoint_is_the_model_of_the_last_completed_epoch(tmp_path):
-    whole, _ = _fit(tmp_path / "two", epochs=2)
-    _fit(tmp_path / "stopped", stop_in=2)
-    loaded = load_model(tmp_path / "stopped" / "checkpoint.keras")
+    model, _ = _fit(tmp_path / "two", epochs=2)
+    _fit(tmp_path / "interrupted", stop_in=2)
+    loaded = load_model(tmp_path / "interrupted" / "checkpoint.keras")
     images = np.random.default_rng(2).normal(size=(5, 3, 2, 3))
-    expected = whole.predict(images, verbose=0)
+    expected = model.predict(images, verbose=0)
     for group, logits in loaded.predict(images, verbose=0).items():
         np.testing.assert_array_equal(logits, expected[group])
 
@@ -200,8 +200,8 @@ def during_an_epoch(self, batch, logs=None):
 def while_writing(model, path, save=keras.Model.save):
     save(model, path)
     if epochs_done() == 3:
-        whole = Path(path).read_bytes()
-        Path(path).write_bytes(whole[: len(whole) // 2])
+        content = Path(path).read_bytes()
+        Path(path).write_bytes(content[: len(content) // 2])
         kill()
 
 if where == "epoch":
@@ -242,7 +242,7 @@ def test_a_training_killed_twice_gives_the_results_of_an_uninterrupted_one(
 ):
     recipe = _recipe(tmp_path, optimizer="muon")
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    train_recipe(recipe, data, tmp_path / "whole")
+    train_recipe(recipe, data, tmp_path / "uninterrupted")
     for where in ("epoch", "writing"):
         result = subprocess.run(
             [sys.executable, "-c", KILLED, recipe, data, tmp_path / "killed", where],
@@ -260,12 +260,12 @@ def test_a_training_killed_twice_gives_the_results_of_an_uninterrupted_one(
     train_recipe(recipe, data, tmp_path / "killed")
 
     for name in ("history.csv", "metrics.json"):
-        whole, killed = (tmp_path / run / name for run in ("whole", "killed"))
-        assert whole.read_text() == killed.read_text()
-    models = [load_model(tmp_path / run / "model.keras") for run in ("whole", "killed")]
+        uninterrupted, killed = (tmp_path / run / name for run in ("uninterrupted", "killed"))
+        assert uninterrupted.read_text() == killed.read_text()
+    models = [load_model(tmp_path / run / "model.keras") for run in ("uninterrupted", "killed")]
     for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert len(set(csv_column(tmp_path / "whole", "loss"))) == 5
+    assert len(set(csv_column(tmp_path / "uninterrupted", "loss"))) == 5
     with pytest.raises(InputError, match="this run is finished"):
         train_recipe(recipe, data, tmp_path / "killed")
 
@@ -308,9 +308,9 @@ def test_ctrl_c_saves_the_current_model_and_can_be_resumed(data, tmp_path, caplo
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
     assert "To resume after epoch 1 of 2" in caplog.text
     assert not (tmp_path / "run" / "model.keras").exists()
-    reached = load_model(tmp_path / "run" / "interrupted.keras").get_weights()
+    interrupted = load_model(tmp_path / "run" / "interrupted.keras").get_weights()
     checkpoint = load_model(tmp_path / "run" / "checkpoint.keras").get_weights()
-    assert any((a != b).any() for a, b in zip(reached, checkpoint, strict=True))
+    assert any((a != b).any() for a, b in zip(interrupted, checkpoint, strict=True))
 
     with pytest.raises(InputError, match=r"another recipe: training\.epochs: found 2, expected 3"):
         train_recipe(_recipe(tmp_path, epochs=3), data, tmp_path / "run")
@@ -326,13 +326,13 @@ def test_ctrl_c_before_the_checkpoint_is_restored_keeps_the_interrupted_model(
     caplog.set_level(logging.INFO)
     recipe = _recipe(tmp_path, epochs=2)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
-    reached = (tmp_path / "run" / "interrupted.keras").read_bytes()
+    interrupted = (tmp_path / "run" / "interrupted.keras").read_bytes()
     caplog.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "_restore", _press_ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(recipe, data, tmp_path / "run")
-    assert (tmp_path / "run" / "interrupted.keras").read_bytes() == reached
+    assert (tmp_path / "run" / "interrupted.keras").read_bytes() == interrupted
     assert "Interrupted." not in caplog.text
 
 
