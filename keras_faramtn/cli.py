@@ -1,6 +1,7 @@
 """The command line, `faramtn`. Heavy packages are imported only by the commands that need them."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -65,7 +66,8 @@ _CONSOLE = _ConsoleHandler()
 def main() -> None:
     """Runs the command line, and prints errors in the user's input without a traceback."""
     # The bytes of an image's name may not be valid in the terminal's encoding.
-    sys.stdout.reconfigure(errors="surrogateescape")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         app()
     except (InputError, ServerError, FloatingPointError, OSError) as error:

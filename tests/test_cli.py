@@ -1,20 +1,27 @@
-"""The command line as a user meets it: what it says, how it fails, what it leaves."""
+"""The command line in a separate process: output, errors and files."""
 
 import json
+import logging
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+import typer
 from conftest import random_labels, write_celeba
 from PIL import Image
+from typer.testing import CliRunner
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.cli import app
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.models import FARAMTN
 from keras_faramtn.synthetic.dataset import synthesize
 
-HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "PIL"}
+HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "PIL", "pooch", "requests"}
+# Options whose absence means that there is no value.
+WITHOUT_DEFAULT = {"server", "output"}
 
 
 def _faramtn(*arguments, folder=None):
@@ -57,6 +64,38 @@ def test_help_names_the_commands():
         assert f" {command} " in result.stdout
 
 
+def _commands(group=None, names=()):
+    """All commands of the command line, by their names."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*names, name))
+        else:
+            yield (*names, name), command
+
+
+@pytest.mark.parametrize(("names", "command"), _commands(), ids=lambda value: str(value))
+def test_help_shows_every_default(names, command):
+    """The pattern finds an option and its default in one row of the table."""
+    result = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "250", "NO_COLOR": "1"})
+    for option in command.params:
+        required_or_flag = option.required or getattr(option, "is_flag", False)
+        if required_or_flag or option.name in WITHOUT_DEFAULT:
+            continue
+        default = re.search(rf"{option.opts[0]} .*\[default: (.+)\]", result.stdout)
+        assert default is not None, f"{option.opts[0]} shows no default"
+        if option.default is not None:
+            assert default[1] == str(option.default)
+
+
+def test_messages_are_printed_and_warnings_go_to_standard_error(capsys):
+    CliRunner().invoke(app, ["data"])  # configures logging
+    logger = logging.getLogger("keras_faramtn.some.module")
+    logger.info("progress")
+    logger.warning("problem")
+    logger.debug("detail")
+    assert capsys.readouterr() == ("progress\n", "problem\n")
+
+
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
@@ -70,7 +109,7 @@ def faces(tmp_path_factory):
     return synthesize(folder, 30, image_size=(60, 48), progress=False)
 
 
-def test_check_says_what_is_there(faces):
+def test_check_reports_the_content_of_a_data_set(faces):
     result = _faramtn("data", "check", faces)
     assert result.returncode == 0
     assert "30 good images: 24 train, 3 validation, 3 test." in result.stdout
@@ -78,7 +117,7 @@ def test_check_says_what_is_there(faces):
         assert attribute in result.stdout
 
 
-def test_a_bad_image_stops_the_check_and_skip_bad_goes_on(tmp_path):
+def test_a_bad_image_stops_the_check_unless_it_is_skipped(tmp_path):
     folder = write_celeba(tmp_path / "celeba", random_labels(8), [0] * 5 + [1] * 2 + [2])
     image = folder / "img_align_celeba" / "000003.jpg"
     image.write_bytes(image.read_bytes()[:200])
@@ -89,7 +128,7 @@ def test_a_bad_image_stops_the_check_and_skip_bad_goes_on(tmp_path):
     assert "2 problems; goes on with 6 good images" in result.stdout
 
 
-def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path):
+def test_evaluate_writes_scores_and_a_contact_sheet(model_file, faces, tmp_path):
     to = tmp_path / "scores"
     result = _faramtn("evaluate", model_file, "--data", faces, "--split", "train", "--to", to)
     assert result.returncode == 0, result.stderr
@@ -102,8 +141,8 @@ def test_evaluate_leaves_scores_and_a_contact_sheet(model_file, faces, tmp_path)
     _fails(again, "scores: it exists already")
 
 
-def test_evaluate_says_yes_above_the_given_thresholds(model_file, faces, tmp_path):
-    # Above 1 there is no probability and above 0 are all: the shares of those who have it not.
+def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
+    # No probability is above 1 and all are above 0, so accuracies follow from the labels.
     given = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0) | {"Smiling": 0.0}
     file = tmp_path / "given.json"
     file.write_text(json.dumps({"chosen_thresholds": {"thresholds": given}}))
@@ -133,14 +172,14 @@ def test_evaluate_says_yes_above_the_given_thresholds(model_file, faces, tmp_pat
     refused = _faramtn(
         "evaluate", model_file, "--data", faces, "--thresholds", file, "--to", tmp_path / "none"
     )
-    _fails(refused, f"{file}: it has no threshold for Bald")
+    _fails(refused, f"{file}: there is no threshold for Bald")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "nowhere.yaml"], "nowhere.yaml: there is no such recipe"),
-        (["train", "crops_quick"], "data.folder is not set; set it, or give --data FOLDER"),
+        (["train", "crops_quick"], "data.folder is not set; set it or give --data FOLDER"),
         (["train", "crops_quick", "--data", "nowhere"], "nowhere: there is no such folder"),
         (
             ["train", "crops_quick", "--data", "."],
@@ -148,28 +187,28 @@ def test_evaluate_says_yes_above_the_given_thresholds(model_file, faces, tmp_pat
         ),
         (
             ["evaluate", "nowhere.keras", "--data", "."],
-            "nowhere.keras: there is no such model file",
+            "nowhere.keras: no such model file",
         ),
-        (["export", "nowhere.keras", "--to", "out"], "nowhere.keras: there is no such model file"),
-        (["predict", "nowhere.tflite", "something"], "nowhere.tflite: there is no such model file"),
+        (["export", "nowhere.keras", "--to", "out"], "nowhere.keras: no such model file"),
+        (["predict", "nowhere.tflite", "something"], "nowhere.tflite: no such model file"),
         (
             ["predict", "model.h5", "something"],
-            "a model to predict with is a .tflite or a .keras file",
+            "a model for prediction is a .tflite or a .keras file",
         ),
         (["data", "synthesize", "."], "exists already; choose another folder, or remove it"),
     ],
 )
-def test_wrong_input_is_answered_in_plain_words(arguments, message, tmp_path):
+def test_invalid_input_is_reported_without_a_traceback(arguments, message, tmp_path):
     (tmp_path / "something").touch()
-    _fails(_faramtn(*arguments, folder=tmp_path), f"faramtn: {message}".split(": ", 1)[1])
+    _fails(_faramtn(*arguments, folder=tmp_path), message)
 
 
 @pytest.mark.slow
-def test_demo_goes_from_nothing_to_predictions(tmp_path):
+def test_demo_trains_evaluates_exports_and_predicts(tmp_path):
     result = _faramtn("demo", "--to", tmp_path / "demo", "--count", "100")
     assert result.returncode == 0, result.stderr
-    left = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert left >= {
+    written = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert written >= {
         "model.keras",
         "metrics.json",
         "training_curve.png",

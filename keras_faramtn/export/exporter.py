@@ -81,8 +81,7 @@ def export_model(
     _refuse_existing(folder, force)
     inference = inference_model(model)
     expected = inference.predict(images, verbose=0)
-    if calibration_images is None:
-        calibration_images = images
+    calibration = images if calibration_images is None else calibration_images
     files = {}
     with atomic_folder(folder, replace=force) as export:
         with tqdm(dict.fromkeys(formats), unit=" file", leave=False, disable=not progress) as bar:
@@ -91,7 +90,7 @@ def export_model(
                 kind = FORMATS[name]
                 path = export / kind.path.format(name=model.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                kind.write(inference, path, *([calibration_images] if kind.calibrated else []))
+                kind.write(inference, path, *([calibration] if kind.calibrated else []))
                 files[name] = _measure(kind, path, export, images, expected)
                 logger.info(_describe(name, files[name]))
         if "saved_model" in files:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def _unsupported_operations(path: Path) -> tuple[str, ...]:
     return tuple(sorted(used - _OPERATIONS))
 
 
-def _run_on_gpu(path: Path, images: np.ndarray) -> dict[str, str | bool | float]:
+def _run_on_gpu(path: Path, images: np.ndarray) -> dict[str, Any]:
+    """The fields of `GPUCheck` that running the file gives; none without a device."""
     environment = dict(os.environ)
     if SWIFTSHADER.is_file():
         environment.setdefault("VK_DRIVER_FILES", str(SWIFTSHADER))

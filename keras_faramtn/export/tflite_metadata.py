@@ -173,9 +173,9 @@ def _write(builder: flatbuffers.Builder, value: Any) -> int:
     if isinstance(value, list) and isinstance(value[0], float):
         return builder.CreateNumpyVector(np.array(value, "float32"))
     if isinstance(value, list):
-        offsets = [_write(builder, each) for each in value]
-        builder.StartVector(4, len(offsets), 4)
-        for offset in reversed(offsets):
+        elements = [_write(builder, each) for each in value]
+        builder.StartVector(4, len(elements), 4)
+        for offset in reversed(elements):
             builder.PrependUOffsetTRelative(offset)
         return builder.EndVector()
     offsets = {

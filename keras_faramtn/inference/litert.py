@@ -32,18 +32,19 @@ class LiteRTModel:
             self._interpreter = Interpreter(model_path=str(path))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: this is not a TFLite file that LiteRT can run.") from error
-        inputs, outputs = (
-            self._interpreter.get_input_details(),
-            self._interpreter.get_output_details(),
-        )
+            raise InputError(
+                f"{path}: not a TFLite file that LiteRT can run; write one with `faramtn export`."
+            ) from error
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
             raise InputError(
                 f"{path}: the model must have one image as input and one vector of probabilities "
                 "as output; export it with `faramtn export`."
             )
         self._input, self._output = inputs[0], outputs[0]
-        self.image_size = tuple(int(size) for size in self._input["shape"][1:3])
+        _, height, width, _ = map(int, self._input["shape"])
+        self.image_size = (height, width)
         self.outputs = int(self._output["shape"][-1])
 
     def predict(self, image: np.ndarray) -> np.ndarray:
