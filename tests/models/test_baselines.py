@@ -9,10 +9,12 @@ SMALL = "mobilenetv3_small"
 SHAPE = (*IMAGE_SIZE, 3)
 
 
+@pytest.mark.slow
 def test_multi_label_passes_the_harness(tmp_path):
     check_model(lambda: MultiLabel(SMALL, GROUPS.attributes, SHAPE), folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_multi_task_passes_the_harness(tmp_path):
     check_model(lambda: MultiTask(SMALL, GROUPS, SHAPE), folder=tmp_path)
 
