@@ -184,7 +184,7 @@ def run_saved(folder):
 
 
 def serve():
-    """Calls `run_saved` for each line of standard input, and answers with an empty line."""
+    """Calls `run_saved` for each line of standard input, and prints an empty line when done."""
     for line in sys.stdin:
         run_saved(Path(line.strip()))
         print(flush=True)

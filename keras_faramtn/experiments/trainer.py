@@ -18,6 +18,7 @@ from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
+from keras_faramtn.models.heads import check_trainable
 from keras_faramtn.objective import objective
 from keras_faramtn.optimizers import ConvolutionMuon
 
@@ -164,14 +165,15 @@ def fit_model(
         The history of all epochs: for each name in the logs its values by epoch.
 
     Raises:
-        InputError: if there are no training images, or the folder's checkpoint belongs to another
-            training.
+        InputError: if there are no training images, `model` is an inference model, or the folder's
+            checkpoint belongs to another training.
         FloatingPointError: if a loss is not finite; the message names the last good checkpoint.
         KeyboardInterrupt: after Ctrl-C.
     """
     steps = int(training.cardinality())
     if steps <= 0:
         raise InputError("there are no training images; check the partition file of the data set.")
+    check_trainable(model)
     groups = groups_of(model)
     weighting = _weighting(recipe.training)
     run = {

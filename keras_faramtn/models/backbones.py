@@ -119,9 +119,8 @@ def build_backbone(
             "weights must be None, 'imagenet' or the path of a weights file; got "
             f"{weights!r} of type {type(weights).__name__}."
         )
-    input_shape = tuple(input_shape)
     cut = BACKBONES[name]
-    images = keras.Input(input_shape, name="images")
+    images = keras.Input(tuple(input_shape), name="images")
     pixels = images
     if cut.caffe:
         offset = [-mean for mean in _CAFFE_MEAN]
@@ -129,7 +128,7 @@ def build_backbone(
     network = getattr(keras.applications, cut.application)(
         include_top=False,
         input_tensor=pixels,
-        input_shape=input_shape,
+        input_shape=tuple(input_shape),
         weights="imagenet" if weights == "imagenet" else None,
         **cut.options,
     )

@@ -15,7 +15,7 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.recipe import Recipe, write_recipe
 from keras_faramtn.experiments.run import train_recipe
 from keras_faramtn.experiments.trainer import build_model, fit_model
-from keras_faramtn.models import groups_of, load_model
+from keras_faramtn.models import groups_of, inference_model, load_model
 
 SIZE = (32, 40)
 
@@ -230,3 +230,11 @@ def test_an_empty_train_split_is_an_error(tmp_path):
     model = build_model(recipe)
     with pytest.raises(InputError, match="the train split has no images"):
         _datasets(folder, recipe, model)
+
+
+def test_an_inference_model_is_refused(celeba_folder, tmp_path):
+    recipe = _recipe()
+    model = build_model(recipe)
+    training, validation = _datasets(celeba_folder, recipe, model)
+    with pytest.raises(InputError, match="'faramtn_inference' predicts probabilities"):
+        fit_model(inference_model(model), recipe, training, validation, tmp_path)
