@@ -60,7 +60,20 @@ class _ConsoleHandler(logging.Handler):
         tqdm.write(self.format(record), file=file)  # `print` would break a progress bar
 
 
-_CONSOLE = _ConsoleHandler()
+@contextlib.contextmanager
+def _console_logging() -> Iterator[None]:
+    """Prints the messages of this package while a command runs."""
+    logger, handler = logging.getLogger("keras_faramtn"), _ConsoleHandler()
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # other packages may install handlers that print messages again
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def main() -> None:
@@ -81,15 +94,14 @@ def _show_version(requested: bool) -> None:
 
 
 @app.callback()
-def _configure(
+def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    logger = logging.getLogger("keras_faramtn")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_CONSOLE)
+    context.with_resource(_console_logging())
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """The command line in a separate process: output, errors and files."""
 
 import json
-import logging
 import os
 import re
 import subprocess
@@ -87,13 +86,21 @@ def test_help_shows_every_default(names, command):
             assert default[1] == str(option.default)
 
 
-def test_messages_are_printed_and_warnings_go_to_standard_error(capsys):
-    CliRunner().invoke(app, ["data"])  # configures logging
-    logger = logging.getLogger("keras_faramtn.some.module")
-    logger.info("progress")
-    logger.warning("problem")
-    logger.debug("detail")
-    assert capsys.readouterr() == ("progress\n", "problem\n")
+def test_messages_are_printed_once_and_warnings_go_to_standard_error(tmp_path):
+    """Packages that a command imports may install handlers of their own."""
+    script = (
+        "import logging; from keras_faramtn import cli\n"
+        "@cli.app.command()\n"
+        "def talk():\n"
+        "    logging.basicConfig(level=logging.DEBUG)\n"
+        "    logger = logging.getLogger('keras_faramtn.some.module')\n"
+        "    logger.info('progress'); logger.warning('problem'); logger.debug('detail')\n"
+        "cli.app(['talk'])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert (result.stdout, result.stderr) == ("progress\n", "problem\n")
 
 
 @pytest.fixture(scope="module")

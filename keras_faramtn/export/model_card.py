@@ -25,7 +25,8 @@ implementation.
   face, framed as in training, and resize to {width} x {height} bilinearly with antialiasing,
   ignoring the aspect ratio.
 - `probabilities`: float32, (batch, {count}), 0 to 1, in the order of `labels.txt`. The attributes
-  are independent; the probabilities do not sum to 1. The comparisons below use a threshold of 0.5.
+  are predicted independently, so the probabilities do not sum to 1. The comparisons below use a
+  threshold of 0.5.
 - The TFLite files take one image at a time. They contain the labels and the metadata that
   MediaPipe's ImageClassifier reads.
 

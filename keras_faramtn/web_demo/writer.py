@@ -69,8 +69,12 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
 
 
 def _tflite_file(model: Path) -> Path:
-    if not model.is_dir():
+    if model.suffix == ".tflite" and model.is_file():
         return model
+    if not model.is_dir():
+        raise InputError(
+            f"{model}: no such export; give the folder of an export, or a .tflite file."
+        )
     for pattern in _PREFERRED:
         found = sorted(model.glob(f"tflite/{pattern}"))
         if len(found) > 1:
