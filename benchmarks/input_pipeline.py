@@ -15,6 +15,7 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,6 +25,8 @@ import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data import pipeline
+from keras_faramtn.data.augmentation import Augmentation
+from keras_faramtn.data.decoding import decode_and_resize
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.synthetic.dataset import synthesize
 
@@ -44,7 +47,7 @@ def measure_round(table, groups, size, batch, links):
     """Measures one pass of each variant."""
     paths = [str(image) for image in table.paths]
     decoding = tf.data.Dataset.from_tensor_slices(paths).map(
-        lambda path: pipeline.decode_and_resize(tf.io.read_file(path), size)[None],
+        lambda path: decode_and_resize(tf.io.read_file(path), size)[None],
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     with contextlib.redirect_stdout(io.StringIO()):
@@ -64,11 +67,11 @@ def measure_round(table, groups, size, batch, links):
     times[TEN] = tuple(
         (first + 9 * later) / 10 for first, later in zip(times[FIRST], times[MEMORY], strict=True)
     )
-    augmented = package(augment=True)
+    augmented = package(augmentation=Augmentation())
     run_through(augmented)
     times[AUGMENTED] = run_through(augmented)
-    memory, pipeline._CACHE_BYTES = pipeline._CACHE_BYTES, 0
     with (
+        mock.patch.object(pipeline, "_MEMORY_BYTES", 0),
         tempfile.TemporaryDirectory() as folder,
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
@@ -79,7 +82,6 @@ def measure_round(table, groups, size, batch, links):
         seconds, processor, count = run_through(on_disk)
         times[WRITING] = setup + seconds, busy + processor, count
         times[DISK] = run_through(on_disk)
-    pipeline._CACHE_BYTES = memory
     assert len({count for *_, count in times.values()}) == 1
     return {name: (seconds, processor) for name, (seconds, processor, _) in times.items()}
 
@@ -96,7 +98,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or synthesize(Path(folder) / "faces", arguments.count)
-        table, _ = read_dataset(data)
+        table = read_dataset(data)
         table = table.take(slice(arguments.count))
         groups = AttributeGroups({"all": table.attributes}, table.attributes)
         links = Path(folder) / "links"

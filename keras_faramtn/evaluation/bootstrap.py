@@ -86,14 +86,13 @@ def weighted_scores(
         )
         seeds = len(probabilities)
         accuracy = _ratio(true_positives + true_negatives, seeds * (positives + negatives))
-        recalls = (
-            _ratio(true_positives, seeds * positives),
-            _ratio(true_negatives, seeds * negatives),
-        )
+        positive_recall = _ratio(true_positives, seeds * positives)
+        negative_recall = _ratio(true_negatives, seeds * negatives)
+        balanced_accuracy = (positive_recall + negative_recall) / 2
         precision = np.mean(
             [_average_precisions(each, labels, chunk) for each in probabilities], axis=0
         )
-        chunks.append([_mean_of_defined(s) for s in (accuracy, sum(recalls) / 2, precision)])
+        chunks.append([_mean_of_defined(each) for each in (accuracy, balanced_accuracy, precision)])
     return dict(zip(SCORES, np.concatenate(chunks, axis=1), strict=True))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 
 from keras_faramtn.evaluation.bootstrap import SCORES
@@ -38,9 +39,9 @@ def comparison_figure(content: Mapping[str, Any], path: str | Path) -> Figure:
     line = 0.36  # inches per network
     rows = len(differences)
     heights = [0.75 + line * len(networks)] * (rows + 1)
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 1.0 + sum(heights)), dpi=DPI, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
+        figure = Figure(figsize=(10, 1.0 + sum(heights)), dpi=DPI, layout=layout)
         figure.suptitle(_heading(content), x=0.012, ha="left", fontsize=9, color=GREY)
         panels = figure.subfigures(rows + 1, 1, height_ratios=heights, squeeze=False)[:, 0]
         for panel, (other, by_name) in zip(panels, differences.items(), strict=False):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_faramtn.callbacks.dynamic_weighting import variable_scope
+from keras_faramtn.keras_internals import variable_scope
 from keras_faramtn.models import groups_of
 from keras_faramtn.objective import objective
 
@@ -65,7 +65,9 @@ def step_times(
         "train": lambda name: models[name].train_on_batch(images, labels[name]),
         "predict": lambda name: models[name].predict_on_batch(images),
     }
-    seconds = {action: {name: [] for name in models} for action in actions}
+    seconds: dict[str, dict[str, list[float]]] = {
+        action: {name: [] for name in models} for action in actions
+    }
     for _ in progress(range(rounds + 1)):
         for action, by_name in seconds.items():
             for name, times in by_name.items():

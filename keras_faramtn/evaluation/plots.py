@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -71,9 +73,9 @@ def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> 
     columns = 4
     rows = -(-len(weights) // columns)
     heights = (3.4, 0.5 + 1.6 * rows) if rows else (3.4,)  # inches
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, sum(heights)), dpi=DPI, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
+        figure = Figure(figsize=(10, sum(heights)), dpi=DPI, layout=layout)
         subfigures = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         axes = subfigures[0].subplots(1, len(panels), squeeze=False)[0]
         for column, (ax, (title, key)) in enumerate(zip(axes, panels, strict=True)):
@@ -154,11 +156,13 @@ def _draw_score(
     ax: Axes, title: str, training: Sequence[float], validation: Sequence[float]
 ) -> None:
     # With few epochs a line alone would hide the epochs, or not be visible at all.
-    marker = {"marker": "o", "markersize": 4} if max(len(training), len(validation)) < 25 else {}
+    marker: dict[str, Any] = (
+        {"marker": "o", "markersize": 4} if max(len(training), len(validation)) < 25 else {}
+    )
     if len(training):
         ax.plot(_epochs(training), training, color=BLUE, label="training", **marker)
     if len(validation):
-        line = {"color": ORANGE, "linestyle": "--", "label": "validation", **marker}
+        line: dict[str, Any] = {"color": ORANGE, "linestyle": "--", "label": "validation", **marker}
         ax.plot(_epochs(validation), validation, **line)
     ax.set_title(title, loc="left", fontsize=11)
     ax.set_xlabel("epoch", fontsize=9)
@@ -223,7 +227,12 @@ def _notes(
         correct = known & (predicted == (labels == 1))
         heading = f"{correct.sum()} of {known.sum()} labels correct"
     lines = [
-        (mark, colour, attributes[column].replace("_", " "), f"{100 * probabilities[column]:.0f}%")
+        (
+            mark,
+            colour,
+            attributes[int(column)].replace("_", " "),
+            f"{100 * probabilities[column]:.0f}%",
+        )
         for (mark, colour, _), selected in kinds
         for column in np.flatnonzero(selected)
     ]
@@ -249,8 +258,8 @@ def _draw_faces(
     height = 2 * margin + head + sum(heights) + gap * (len(rows) - 1)
     figure = Figure(figsize=(width, height), dpi=DPI)
 
-    def write(x: float, y: float, text: str, size: float = 8, **style: object) -> None:
-        defaults = {"va": "top", "parse_math": False, "fontsize": size}
+    def write(x: float, y: float, text: str, size: float = 8, **style: Any) -> None:
+        defaults: dict[str, Any] = {"va": "top", "parse_math": False, "fontsize": size}
         figure.text(x / width, 1 - y / height, text, **(defaults | style))
 
     write(margin, margin, "Predicted attributes", 13)

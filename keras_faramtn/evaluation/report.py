@@ -54,7 +54,7 @@ def metrics(
         (1.0, 'mouth')
     """
     group_of = {attribute: group for group, members in groups.items() for attribute in members}
-    return {
+    content = {
         "data": data,
         "split": split,
         "images": scores.images,
@@ -92,8 +92,10 @@ def metrics(
             for each in scores.attributes
         },
         "versions": versions(),
-        **({} if chosen is None else {"chosen_thresholds": _chosen(groups, chosen, cross_fitted)}),
     }
+    if chosen is not None and cross_fitted is not None:
+        content["chosen_thresholds"] = _chosen(groups, chosen, cross_fitted)
+    return content
 
 
 def write_metrics(path: str | Path, content: dict[str, Any]) -> None:

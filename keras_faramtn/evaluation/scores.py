@@ -271,27 +271,31 @@ def _with_means(scores: tuple[AttributeScores, ...], images: int, majority_of: s
     scored = [each for each in scores if each.known]
     balanced = [each for each in scored if each.balanced_accuracy is not None]
     low, high = VARYING_RATES
-    varying = [each for each in scored if low <= each.positive_rate <= high]
+    varying = [
+        each
+        for each in scored
+        if each.positive_rate is not None and low <= each.positive_rate <= high
+    ]
     return Scores(
         attributes=scores,
         images=images,
         majority_of=majority_of,
-        mean_accuracy=_mean([each.accuracy for each in scored]),
-        mean_majority_accuracy=_mean([each.majority_accuracy for each in scored]),
+        mean_accuracy=_mean(scored, "accuracy"),
+        mean_majority_accuracy=_mean(scored, "majority_accuracy"),
         in_accuracy=len(scored),
-        mean_balanced_accuracy=_mean([each.balanced_accuracy for each in balanced]),
-        mean_average_precision=_mean([each.average_precision for each in balanced]),
+        mean_balanced_accuracy=_mean(balanced, "balanced_accuracy"),
+        mean_average_precision=_mean(balanced, "average_precision"),
         in_balanced=len(balanced),
-        varying_accuracy=_mean([each.accuracy for each in varying]),
-        varying_majority_accuracy=_mean([each.majority_accuracy for each in varying]),
-        varying_balanced_accuracy=_mean([each.balanced_accuracy for each in varying]),
-        varying_average_precision=_mean([each.average_precision for each in varying]),
+        varying_accuracy=_mean(varying, "accuracy"),
+        varying_majority_accuracy=_mean(varying, "majority_accuracy"),
+        varying_balanced_accuracy=_mean(varying, "balanced_accuracy"),
+        varying_average_precision=_mean(varying, "average_precision"),
         in_varying=len(varying),
     )
 
 
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def _mean(scores: Sequence[AttributeScores], name: str) -> float | None:
+    return float(np.mean([getattr(each, name) for each in scores])) if scores else None
 
 
 def _one_per_attribute(what: str, values: Any, attributes: tuple[str, ...]) -> np.ndarray:

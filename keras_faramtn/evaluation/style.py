@@ -7,6 +7,7 @@ colour is never the only mark of a difference.
 
 import io
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -19,7 +20,7 @@ BLUE, ORANGE, PURPLE = "#0072B2", "#D55E00", "#A0488A"
 INK, GREY, PALE = "#222222", "#777777", "#CCCCCC"
 
 # The font that ships with matplotlib contains every symbol that the figures use.
-STYLE = {"font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK}
+STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK}
 """Settings for `matplotlib.rc_context`."""
 
 

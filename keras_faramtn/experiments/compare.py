@@ -164,8 +164,8 @@ def _open_folder(folder: Path, comparison: ComparisonRecipe) -> None:
     # Written first: this file marks the folder as a comparison.
     _write_yaml(recipe_file, comparison.model_dump(mode="json", exclude_unset=True))
     for variant, seed in _runs(comparison):
-        recipe = comparison.recipe(variant, seed).model_dump(mode="json")
-        _write_yaml(_recipe_file(_run_folder(folder, variant, seed)), recipe)
+        content = comparison.recipe(variant, seed).model_dump(mode="json")
+        _write_yaml(_recipe_file(_run_folder(folder, variant, seed)), content)
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_faramtn.atomic_files import digest
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.data.augmentation import Augmentation
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.data.table import FaceTable
@@ -40,15 +41,16 @@ def training_dataset(
         logger.info("Predicting the training images with the teacher, %s", teacher.model)
         images = distil_labels(images, teacher.model, teacher.blend, cache)
         data = f"{data}, distilled from {digest(teacher.model)}"
+    augmentation = (
+        Augmentation(recipe.data.erase, recipe.data.mixup) if recipe.data.augment else None
+    )
     dataset = make_dataset(
         images,
         groups,
         recipe.data.image_size,
         recipe.training.batch_size,
         shuffle=True,
-        augment=recipe.data.augment,
-        erase=recipe.data.erase,
-        mixup=recipe.data.mixup,
+        augmentation=augmentation,
         seed=recipe.training.seed,
         epoch=epoch,
         cache=cache,
