@@ -86,9 +86,7 @@ def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], 
     keras.distribution.initialize(",".join(hosts), len(hosts), host)
     groups, epoch = recipe.model.attribute_groups(), epoch_variable()
     table = check_data(data, groups.attributes)
-    training, identity = training_dataset(
-        recipe, table, groups, epoch
-    )  # each host queries the teacher
+    training, identity = training_dataset(recipe, table, groups, epoch)
 
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     model = build_model(recipe)
