@@ -1,4 +1,4 @@
-"""What a network of attribute groups is compiled with."""
+"""The loss, loss weights and metrics that a network of attribute groups is compiled with."""
 
 from typing import Any
 
@@ -13,17 +13,28 @@ def objective(
     """The loss, the loss weights and the metrics of each group, for `model.compile`.
 
     Args:
-        groups: the groups that the model predicts, as `groups_of(model)` tells.
+        groups: the groups that the model predicts, as `groups_of(model)` returns them.
         positive_weight, label_smoothing: as in `MaskedBinaryCrossentropy`.
 
     Returns:
         Keyword arguments `loss`, `loss_weights` and `metrics`, each a dict by group. The loss of a
-        group is the mean over its attributes; the weights go by the number of its attributes, so
-        that all attributes count alike, and have a mean of 1. `DynamicWeighting` starts from them.
+        group is the mean over its attributes. Its weight is proportional to the number of its
+        attributes, so that all attributes count alike; the weights have a mean of 1.
+        `DynamicWeighting` starts from them.
+
+    Raises:
+        ValueError: as `MaskedBinaryCrossentropy`.
 
     Example:
-        >>> model.compile("adamw", **objective(groups_of(model)))
-        >>> model.fit(dataset, epochs=3, callbacks=[DynamicWeighting()])
+        >>> groups = AttributeGroups(
+        ...     {"eyes": ["Eyeglasses"], "mouth": ["Smiling", "Big_Lips"]},
+        ...     attributes=["Smiling", "Eyeglasses", "Big_Lips"],
+        ... )
+        >>> arguments = objective(groups)
+        >>> {group: round(weight, 2) for group, weight in arguments["loss_weights"].items()}
+        {'eyes': 0.67, 'mouth': 1.33}
+
+        `model.compile("adamw", **objective(groups_of(model)))` then prepares `model.fit`.
     """
     return {
         "loss": {

@@ -1,33 +1,71 @@
-"""Muon for networks of convolutions: from scratch it learns faster than AdamW."""
+"""Muon for networks of convolutions: from scratch it converges faster than AdamW."""
 
+import inspect
 import math
+import re
 from typing import Any
 
 import keras
 from keras import ops
 
+_Muon = getattr(keras.optimizers, "Muon", keras.optimizers.Optimizer)
+
+# Earlier releases scale Muon's updates in another way.
+_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
+
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
-class ConvolutionMuon(keras.optimizers.Muon):
-    """`keras.optimizers.Muon` that takes the kernels of convolutions too.
+class ConvolutionMuon(_Muon):
+    """`keras.optimizers.Muon` that also updates the kernels of convolutions; needs Keras 3.13.
 
     Muon (Jordan, https://kellerjordan.github.io/posts/muon, 2024) makes the update of a matrix
-    orthogonal, so that all of its directions are learned at one pace. A convolution's kernel
-    `(height, width, in, out)` is the matrix `(height * width * in, out)`, as there; Keras's own
-    leaves it to AdamW, as both do with all that is no matrix: biases, the scales of normalisations,
-    and depthwise kernels. `exclude_layers` should name the heads, as its author advises.
+    orthogonal, so that all of its directions are learned at the same rate. As there, the kernel of
+    a convolution, `(height, width, in, out)`, is treated as the matrix `(height * width * in,
+    out)`. Keras's own Muon updates it with AdamW.
+
+    Muon updates these variables, and AdamW all others:
+
+    - matrices (rank 2), as in Keras;
+    - variables of rank 4 and 5 whose name ends in `kernel`: those of `Conv2D`, `Conv3D`, their
+      transposes, and the pointwise kernels of `SeparableConv2D`;
+    - variables of rank 3 whose name ends in `kernel`, if their layer has `conv` in its name:
+      `Conv1D`. Other kernels of rank 3, as in attention, are not matrices of inputs by outputs.
+
+    Exceptions, which AdamW updates too: depthwise kernels, that is those with `depthwise` or
+    `dwconv` in the name of the layer or the variable (as Keras and its applications have it), and
+    kernels of shape `(..., 1)`; embeddings, unless `exclude_embeddings=False`; and what
+    `exclude_layers` names. The kernel of a `DepthwiseConv2D` with a depth multiplier above 1 has
+    the shape of an ordinary kernel: under a custom name, add it to `exclude_layers`. The heads
+    belong there too, as Muon's author advises.
 
     Args:
         learning_rate: a number or a schedule; updates are as large as AdamW's at the same rate
             (Liu et al., arXiv 2502.16982).
-        weight_decay: of all but those excluded by `exclude_from_weight_decay`; 0 for none.
-        **kwargs: the other arguments of `keras.optimizers.Muon`.
+        weight_decay: of all variables except those of `exclude_from_weight_decay`; 0 for none.
+        **kwargs: the other arguments of `keras.optimizers.Muon`; `exclude_layers` is a list of
+            regular expressions that are searched in the paths of variables.
+
+    Raises:
+        ImportError: if the installed Keras is older than 3.13.
+
+    Example:
+        >>> model = keras.Sequential([
+        ...     keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2, name="head")
+        ... ])
+        >>> model.compile(ConvolutionMuon(0.01, exclude_layers=["^head/"]), "mse")
+        >>> history = model.fit(keras.ops.ones((2, 5, 5, 3)), keras.ops.zeros((2, 2)), verbose=0)
     """
 
     def __init__(
         self, learning_rate: Any = 0.001, weight_decay: float = 0.004, **kwargs: Any
     ) -> None:
-        # One decay for both of Muon's kinds of step.
+        if not _SUPPORTED:
+            raise ImportError(
+                f"ConvolutionMuon needs Keras 3.13 or later; this is Keras {keras.__version__}. "
+                "Use AdamW (in a recipe: training.optimizer: adamw), or install a later Keras "
+                'with: pip install --upgrade "keras>=3.13"'
+            )
+        # One decay for both kinds of update.
         super().__init__(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
@@ -35,16 +73,33 @@ class ConvolutionMuon(keras.optimizers.Muon):
         )
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        if len(variable.shape) == 4:
-            return variable.shape[-1] == 1  # depthwise
-        return super()._should_use_adamw(variable)
+        if not _is_matrix(variable):
+            return True
+        if self.exclude_embeddings and "embedding" in variable.path.lower():
+            return True
+        return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """The nearest orthogonal matrix of a kernel, in the kernel's shape."""
+        """Approximates the nearest orthogonal matrix of a kernel, in the kernel's shape."""
+        if len(x.shape) == 2:
+            return super().zeropower_via_newtonschulz5(x, steps)
         matrix = ops.reshape(x, (-1, x.shape[-1]))
         return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
         """Scales an orthogonal update of a kernel to the size of AdamW's."""
+        if self.rms_rate is None:
+            return x
         longer = max(math.prod(x.shape[:-1]), x.shape[-1])
         return x * math.sqrt(longer) * self.rms_rate
+
+
+def _is_matrix(variable: Any) -> bool:
+    rank = len(variable.shape)
+    if rank == 2:
+        return True
+    layer_and_name = "/".join(variable.path.lower().split("/")[-2:])
+    if not layer_and_name.endswith("kernel") or re.search("depthwise|dwconv", layer_and_name):
+        return False
+    convolution = rank in (4, 5) or (rank == 3 and "conv" in layer_and_name)
+    return convolution and variable.shape[-1] > 1

@@ -1,4 +1,4 @@
-"""A training's state in one file, from which it goes on after it was stopped."""
+"""The state of a training in one file, from which it resumes after an interruption."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
+from keras_faramtn import keras_internals
 from keras_faramtn.atomic_files import atomic_write
-from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 
@@ -24,48 +24,57 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the state of a training in `CHECKPOINT_FILE` of its folder, and goes on from it.
+    """Keeps the state of a training in `CHECKPOINT_FILE` of its folder, and resumes from it.
 
-    The file is a `.keras` file of the model and its optimizer as of the last completed epoch
-    (before the first, of the initial weights), with the history, DWS and random generators' states
-    beside them. It is written aside and then renamed, so that there is never half a checkpoint:
-    where the process is killed, the one before stands.
+    The file is a `.keras` file of the model and its optimizer after the last completed epoch
+    (before the first, with the initial weights), and contains also the history and the states of
+    `DynamicWeighting` and the random generators. The write is atomic: if the process is killed,
+    the previous checkpoint remains.
 
-    `keras.callbacks.BackupAndRestore` keeps neither history nor the state of other callbacks, and
-    writes over its only file.
+    `keras.callbacks.BackupAndRestore` keeps neither the history nor the random generators' states,
+    and overwrites its only file.
 
-    Place it last, so that the logs that it keeps are complete. From `began` on, the model is as the
-    training has it; before, `fit` has still to restore it.
+    Place it last, so that the logs that it keeps are complete. Once `restored` is true, the model
+    has the weights of the training; before, `fit` has not restored it yet.
 
     Args:
-        folder: an existing folder. `HISTORY_FILE` is written there too, as
-            `keras.callbacks.CSVLogger` would.
-        run: what identifies the training, as JSON can hold it; a checkpoint of another is refused.
-        weighting: the training's DWS, where it has one.
+        folder: an existing folder. `HISTORY_FILE` is written there too, in the format of
+            `keras.callbacks.CSVLogger`.
+        run: identifies the training, in values that JSON can hold; a checkpoint of another is
+            refused.
 
     Raises:
-        InputError: as the training begins, the folder's checkpoint can't be read, or is of another
-            training or network.
-        FloatingPointError: at the end of an epoch, a loss is NaN or infinite; the file stays as
-            it was.
+        InputError: when training begins, if the folder's checkpoint can't be read, or belongs to
+            another training or network.
+        FloatingPointError: after a batch or at the end of an epoch, if the loss is NaN or infinite;
+            the file is not changed.
+
+    Example:
+        >>> import tempfile
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> data = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for epochs in (1, 3):
+        ...         checkpoint = Checkpoint(Path(folder), run={"learning_rate": 0.01})
+        ...         history = model.fit(*data, epochs=epochs, verbose=0, callbacks=[checkpoint])
+        ...         print(len(history.epoch), checkpoint.epochs_done)
+        1 1
+        2 3
     """
 
-    def __init__(
-        self, folder: Path, run: dict[str, Any], weighting: DynamicWeighting | None = None
-    ) -> None:
+    def __init__(self, folder: str | Path, run: dict[str, Any]) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder = Path(folder)
         self.run = run
-        self.weighting = weighting
         self.history: dict[str, list[float]] = {}
         self.epochs_done = 0
-        self.began = False
+        self.restored = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if (self.folder / CHECKPOINT_FILE).exists():
             self._restore(self.folder / CHECKPOINT_FILE)
-            # Keras's own place for it, as `BackupAndRestore` uses it.
-            self.model._initial_epoch = self.epochs_done
+            keras_internals.set_initial_epoch(self.model, self.epochs_done)
             logger.info(
                 "Resuming after epoch %d of %d from %s",
                 self.epochs_done,
@@ -74,7 +83,12 @@ class Checkpoint(keras.callbacks.Callback):
             )
         else:
             self._write()
-        self.began = True
+        self.restored = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"loss is {loss} in batch {batch + 1}.")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
@@ -87,15 +101,17 @@ class Checkpoint(keras.callbacks.Callback):
         self.epochs_done = epoch + 1
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.model._initial_epoch = None
+        keras_internals.set_initial_epoch(self.model, None)
 
     def _write(self, epochs_done: int = 0) -> None:
         state = {
             "run": self.run,
             "epochs_done": epochs_done,
             "history": self.history,
-            "weighting": self.weighting.state() if self.weighting else None,
-            "seeds": [keras.ops.convert_to_numpy(seed).tolist() for seed in _seeds(self.model)],
+            "random_states": [
+                keras.ops.convert_to_numpy(each).tolist()
+                for each in keras_internals.random_generator_states(self.model)
+            ],
         }
 
         def save(path: Path) -> None:
@@ -127,32 +143,25 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.load_weights(path)
         except (ValueError, OSError, KeyError) as error:
             raise InputError(
-                f"{path}: this checkpoint is of another network than the recipe's; choose another "
-                f"folder with --to. Keras says: {str(error).splitlines()[0]}"
+                f"{path}: this checkpoint belongs to another network than the recipe's; choose "
+                f"another folder with --to. Keras reports: {str(error).splitlines()[0]}"
             ) from error
-        for seed, value in zip(_seeds(self.model), state["seeds"], strict=True):
-            seed.assign(value)
-        if self.weighting:
-            self.weighting.restore(state["weighting"])
+        states = keras_internals.random_generator_states(self.model)
+        for each, value in zip(states, state["random_states"], strict=True):
+            each.assign(value)
         self.history, self.epochs_done = state["history"], state["epochs_done"]
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds beside the model: `run`, `epochs_done`, `history` and more.
+    """The state of a checkpoint next to its model: `run`, `epochs_done`, `history` and more.
 
     Raises:
-        InputError: the file can't be read, or is no checkpoint.
+        InputError: if the file can't be read, or is not a checkpoint.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read(_STATE_MEMBER))
     except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise InputError(
-            f"{path}: this is no checkpoint that can be read; remove it to start anew."
+            f"{path}: can't be read as a checkpoint; remove it to start again."
         ) from error
-
-
-def _seeds(model: keras.Model) -> list[keras.Variable]:
-    """The states of the random generators of dropout and the like, which are no weights."""
-    weights = {id(weight) for weight in model.weights}
-    return [v for v in model.non_trainable_variables if id(v) not in weights]

@@ -1,25 +1,36 @@
-"""What a person sees, and what the history holds, while a network of many groups trains."""
+"""Mean scores in the logs, and a short progress bar, for networks of many groups."""
 
+import logging
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.callbacks.training_logs import TrainingLogs
+
+logger = logging.getLogger(__name__)
 
 _SCORES = ("accuracy", "balanced_accuracy")
 
 
-class MeanScores(keras.callbacks.Callback):
+class MeanScores(TrainingLogs):
     """Adds the means over all attributes to the logs of each epoch.
 
-    From the groups' `{group}_accuracy` and `{group}_balanced_accuracy`, as `objective` has them
-    counted, it makes `accuracy`, `balanced_accuracy` and their `val_` forms: each group counts by
-    the number of its attributes; one whose score isn't defined is left out. Place it before
+    From the groups' `{group}_accuracy` and `{group}_balanced_accuracy`, the metrics of `objective`,
+    it computes `accuracy`, `balanced_accuracy` and their `val_` forms. Each group is weighted by
+    the number of its attributes; groups with an undefined score are skipped. Place it before
     callbacks that read the logs.
 
     Args:
         groups: the groups that the model predicts.
+
+    Example:
+        >>> groups = AttributeGroups({"a": ["x", "y"], "b": ["z"]}, attributes=["x", "y", "z"])
+        >>> logs = {"a_accuracy": 0.9, "b_accuracy": 0.6}
+        >>> MeanScores(groups).on_epoch_end(0, logs)
+        >>> round(logs["accuracy"], 3)
+        0.8
     """
 
     def __init__(self, groups: AttributeGroups) -> None:
@@ -28,15 +39,16 @@ class MeanScores(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
-        for score in [prefix + score for prefix in ("", "val_") for score in _SCORES]:
-            prefix = "val_" if score.startswith("val_") else ""
-            names = [f"{prefix}{group}_{score.removeprefix('val_')}" for group in self.sizes]
-            if all(name in logs for name in names):
-                logs[score] = _mean([logs[name] for name in names], [*self.sizes.values()])
+        for prefix, values in (("", self.training_logs(logs)), ("val_", logs)):
+            for score in _SCORES:
+                names = [f"{prefix}{group}_{score}" for group in self.sizes]
+                if all(name in values for name in names):
+                    scores = [float(values[name]) for name in names]
+                    logs[prefix + score] = _mean(scores, [*self.sizes.values()])
 
 
 def _mean(scores: list[float], sizes: list[int]) -> float:
-    # NaN is the score of a group of which no attribute has both a yes and a no.
+    # A group's balanced accuracy is NaN if none of its attributes has labels of both classes.
     defined = np.isfinite(scores)
     if not defined.any():
         return float("nan")
@@ -44,9 +56,14 @@ def _mean(scores: list[float], sizes: list[int]) -> float:
 
 
 class ShortProgressBar(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with the loss only, and a line of mean scores after each epoch.
+    """Keras's progress bar with the loss only; logs a line of mean scores after each epoch.
 
     A network of eight groups has some fifty numbers in its logs; Keras's own bar prints them all.
+    Place it after `MeanScores`.
+
+    Example:
+        >>> callbacks = [MeanScores(AttributeGroups({"a": ["x"]}, ["x"])), ShortProgressBar()]
+        >>> # model.fit(dataset, callbacks=callbacks)
     """
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -54,7 +71,7 @@ class ShortProgressBar(keras.callbacks.ProgbarLogger):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, _only(logs, ("loss", "val_loss")))
-        print(_epoch_line(logs or {}), flush=True)
+        logger.info("%s", _epoch_line(logs or {}))
 
 
 def _only(logs: dict[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.callbacks import DynamicWeighting, MeanScores, ShortProgressBar
 from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint
-from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting, variable_scope
-from keras_faramtn.callbacks.progress import MeanScores, ShortProgressBar
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
+from keras_faramtn.keras_internals import all_layers, variable_scope
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
 from keras_faramtn.models.heads import check_trainable
 from keras_faramtn.objective import objective
@@ -83,7 +83,7 @@ def build_model(recipe: recipes.Recipe) -> keras.Model:
     if recipe.model.start_from is not None:
         _start_from(model, Path(recipe.model.start_from))
     if recipe.training.all_devices:
-        for layer in model._flatten_layers():
+        for layer in all_layers(model):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
     return model
@@ -181,7 +181,7 @@ def fit_model(
         "data": data,
         "steps_per_epoch": steps,
     }
-    checkpoint = Checkpoint(folder, run, weighting)
+    checkpoint = Checkpoint(folder, run)
     with variable_scope(model):
         model.compile(
             _optimizer(recipe.training, steps * recipe.training.epochs, groups),
@@ -194,7 +194,6 @@ def fit_model(
         *([weighting] if weighting else []),
         MeanScores(groups),
         ShortProgressBar(),
-        keras.callbacks.TerminateOnNaN(raise_error=True),
         checkpoint,
     ]
     try:
@@ -207,7 +206,7 @@ def fit_model(
                 callbacks=callbacks,
             )
     except KeyboardInterrupt:
-        if not checkpoint.began:
+        if not checkpoint.restored:
             raise
         atomic_write(folder / INTERRUPTED_FILE, model.save)
         logger.info(
@@ -239,10 +238,7 @@ def _set_epoch(epoch: tf.Variable) -> keras.callbacks.Callback:
 def _divergence_explained(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
-    except (FloatingPointError, RuntimeError) as error:
-        # TerminateOnNaN raises a RuntimeError, as do many other failures.
-        if not isinstance(error, FloatingPointError) and "NaN or Inf loss" not in str(error):
-            raise
+    except FloatingPointError as error:
         if checkpoint.epochs_done:
             path = checkpoint.folder / CHECKPOINT_FILE
             remaining = (

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 
-import keras
 import numpy as np
 import pytest
 import yaml
@@ -12,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.callbacks import Checkpoint
 from keras_faramtn.cli import app
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.errors import InputError
@@ -80,9 +80,7 @@ class InterruptedComparison:
                     if len(trained) == 2 and next(batches) == 2:
                         raise KeyboardInterrupt
 
-                interruption.setattr(
-                    keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt_batch
-                )
+                interruption.setattr(Checkpoint, "on_train_batch_end", interrupt_batch)
                 self.interrupt()
             self.after_second = _modification_times(self.folder)
             self.partial = json.loads((self.folder / "comparison.json").read_text())

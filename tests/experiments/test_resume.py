@@ -66,7 +66,7 @@ def _fit(folder, model=None, epochs=4, stop_in=None, run=RUN):
     folder.mkdir(exist_ok=True)
     model = model or _model()
     weighting = DynamicWeighting()
-    checkpoint = Checkpoint(folder, run, weighting)
+    checkpoint = Checkpoint(folder, run)
 
     def stop(batch, logs):
         if stop_in is not None and checkpoint.epochs_done == stop_in and batch == 1:
@@ -152,8 +152,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:500]), "no checkpoint that can be read"),
-        (lambda path: _model().save(path), "no checkpoint that can be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "can't be read as a checkpoint"),
+        (lambda path: _model().save(path), "can't be read as a checkpoint"),
     ],
     ids=["cut off", "a model without state"],
 )
@@ -205,7 +205,7 @@ def while_writing(model, path, save=keras.Model.save):
         kill()
 
 if where == "epoch":
-    keras.callbacks.TerminateOnNaN.on_batch_end = during_an_epoch
+    Checkpoint.on_train_batch_end = during_an_epoch
 if where == "writing":
     keras.Model.save = while_writing
 with in_place_of_faramtn():
@@ -283,7 +283,7 @@ def _train_into_the_second_epoch(recipe, data, folder):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.callbacks.TerminateOnNaN, "on_batch_end", interrupt)
+        patch.setattr(Checkpoint, "on_train_batch_end", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(recipe, data, folder)
 

@@ -160,18 +160,19 @@ assert keras.config.backend() == "jax"
 images = next(iter(batches(16)))[0].numpy()
 np.save(sys.argv[1] + "/hair.npy", model.predict(images, verbose=0)["hair"])
 
-original = keras.callbacks.TerminateOnNaN.on_batch_end
 import os
+from keras_faramtn.callbacks import Checkpoint
+original = Checkpoint.on_train_batch_end
 def interrupt(self, batch, logs=None):
     if batch == 2 and os.path.exists(sys.argv[1] + "/resumed/history.csv"):
         raise KeyboardInterrupt
-keras.callbacks.TerminateOnNaN.on_batch_end = interrupt
+Checkpoint.on_train_batch_end = interrupt
 try:
     train(sys.argv[1] + "/resumed", initial_weights())
     raise SystemExit("was not interrupted")
 except KeyboardInterrupt:
     pass
-keras.callbacks.TerminateOnNaN.on_batch_end = original
+Checkpoint.on_train_batch_end = original
 again, _ = train(sys.argv[1] + "/resumed")
 assert again == history, (again, history)
 """

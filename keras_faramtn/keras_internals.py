@@ -1,0 +1,82 @@
+"""Everything that this package needs of Keras and that Keras keeps private, in one place.
+
+`tests/test_keras_internals.py` fails if a release of Keras changes any of it.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+from keras.src.backend.common.masking import set_keras_mask
+
+
+def set_mask(values: Any, mask: Any) -> None:
+    """Marks which entries of a loss's values count, as Keras's layers mask time steps.
+
+    Keras's reductions of a loss then skip the others, also in the divisor of a mean.
+
+    Args:
+        values: tensor that `keras.losses.Loss.call` returns.
+        mask: boolean tensor of the same shape.
+    """
+    set_keras_mask(values, mask)
+
+
+def compiled_losses(model: keras.Model) -> Any:
+    """The `loss` that `model` was compiled with, or None if it is not compiled."""
+    return getattr(getattr(model, "_compile_loss", None), "_user_loss", None)
+
+
+def compiled_loss_weights(model: keras.Model) -> Any:
+    """The `loss_weights` that `model` was compiled with; None if not given."""
+    return model._compile_loss._user_loss_weights
+
+
+def replace_loss_weights(model: keras.Model, weights: Mapping[str, Any]) -> None:
+    """Puts other `loss_weights` into a compiled model without compiling it again.
+
+    Args:
+        model: compiled with a dict of losses by output.
+        weights: numbers or variables, one for each key of that dict.
+    """
+    compiled = model._compile_loss
+    compiled._user_loss_weights = dict(weights)
+    if compiled.built:
+        compiled._flat_losses = [
+            loss._replace(loss_weights=weights[loss.name]) for loss in compiled._flat_losses
+        ]
+    model.train_function = None  # it was traced with the old weights
+    model.test_function = None
+
+
+def untrack_metric(model: keras.Model, metric: keras.metrics.Metric) -> None:
+    """Removes from `model` a metric that became tracked as an attribute of it."""
+    model._metrics[:] = [each for each in model._metrics if each is not metric]
+
+
+def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Sets the epoch that a running `fit` begins with, as `BackupAndRestore` does.
+
+    Args:
+        model: whose `fit` has called `on_train_begin`.
+        epoch: number of completed epochs; None for the `initial_epoch` given to `fit`.
+    """
+    model._initial_epoch = epoch
+
+
+def all_layers(model: keras.Model) -> Iterable[keras.layers.Layer]:
+    """All layers of `model`, those inside of other layers and models included."""
+    return model._flatten_layers(include_self=False)
+
+
+def random_generator_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of the random generators of dropout and the like, which are not weights."""
+    weights = {id(weight) for weight in model.weights}
+    return [state for state in model.non_trainable_variables if id(state) not in weights]
+
+
+def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
+    """Where to create variables for `model`: the scope of its `tf.distribute` strategy, if any."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
