@@ -1,6 +1,8 @@
-"""The notebook of `recipes/`, from its first cell to its last, on few faces."""
+"""Executes all cells of the notebook in `recipes/`, on few faces."""
 
 import contextlib
+import importlib.metadata
+import importlib.util
 import os
 import signal
 import zipfile
@@ -23,22 +25,34 @@ def _cells(kind):
     return [cell for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == kind]
 
 
-def test_it_is_committed_without_outputs():
+def test_the_notebook_is_committed_without_outputs():
     for cell in _cells("code"):
         assert cell.outputs == []
         assert cell.execution_count is None
 
 
+def test_the_install_cell_fails_if_the_installation_changes_keras(monkeypatch):
+    [cell] = [cell for cell in _cells("code") if cell.id == "install"]
+    versions = {"tensorflow": "2.19.0", "keras": "3.10.0", "numpy": "2.1.0"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.metadata, "version", versions.__getitem__)
+    source = cell.source.replace('%pip install --quiet "{PACKAGE}"', "pip()")
+    assert "pip()" in source
+    exec(source, {"pip": lambda: None})
+    with pytest.raises(AssertionError, match="has changed Colab's own packages"):
+        exec(source, {"pip": lambda: versions.update(keras="3.15.1")})
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The folder that the notebook was run in, and its outputs as text by the cell's id."""
+    """The folder in which the notebook was executed, and its outputs as text by cell id."""
     pytest.importorskip("ipykernel")
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.read(NOTEBOOK, 4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FARAMTN_FACES", "60")
         patch.setenv("FARAMTN_EPOCHS", "2")
-        patch.setenv("TMPDIR", str(folder))  # where TensorBoard notes down which servers run
+        patch.setenv("TMPDIR", str(folder))  # TensorBoard lists its servers there
         try:
             nbclient.NotebookClient(
                 notebook, timeout=600, resources={"metadata": {"path": str(folder)}}
@@ -56,14 +70,19 @@ def _text(cell):
 
 
 def _stop_tensorboard(folder):
-    for note in folder.glob(".tensorboard-info/pid-*.info"):
+    for file in folder.glob(".tensorboard-info/pid-*.info"):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(note.stem.removeprefix("pid-")), signal.SIGTERM)
+            os.kill(int(file.stem.removeprefix("pid-")), signal.SIGTERM)
 
 
 @pytest.mark.slow
-def test_all_cells_run_and_say_something(executed):
+def test_all_cells_run_and_print_their_results(executed):
     _, texts = executed
+    before, after = (
+        texts["install"].split(f"{word}:")[1].split("}")[0] for word in ("before", "after")
+    )
+    assert before.strip() == after.strip()
+    assert "'keras': '3." in before
     assert "60 good images: 48 train, 6 validation, 6 test." in texts["check"]
     assert "parameters" in texts["network"]
     assert "validation: accuracy" in texts["fit"]
@@ -73,7 +92,7 @@ def test_all_cells_run_and_say_something(executed):
 
 
 @pytest.mark.slow
-def test_it_leaves_model_images_logs_and_an_exported_file(executed):
+def test_the_notebook_writes_model_figures_logs_and_an_exported_file(executed):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder, _ = executed
