@@ -37,7 +37,7 @@ from keras_faramtn.export.tflite import (
     write_tflite_int8,
 )
 from keras_faramtn.models import groups_of, load_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 PLAIN = "plain"
 THREADS = (1, 2)

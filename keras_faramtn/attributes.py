@@ -1,10 +1,11 @@
 """The attributes of a face, and the groups in which a network predicts them.
 
-This module stands below all others: it imports nothing of the package and nothing heavy.
+This module imports nothing else of the package, and nothing heavy.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 CELEBA_ATTRIBUTES: tuple[str, ...] = (
     "5_o_Clock_Shadow",
@@ -54,20 +55,22 @@ _GROUP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class AttributeGroups(Mapping[str, tuple[str, ...]]):
-    """A checked partition of attributes into named groups: one output of the network a group.
+    """A partition of attributes into named groups; the network has one output for each group.
 
-    Behaves as a read-only mapping from a group's name to its attributes, in the order given.
+    Behaves like a read-only dict from a group's name to its attributes, in the given order. Two
+    objects are equal if they have the same attributes, groups and orders: the order of the groups
+    is the order of a network's outputs and weights.
 
     Args:
-        groups: mapping from group name to the attribute names in it. A group's name becomes the
-            name of an output and of layers, so it must be letters, digits and underscores and
-            begin with a letter.
-        attributes: all attribute names in their canonical order, that is the order of the columns
-            of `probabilities`. Defaults to the 40 of CelebA.
+        groups: mapping from a group's name to the names of its attributes. The group's name
+            becomes the name of an output and of layers, so it must consist of letters, digits and
+            underscores and begin with a letter.
+        attributes: all attribute names in canonical order, which is the order of the columns of
+            labels and probabilities. Defaults to the 40 attributes of CelebA.
 
     Raises:
-        ValueError: an attribute in two groups or twice in one, an unknown or a missing attribute,
-            an empty group, no group, or a group name that Keras can't use for an output. The
+        ValueError: an attribute is in two groups, twice in one group, unknown or missing; a group
+            is empty; there is no group; or a group's name can't be the name of a Keras output. The
             message names the value and the remedy.
 
     Example:
@@ -83,7 +86,7 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
     ) -> None:
         if not isinstance(groups, Mapping):
             raise ValueError(
-                f"groups must map a group's name to a list of attribute names; got {groups!r}."
+                f"groups must map group names to lists of attribute names; got {groups!r}."
             )
         self._attributes = tuple(attributes)
         _refuse_repeats(self._attributes)
@@ -97,7 +100,7 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
         return self._attributes
 
     def positions(self, group: str) -> tuple[int, ...]:
-        """Places in the canonical order of the attributes of `group`, in the group's order."""
+        """The positions of the attributes of `group` in the canonical order."""
         return tuple(self._attributes.index(name) for name in self._groups[group])
 
     def __getitem__(self, group: str) -> tuple[str, ...]:
@@ -112,10 +115,13 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AttributeGroups):
             return NotImplemented
-        return self._attributes == other._attributes and self._groups == other._groups
+        return self._ordered() == other._ordered()
 
     def __hash__(self) -> int:
-        return hash((self._attributes, frozenset(self._groups.items())))
+        return hash(self._ordered())
+
+    def _ordered(self) -> tuple[Any, ...]:
+        return self._attributes, tuple(self._groups.items())
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}: {len(members)}" for name, members in self.items())
@@ -123,30 +129,37 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
 
 
 def single_group(attributes: Sequence[str] = CELEBA_ATTRIBUTES) -> AttributeGroups:
-    """All `attributes` in one group called `attributes`: the grouping of a plain network."""
+    """All `attributes` in one group called `attributes`: the grouping of a plain network.
+
+    Example:
+        >>> dict(single_group(["Smiling", "Male"]))
+        {'attributes': ('Smiling', 'Male')}
+    """
     return AttributeGroups({"attributes": attributes}, attributes)
 
 
 def _refuse_repeats(attributes: tuple[str, ...]) -> None:
     repeated = sorted({name for name in attributes if attributes.count(name) > 1})
     if repeated:
-        raise ValueError(f"attributes lists {', '.join(repeated)} more than once; list each once.")
+        raise ValueError(
+            f"attributes contains {', '.join(repeated)} more than once; list each attribute once."
+        )
 
 
 def _refuse_bad_groups(groups: Mapping[str, Sequence[str]]) -> None:
     if not groups:
-        raise ValueError("groups is empty; give at least one group of attributes.")
+        raise ValueError("groups is empty; define at least one group of attributes.")
     for name, members in groups.items():
         if not isinstance(name, str) or not _GROUP_NAME.fullmatch(name):
             raise ValueError(
-                f"group name {name!r} can't name an output of a Keras model; use letters, digits "
-                "and underscores, beginning with a letter."
+                f"the group name {name!r} can't be the name of a Keras output; use letters, digits "
+                "and underscores, and begin with a letter."
             )
         listed = isinstance(members, Sequence) and not isinstance(members, str)
         if not listed or not all(isinstance(member, str) for member in members):
             raise ValueError(f"group {name!r} must be a list of attribute names; got {members!r}.")
         if not members:
-            raise ValueError(f"group {name!r} is empty; give it attributes or leave it out.")
+            raise ValueError(f"group {name!r} is empty; add attributes to it or remove it.")
 
 
 def _refuse_bad_partition(groups: dict[str, tuple[str, ...]], attributes: tuple[str, ...]) -> None:
@@ -155,20 +168,20 @@ def _refuse_bad_partition(groups: dict[str, tuple[str, ...]], attributes: tuple[
         for attribute in members:
             if attribute not in attributes:
                 raise ValueError(
-                    f"group {group!r} names the unknown attribute {attribute!r}; the attributes "
+                    f"group {group!r} contains the unknown attribute {attribute!r}; the attributes "
                     f"are {', '.join(attributes)}."
                 )
             if attribute in owner:
                 raise ValueError(
                     f"attribute {attribute!r} is in group {owner[attribute]!r} and again in group "
-                    f"{group!r}; keep it in one."
+                    f"{group!r}; keep it in one of them."
                 )
             owner[attribute] = group
     missing = [attribute for attribute in attributes if attribute not in owner]
     if missing:
         raise ValueError(
-            f"no group has {', '.join(missing)}; put each attribute in a group, or leave it out "
-            "of `attributes`."
+            f"no group contains {', '.join(missing)}; add each to a group, or remove it from "
+            "`attributes`."
         )
 
 
@@ -219,8 +232,8 @@ FACE_REGIONS = AttributeGroups(
         ),
     }
 )
-"""Eight groups by place on the face, the default. The names are those of the FAR-AMTN authors'
-next paper (arXiv 2601.01408); the assignment of attributes to them is this package's choice."""
+"""The default: eight groups by region of the face. The names are those of the FAR-AMTN authors'
+next paper (arXiv 2601.01408); the assignment of attributes to groups is this package's choice."""
 
 MCNN_AUX = AttributeGroups(
     {
@@ -271,8 +284,9 @@ MCNN_AUX = AttributeGroups(
 """The nine groups of MCNN-AUX (Hand and Chellappa, AAAI 2017, section 3.1)."""
 
 GROUPINGS: dict[str, AttributeGroups] = {"face_regions": FACE_REGIONS, "mcnn_aux": MCNN_AUX}
-"""The groupings that can be asked for by name."""
+"""The groupings that a recipe can name."""
 
 DEFAULT_THRESHOLD = 0.5
-"""A probability above it says yes, unless thresholds were chosen: in scores, in comparisons of
-exported files, and in the metadata by which MediaPipe's ImageClassifier leaves out the others."""
+"""An attribute is predicted if its probability is above this value, unless other thresholds are
+given. It is used for scores, for comparing exported files with the model, and in the metadata of
+TFLite files, where MediaPipe's ImageClassifier drops results below it."""

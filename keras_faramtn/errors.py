@@ -1,4 +1,4 @@
-"""The exceptions that mean: what was given can't be used, not: the program is wrong."""
+"""Exceptions for invalid input and for servers that fail."""
 
 
 class InputError(ValueError):
@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 class ServerError(RuntimeError):
-    """A server can't be reached, refuses, or answers what a served model of this package doesn't.
+    """A server can't be reached, refuses a request, or sends an invalid response.
 
-    The message names the server's address, what it said, and the remedy.
+    The message names the server's address, its response and the remedy.
     """

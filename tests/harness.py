@@ -21,7 +21,7 @@ from sensitive_network import make_sensitive
 import keras_faramtn  # noqa: F401 - registers the classes for keras.saving.load_model
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.models import groups_of, inference_model, load_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 OTHER_BACKENDS = ("jax", "torch")
 BACKEND_TOLERANCE = 1e-4

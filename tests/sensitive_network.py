@@ -8,7 +8,7 @@ import numpy as np
 from keras_faramtn.attributes import FACE_REGIONS
 from keras_faramtn.layers import CGFF, AttributeHead
 from keras_faramtn.models import FARAMTN, inference_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 
 def sensitive_network(size, groups=FACE_REGIONS, backbone="mobilenetv3_small"):

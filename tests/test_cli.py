@@ -168,7 +168,7 @@ def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     scores = json.loads((to / "metrics.json").read_text())["attributes"]
-    table, _ = read_dataset(faces)
+    table = read_dataset(faces)
     rates = dict(zip(table.attributes, (table.split("train").labels > 0).mean(axis=0), strict=True))
     for attribute, rate in rates.items():
         expected = rate if attribute == "Smiling" else 1 - rate

@@ -1,1 +1,1 @@
-"""From folders of images and labels to batches."""
+"""Data sets: from files of images and labels to batches."""

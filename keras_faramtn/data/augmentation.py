@@ -1,45 +1,77 @@
-"""Random changes of training images: geometry, light, erasing and mixing."""
+"""Random changes of training images: geometry, light, random erasing and mixup."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-# The augmentation's ranges: how far images are moved and zoomed (share of the size), turned
-# (radians) and relit (share). They keep each attribute recognisable; hair colours set the last.
-_SHIFT = 0.08
+from keras_faramtn.errors import InputError
 
+# Ranges, small enough to keep each attribute recognisable. Hair colours limit the last one.
+_SHIFT = 0.08  # as a fraction of the image's side
+_ZOOM = 0.08  # as a fraction of the image's side
+_ROTATION = 0.12  # in radians
+_LIGHT = 0.2  # brightness and contrast, as fractions
 
-_ZOOM = 0.08
-
-
-_TURN = 0.12
-
-
-_LIGHT = 0.2
-
-
-# Sides of an erased rectangle, as shares of the image's: it hides an eye or a mouth, not a face.
+# The sides of an erased rectangle, as fractions of the image's: it hides an eye or a mouth, not a
+# whole face.
 _ERASED = (0.1, 0.45)
 
+# Added to the seed, so that mixup draws other random numbers than the augmentation before it.
+_MIXUP_SEED = 100
 
-# Keeps mixing's random numbers apart from those of the augmentation before it.
-_MIXING = 100
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are augmented.
+
+    Each image is flipped, shifted, zoomed, rotated and relit at random. Random erasing and mixup
+    are optional.
+
+    Args:
+        erase: the fraction of images, in 0..1, in which a random rectangle is painted over (Zhong
+            et al., "Random Erasing Data Augmentation", AAAI 2020).
+        mixup: if above 0, the parameter of the Beta distribution from which mixup draws its
+            fractions; see `mix`.
+
+    Raises:
+        InputError: a value is out of range.
+
+    Example:
+        >>> Augmentation(erase=0.25)
+        Augmentation(erase=0.25, mixup=0.0)
+    """
+
+    erase: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.erase <= 1:
+            raise InputError(f"erase is {self.erase}; give a fraction from 0 to 1.")
+        if not (self.mixup >= 0 and math.isfinite(self.mixup)):
+            raise InputError(f"mixup is {self.mixup}; give 0 or a positive number.")
 
 
 def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
-    """Flips, moves, zooms, turns and relights each image at random, and erases parts of some.
+    """Flips, shifts, zooms, rotates and relights each image, and erases a rectangle in some.
 
-    Keras's preprocessing layers do the same an image at a time; one projective transform a batch
-    is several times faster on a processor.
+    Keras's preprocessing layers transform one image at a time. One projective transform for the
+    batch is several times faster on a CPU.
 
     Args:
         images: uint8 `(batch, height, width, 3)`.
         seed: int64 `(2,)`; the same seed gives the same images.
-        erase: the share of images of which a rectangle is painted over with one random colour, in
-            0..1 (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
+        erase: the fraction of images, in 0..1, in which a rectangle is painted over with one random
+            colour.
 
     Returns:
         uint8 tensor of the same shape.
+
+    Example:
+        >>> images = tf.zeros((2, 8, 8, 3), tf.uint8)
+        >>> augment_images(images, tf.constant([0, 1], tf.int64)).shape
+        TensorShape([2, 8, 8, 3])
     """
     count = tf.shape(images)[0]
     height, width = images.shape[1], images.shape[2]
@@ -49,17 +81,18 @@ def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
 
     flip = tf.sign(draw(0, -1, 1))
     zoom = 1 + draw(1, -_ZOOM, _ZOOM)
-    turn = draw(2, -_TURN, _TURN)
-    # Output pixel (x, y), seen from the centre, takes its colour from this place of the input.
+    angle = draw(2, -_ROTATION, _ROTATION)
+    # The matrix ((a, b), (c, d)) maps an output pixel, relative to the centre, to the input pixel
+    # that it takes its colour from.
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    a, b = flip * zoom * tf.cos(turn), -zoom * tf.sin(turn)
-    c, d = flip * zoom * tf.sin(turn), zoom * tf.cos(turn)
-    move_x = centre_x * (1 - a) - centre_y * b + draw(3, -_SHIFT, _SHIFT) * width
-    move_y = centre_y * (1 - d) - centre_x * c + draw(4, -_SHIFT, _SHIFT) * height
+    a, b = flip * zoom * tf.cos(angle), -zoom * tf.sin(angle)
+    c, d = flip * zoom * tf.sin(angle), zoom * tf.cos(angle)
+    shift_x = centre_x * (1 - a) - centre_y * b + draw(3, -_SHIFT, _SHIFT) * width
+    shift_y = centre_y * (1 - d) - centre_x * c + draw(4, -_SHIFT, _SHIFT) * height
     zero = tf.zeros_like(a)
     pixels = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),
-        transforms=tf.stack([a, b, move_x, c, d, move_y, zero, zero], axis=1),
+        transforms=tf.stack([a, b, shift_x, c, d, shift_y, zero, zero], axis=1),
         output_shape=(height, width),
         fill_value=0.0,
         interpolation="BILINEAR",
@@ -70,8 +103,8 @@ def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
     mean = tf.reduce_mean(pixels, axis=(1, 2), keepdims=True)
     relit = (pixels - mean) * contrast + mean * brightness
     if erase:
-        hit = draw(7, 0, 1) < erase
-        rows = _span(draw(8, 0, 1), draw(9, *_ERASED), height) & hit[:, None]
+        erased = draw(7, 0, 1) < erase
+        rows = _span(draw(8, 0, 1), draw(9, *_ERASED), height) & erased[:, None]
         columns = _span(draw(10, 0, 1), draw(11, *_ERASED), width)
         colour = tf.stack([draw(index, 0, 255) for index in (12, 13, 14)], axis=-1)
         hidden = rows[:, :, None, None] & columns[:, None, :, None]
@@ -79,41 +112,49 @@ def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
     return tf.cast(tf.clip_by_value(tf.round(relit), 0, 255), tf.uint8)
 
 
-def _span(centre: Any, share: Any, length: int) -> Any:
-    """`(batch, length)`: the pixels of a side that are within half a share of a centre in 0..1."""
-    places = (tf.range(length, dtype=tf.float32) + 0.5) / length
-    return tf.abs(places - centre[:, None]) < share[:, None] / 2
+def _span(centre: Any, extent: Any, length: int) -> Any:
+    """Which pixels of a side of `length` lie in a span, as bool `(batch, length)`.
+
+    `centre` and `extent`, `(batch,)`, are fractions of the side.
+    """
+    positions = (tf.range(length, dtype=tf.float32) + 0.5) / length
+    return tf.abs(positions - centre[:, None]) < extent[:, None] / 2
 
 
 def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
-    """Blends each image and its labels with those of another image of the batch.
+    """Mixup: blends each image and its labels with those of another image of the batch.
 
-    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, with a share for each
-    image. `keras.layers.MixUp` draws from a state, which a resumed training does not have.
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, with one fraction for each
+    image. `keras.layers.MixUp` draws from a random state that a resumed training has lost.
 
     Args:
         images: uint8 `(batch, height, width, 3)`, in random order: the first is paired with the
             last, and so on.
-        labels: a dict by group, or one tensor: float32 `(batch, attributes)`, in 0..1, or -1 for
-            unknown.
+        labels: one tensor or a dict of tensors by group, float32 `(batch, attributes)`: in 0..1,
+            or -1 for unknown.
         seed: int64 `(2,)`; the same seed gives the same images.
-        alpha: above 0; the share of the other image is the smaller of x and 1 - x, where x is
+        alpha: above 0; the weight of the other image is the smaller of x and 1 - x, where x is
             drawn from Beta(alpha, alpha).
 
     Returns:
-        `(images, labels)` of the same shapes and dtypes: a label is the share, in 0..1, of the
-        images that have the attribute, and -1 where it is unknown for either.
+        `(images, labels)` of the same shapes and dtypes. A label is the weighted mean of the two
+        labels, or -1 if one of them is unknown.
+
+    Example:
+        >>> images, labels = tf.zeros((2, 4, 4, 3), tf.uint8), tf.constant([[1.0], [1.0]])
+        >>> mix(images, labels, tf.constant([0, 1], tf.int64), 0.4)[1].numpy().tolist()
+        [[1.0], [1.0]]
     """
     count = tf.shape(images)[0]
     first, second = (
-        tf.random.stateless_gamma((count,), seed + _MIXING + index, alpha) for index in (0, 1)
+        tf.random.stateless_gamma((count,), seed + _MIXUP_SEED + index, alpha) for index in (0, 1)
     )
-    # Both draws of a small alpha may be too small for float32.
-    share = tf.math.divide_no_nan(tf.minimum(first, second), first + second)
+    # With a small alpha both draws may be zero in float32.
+    weight = tf.math.divide_no_nan(tf.minimum(first, second), first + second)
 
     def blend(values: Any) -> Any:
-        others = tf.reshape(share, (-1, *[1] * (len(values.shape) - 1)))
-        return values + others * (values[::-1] - values)
+        factor = tf.reshape(weight, (-1, *[1] * (len(values.shape) - 1)))
+        return values + factor * (values[::-1] - values)
 
     def blend_labels(values: Any) -> Any:
         known = (values >= 0) & (values[::-1] >= 0)

@@ -1,58 +1,91 @@
-"""Reads a data set and opens every image before a training relies on them."""
+"""Reads a data set and decodes every image, so that training doesn't fail on a bad file."""
 
+import dataclasses
 import io
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
+from keras_faramtn.data.images import open_image
 from keras_faramtn.data.readers.dataset import read_dataset
-from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse
+from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse_problems
 
-_THREADS = 4  # Pillow decodes outside of Python's lock
+_log = logging.getLogger(__name__)
+
+_THREADS = 4  # Pillow releases Python's global lock while it decodes
 _SHOWN_PROBLEMS = 5
 
-# What `decode_and_resize` reads too; MPO is the JPEG of many phones, with a second image behind.
+# The formats that `decode_and_resize` reads too. MPO is the JPEG of many phones.
 _FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
 
-# With this end, what Pillow reads is read by TensorFlow too.
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+# If Pillow reads a file that ends with this marker, TensorFlow does too.
+_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
-_ORIENTATION = 0x0112  # EXIF's tag; `decode_and_resize` knows nothing of it
+_ORIENTATION = 0x0112  # the EXIF tag, which `decode_and_resize` ignores
 
 
 def check_data(
-    place: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
+    source: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
 ) -> FaceTable:
-    """Reads the labels of a data set, opens every image, and prints what was left out.
+    """Reads the labels of a data set, decodes every image, and logs what was skipped.
 
     Args:
-        place: the folder or file of a data set, as `read_dataset` takes.
-        attributes: as in `read_dataset`.
-        skip_bad: go on without the rows and images that can't be used.
+        source: the folder or file of a data set, as for `read_dataset`.
+        attributes: as for `read_dataset`.
+        skip_bad: skip invalid rows and images, instead of raising an error.
+
+    Returns:
+        The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
         InputError: as `read_dataset` and `check_images`.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = synthesize(folder, 4, image_size=(64, 64), progress=False)
+        ...     len(check_data(folder))
+        4
     """
-    table, bad_rows = read_dataset(place, attributes, skip_bad=skip_bad)
-    table, bad_images = check_images(table, skip_bad=skip_bad)
-    left_out = [*bad_rows, *bad_images]
-    for problem in left_out[:_SHOWN_PROBLEMS]:
-        print(problem)
-    if left_out:
-        print(f"{place}: {len(left_out)} problems; goes on with {len(table):,} good images.")
+    table = read_dataset(source, attributes, skip_bad=skip_bad)
+    table = check_images(table, skip_bad=skip_bad)
+    for problem in table.problems[:_SHOWN_PROBLEMS]:
+        _log.warning(problem)
+    if table.problems:
+        _log.warning(
+            f"{source}: {len(table.problems)} problems; continuing with {len(table):,} images."
+        )
     return table
 
 
 def describe(table: FaceTable) -> str:
-    """Images by split and the positive rate of each attribute, as text."""
+    """The number of images in each split and the positive rate of each attribute, as text.
+
+    Example:
+        >>> import numpy as np
+        >>> table = FaceTable(
+        ...     ("Smiling",),
+        ...     (Path("a.jpg"), Path("b.jpg")),
+        ...     np.array([[1], [0]]),
+        ...     np.array([0, 0]),
+        ...     Path("labels.csv"),
+        ...     np.array([2, 3]),
+        ... )
+        >>> print(describe(table))
+        2 images: 2 train, 0 validation, 0 test.
+        Positive rate among the known labels:
+          Smiling              50.0 %
+    """
     splits = ", ".join(
         f"{(table.splits == number).sum():,} {split}" for split, number in SPLITS.items()
     )
-    lines = [f"{len(table):,} good images: {splits}.", "Share of the known labels that are yes:"]
+    lines = [f"{len(table):,} images: {splits}.", "Positive rate among the known labels:"]
     for column, attribute in enumerate(table.attributes):
         known = table.labels[table.labels[:, column] >= 0, column]
         rate = f"{100 * known.mean():5.1f} %" if len(known) else "no known label"
@@ -60,24 +93,22 @@ def describe(table: FaceTable) -> str:
     return "\n".join(lines)
 
 
-def check_images(
-    table: FaceTable, *, skip_bad: bool = False, progress: bool = True
-) -> tuple[FaceTable, list[Problem]]:
-    """Decodes each image to the end, and leaves out those that can't be.
+def check_images(table: FaceTable, *, skip_bad: bool = False, progress: bool = True) -> FaceTable:
+    """Decodes every image completely.
 
     Args:
         table: the images.
-        skip_bad: leave bad images out, instead of refusing the data set.
-        progress: whether to show a progress bar on standard error.
+        skip_bad: skip invalid images, instead of raising an error.
+        progress: show a progress bar on standard error.
 
     Returns:
-        The table without the bad images, and their problems (none without `skip_bad`).
+        The table without the invalid images, which are added to its `problems`.
 
     Raises:
-        InputError: without `skip_bad`, an image that isn't there, is truncated, is no image, or
-            of a kind that `decode_and_resize` can't read (WebP, TIFF, several frames, turned by its
-            EXIF data); with it, all
-            are. The message names the image, and the label file and line.
+        InputError: an image is missing, is truncated, is not an image, or is of a kind that
+            `decode_and_resize` doesn't read: another format, such as WebP or TIFF, several frames,
+            or an EXIF orientation other than upright. With `skip_bad`, only if all images are
+            invalid. The message names the image, the label file and the line.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         messages = list(
@@ -96,36 +127,39 @@ def check_images(
         if message is not None
     ]
     if not skip_bad or bad.all():
-        refuse(problems)
-    return table.take(~bad), problems
+        refuse_problems(problems)
+    return dataclasses.replace(table.take(~bad), problems=(*table.problems, *problems))
 
 
 def _decode_error(path: Path) -> str | None:
+    """What is wrong with an image file; None if it is valid."""
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            kind = image.format
-            if kind not in _FORMATS:
-                return f"{path} is a {kind} file; save it as JPEG or PNG."
-            if kind == "GIF" and image.n_frames > 1:
-                return f"{path} has {image.n_frames} frames; save one as JPEG or PNG."
+        with open_image(io.BytesIO(content)) as image:
+            form = image.format
+            if form not in _FORMATS:
+                return f"{path} is a {form} file; save it as JPEG or PNG."
+            if form == "GIF" and image.n_frames > 1:
+                return f"{path} has {image.n_frames} frames; save one of them as JPEG or PNG."
             if image.getexif().get(_ORIENTATION, 1) != 1:
-                return f"{path} is stored turned (EXIF); save it upright."
+                return f"{path} is stored rotated or mirrored (EXIF); save it upright."
             image.load()
-            sure = image.mode != "CMYK" and content.endswith(_ENDS.get(kind, ()))
-        if kind == "PNG":
-            # Pillow shows a PNG whose checksums are wrong, TensorFlow does not.
-            with Image.open(io.BytesIO(content)) as image:
+            trusted = image.mode != "CMYK" and content.endswith(_END_MARKERS.get(form, ()))
+        if form == "PNG":
+            # Pillow decodes a PNG with wrong checksums, TensorFlow does not.
+            with open_image(io.BytesIO(content)) as image:
                 image.verify()
     except FileNotFoundError:
-        return f"{path} isn't there."
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return f"{path} does not exist."
+    except UnidentifiedImageError:
+        return f"{path} is not an image file; replace or remove it."
+    except Exception as error:  # damaged files raise almost any exception
         return f"{path} can't be read as an image: {error}."
-    return None if sure else _tensorflow_error(path, content)
+    return None if trusted else _tensorflow_error(path, content)
 
 
 def _tensorflow_error(path: Path, content: bytes) -> str | None:
-    # Here, as it takes seconds and hardly a data set needs it.
+    # Imported here because it takes seconds, and few data sets need it.
     import tensorflow as tf
 
     from keras_faramtn.data.decoding import decode_and_resize
@@ -133,5 +167,5 @@ def _tensorflow_error(path: Path, content: bytes) -> str | None:
     try:
         decode_and_resize(content, (1, 1))
     except tf.errors.InvalidArgumentError as error:
-        return f"{path} can't be read as an image: TensorFlow says {error.message}."
+        return f"{path} can't be read as an image: TensorFlow reports {error.message}."
     return None

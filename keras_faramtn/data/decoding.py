@@ -1,4 +1,4 @@
-"""Encoded images to pixels of one size, with TensorFlow."""
+"""Encoded images to pixels of one size, in TensorFlow. `images.py` does the same with Pillow."""
 
 from typing import Any
 
@@ -6,27 +6,32 @@ import tensorflow as tf
 
 
 def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
-    """An encoded image as pixels of one size.
+    """Decodes an image and resizes it: bilinear with antialiasing, rounded to integers.
 
-    The one way from bytes to pixels of this package: bilinear with antialiasing, without regard
-    to the aspect ratio, rounded to whole numbers.
+    The aspect ratio is not preserved. Training, validation and exported models that take encoded
+    images all use this function.
 
     Args:
-        encoded: scalar string tensor, a JPEG, a PNG or a GIF of one frame; `check_images` finds
-            those that are something else.
+        encoded: scalar string tensor: a JPEG, a PNG or a GIF with one frame. `check_images` finds
+            files of other formats.
         image_size: height and width in pixels.
 
     Returns:
         uint8 tensor `(height, width, 3)`, RGB.
+
+    Example:
+        >>> encoded = tf.io.encode_png(tf.fill((4, 6, 3), tf.constant(7, tf.uint8)))
+        >>> decode_and_resize(encoded, (2, 1)).numpy().tolist()
+        [[[7, 7, 7]], [[7, 7, 7]]]
     """
-    # The accurate transform is the one that Pillow and browsers use. Despite its name the
-    # function takes the other formats too.
+    # The accurate transform is the one that Pillow and browsers use. Despite its name, the
+    # function decodes PNG and GIF too.
     image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
     return resize(image, image_size)
 
 
 def resize(image: Any, image_size: tuple[int, int]) -> Any:
-    """A decoded image, uint8 `(any height, any width, 3)`, as `decode_and_resize` returns it."""
+    """Resizes a decoded image, uint8 `(any height, any width, 3)`, as `decode_and_resize` does."""
     # Where neither side shrinks, antialiasing changes nothing and takes three times as long.
     grows = tf.reduce_all(tf.shape(image)[:2] <= image_size)
     resized = tf.cond(
@@ -34,15 +39,16 @@ def resize(image: Any, image_size: tuple[int, int]) -> Any:
         lambda: tf.image.resize(image, image_size),
         lambda: tf.image.resize(image, image_size, antialias=True),
     )
-    # The weights are positive and sum to one: what is cut off below is a half at most.
+    # The weights are positive and sum to one, so no value leaves 0..255: adding one half and
+    # truncating rounds to the nearest integer.
     return tf.cast(resized + 0.5, tf.uint8)
 
 
 def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """`dataset` without tf.data's tuning at run time, with as many parallel calls as cores.
+    """`dataset` without tf.data's autotuning; its calls run in parallel on all cores.
 
-    The tuner's thread sleeps for up to a minute, and an iterator that is dropped may fail to wake
-    it and wait for it: on one core always, so that training stood still between its epochs.
+    The autotuner's thread sleeps for up to a minute, and deleting an iterator may have to wait for
+    it. On a single core it always does, so that training stood still between epochs.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -9,20 +9,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.data.augmentation import augment_images, mix
+from keras_faramtn.data.augmentation import Augmentation, augment_images, mix
 from keras_faramtn.data.cache import cached_images
 from keras_faramtn.data.decoding import decode_and_resize, without_autotuning
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.errors import InputError
 
 EVALUATION_BATCH_SIZE = 64
-"""Images a batch where a network is asked and does not learn."""
+"""Images in a batch for validation, evaluation and prediction."""
 
-# Decoded images are kept in memory up to this size; those of a larger set are kept on disk.
-_CACHE_BYTES = 4 * 1024**3
+# Decoded images are kept in memory up to this size; those of a larger data set go to disk.
+_MEMORY_BYTES = 4 * 1024**3
 
-# Keeps the orders of one seed's passes apart from those of the next seed's.
+# An upper bound on epochs, so that no epoch of one seed is shuffled like an epoch of the next.
 _SEED_STEP = 1_000_003
+
+_DECODING_BATCH_SIZE = 64  # images that are decoded and written to the cache at a time
 
 
 def make_dataset(
@@ -32,173 +34,188 @@ def make_dataset(
     batch_size: int,
     *,
     shuffle: bool = False,
-    augment: bool = False,
-    erase: float = 0.0,
-    mixup: float = 0.0,
+    augmentation: Augmentation | None = None,
     seed: int = 0,
     epoch: tf.Variable | None = None,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
 ) -> tf.data.Dataset:
     """Batches of images and labels by group.
 
-    Images are decoded once and kept in memory where they take no more than 4 GiB.
+    Images are decoded once and kept in memory if they take at most 4 GiB.
 
     Args:
         table: the images; its attributes must be those of `groups`.
         groups: how the labels are grouped.
         image_size: height and width in pixels.
-        batch_size: images a batch; the last may be smaller.
-        shuffle: a new order in each pass, the same ones for the same seed.
-        augment: flip, move, zoom, turn and relight each image at random, anew in each pass.
-        erase: where `augment`, the share of images that lose a random rectangle, in 0..1.
-        mixup: where `augment` and above 0, images and labels are mixed as `mix` does.
-        seed: of order and augmentation.
-        epoch: an `epoch_variable`, whose value as a pass begins decides, with the seed, the pass's
-            order and augmentation; so a training that is resumed sees what it would have seen.
-            Where None, the passes are numbered as they begin.
-        cache: the folder where the decoded images of a larger set are kept, as
-            `cached_images` does; None to decode them in each pass.
+        batch_size: images in a batch; the last batch may be smaller.
+        shuffle: use a new random order in each epoch.
+        augmentation: how images are changed at random, anew in each epoch; None for no
+            augmentation.
+        seed: decides the order and the augmentation.
+        epoch: a variable from `epoch_variable`. Its value at the start of an epoch decides, with
+            the seed, the epoch's order and augmentation, so that a resumed training sees the same
+            batches as an uninterrupted one. If None, the epochs are counted.
+        cache: a folder for the decoded images of a larger data set, see `cached_images`; if None,
+            they are decoded in each epoch.
 
     Returns:
         A dataset of known length of `(images, labels)`: images uint8
         `(batch, height, width, 3)`, RGB in 0..255; labels a dict from each group's name to float32
-        `(batch, attributes of the group)`: 1 has it, 0 has it not, -1 unknown.
+        `(batch, attributes of the group)`: 1 present, 0 absent, -1 unknown.
 
     Raises:
         InputError: the table has other attributes than `groups`, or `cache` can't be written to.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn.attributes import FACE_REGIONS
+        >>> from keras_faramtn.data.readers.dataset import read_dataset
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = synthesize(folder, 4, image_size=(64, 64), progress=False)
+        ...     table = read_dataset(folder)
+        ...     dataset = make_dataset(
+        ...         table, FACE_REGIONS, (32, 32), 4, shuffle=True, augmentation=Augmentation()
+        ...     )
+        ...     images, labels = next(iter(dataset))
+        >>> images.shape, labels["mouth"].shape
+        (TensorShape([4, 32, 32, 3]), TensorShape([4, 4]))
     """
     if table.attributes != groups.attributes:
         raise InputError(
-            f"{table.source}: the data's attributes are not those of the groups; build the groups "
-            f"from {', '.join(table.attributes)}."
+            f"{table.source}: the data's attributes differ from those of the groups; build the "
+            f"groups from {', '.join(table.attributes)}."
         )
-    paths = [str(image_path) for image_path in table.paths]
+    paths = [str(path) for path in table.paths]
     stored = None
-    if cache is not None and len(table) > _room(image_size):
-        stored = cached_images(table.paths, image_size, cache, lambda: _decoded(paths, image_size))
+    if cache is not None and len(table) > _images_in_memory(image_size):
+        stored = cached_images(table.paths, image_size, cache, lambda: _decode(paths, image_size))
     if stored is None:
-        keys, pixels = paths, lambda path: _read(path, image_size)
+        keys, load_image = paths, lambda path: _read(path, image_size)
     else:
-        keys, pixels = np.arange(len(table)), lambda row: _stored(stored, row)
-    return batches(
+        keys, load_image = np.arange(len(table)), lambda row: _read_stored(stored, row)
+    return make_batches(
         tf.data.Dataset.from_tensor_slices((keys, group_labels(table.labels, groups))),
-        lambda key, labels: (pixels(key), labels),
+        lambda key, labels: (load_image(key), labels),
         image_size,
         batch_size,
         shuffle=shuffle,
-        augment=augment,
-        erase=erase,
-        mixup=mixup,
+        augmentation=augmentation,
         seed=seed,
         epoch=epoch,
-        light=True,
+        shuffle_before_loading=True,
     )
 
 
-def batches(
-    image_paths: tf.data.Dataset,
+def make_batches(
+    examples: tf.data.Dataset,
     load: Callable[..., tuple[Any, Any]],
     image_size: tuple[int, int],
     batch_size: int,
     *,
     shuffle: bool,
-    augment: bool,
+    augmentation: Augmentation | None,
     seed: int,
-    light: bool,
-    erase: float = 0.0,
-    mixup: float = 0.0,
+    shuffle_before_loading: bool,
     epoch: tf.Variable | None = None,
 ) -> tf.data.Dataset:
-    """The common way from single images, wherever they come from, to batches.
+    """Loads, caches, shuffles, batches and augments examples from any source.
 
     Args:
-        image_paths: a dataset of known length.
-        load: from an element of it to `(image, labels)`, the image uint8 of `image_size`.
-        image_size, batch_size, shuffle, augment, erase, mixup, seed, epoch: as in `make_dataset`.
-        light: whether all elements fit in memory before they are loaded (paths do, pixels don't).
+        examples: a dataset of known length.
+        load: from an element of it to `(image, labels)`; the image is uint8 of `image_size`.
+        image_size, batch_size, shuffle, augmentation, seed, epoch: as in `make_dataset`.
+        shuffle_before_loading: whether all elements of `examples` fit in memory, as paths do. If
+            not, and if the loaded images don't fit either, they are shuffled in a buffer.
 
     Returns:
-        As `make_dataset`. What is neither light nor fits in memory as loaded is shuffled within
-        as many images as do fit.
+        As `make_dataset`.
     """
-    count = int(image_paths.cardinality())
-    room = _room(image_size)
-    cached = count <= room
-    # What is shuffled is held in memory: decoded images no more of than there is room for.
-    if shuffle and light and not cached:
-        image_paths = _shuffled(image_paths, count, seed, epoch)
-    dataset = image_paths.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if cached:
+    count = int(examples.cardinality())
+    room = _images_in_memory(image_size)
+    in_memory = count <= room
+    if shuffle and shuffle_before_loading and not in_memory:
+        examples = _shuffled(examples, count, seed, epoch)
+    dataset = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    if in_memory:
         dataset = dataset.cache()
-    if shuffle and (cached or not light):
+    if shuffle and (in_memory or not shuffle_before_loading):
         dataset = _shuffled(dataset, min(count, room), seed, epoch)
     dataset = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
-    if augment:
-        dataset = _augmented(dataset, erase, mixup, seed, epoch)
+    if augmentation is not None:
+        dataset = _augmented(dataset, augmentation, seed, epoch)
     return without_autotuning(dataset.prefetch(tf.data.AUTOTUNE))
 
 
-def _room(image_size: tuple[int, int]) -> int:
+def _images_in_memory(image_size: tuple[int, int]) -> int:
     """How many decoded images are kept in memory."""
-    return max(1, _CACHE_BYTES // (math.prod(image_size) * 3))
+    return max(1, _MEMORY_BYTES // (math.prod(image_size) * 3))
 
 
 def _read(path: Any, image_size: tuple[int, int]) -> Any:
     return decode_and_resize(tf.io.read_file(path), image_size)
 
 
-def _decoded(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
-    image_paths = tf.data.Dataset.from_tensor_slices(paths).map(
+def _decode(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """The pixels of all images, in order, as uint8 arrays `(some, height, width, 3)`."""
+    images = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: _read(path, image_size), num_parallel_calls=tf.data.AUTOTUNE
     )
-    return without_autotuning(image_paths.batch(64).prefetch(tf.data.AUTOTUNE)).as_numpy_iterator()
+    batches = images.batch(_DECODING_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    return without_autotuning(batches).as_numpy_iterator()
 
 
-def _stored(image_paths: np.ndarray, row: Any) -> Any:
-    image = tf.numpy_function(lambda at: image_paths[at], [row], tf.uint8, stateful=False)
-    return tf.ensure_shape(image, image_paths.shape[1:])
+def _read_stored(images: np.ndarray, row: Any) -> Any:
+    image = tf.numpy_function(lambda index: images[index], [row], tf.uint8, stateful=False)
+    return tf.ensure_shape(image, images.shape[1:])
 
 
 def group_labels(labels: np.ndarray, groups: AttributeGroups) -> dict[str, np.ndarray]:
-    """Labels `(n, k)` in canonical order as a dict of float32 `(n, attributes)` by group."""
+    """Labels `(n, k)` in canonical order as a dict of float32 `(n, attributes)` by group.
+
+    Example:
+        >>> groups = AttributeGroups({"a": ["z"], "b": ["x", "y"]}, attributes=["x", "y", "z"])
+        >>> group_labels(np.array([[0, 1, -1]]), groups)["b"].tolist()
+        [[0.0, 1.0]]
+    """
     return {group: labels[:, list(groups.positions(group))].astype("float32") for group in groups}
 
 
 def epoch_variable() -> tf.Variable:
-    """A variable to give to `make_dataset` as `epoch`; assign to it before a pass begins."""
+    """A variable for the argument `epoch` of `make_dataset`; assign to it before each epoch."""
     with tf.device("CPU"):  # where tf.data reads it
         return tf.Variable(0, trainable=False, dtype=tf.int64)
 
 
-def _in_each_pass(
+def _for_each_epoch(
     make: Callable[[Any], tf.data.Dataset], count: int, epoch: tf.Variable | None
 ) -> tf.data.Dataset:
-    """In each pass, the dataset of `count` elements that `make` gives for the pass's number."""
-    begun = epoch_variable()
+    """A dataset that in each epoch is `make(epoch's number)`, of `count` elements."""
+    counter = epoch_variable()
     number = tf.data.Dataset.from_tensors(0).map(
-        lambda _: begun.assign_add(1) if epoch is None else epoch.read_value()
+        lambda _: counter.assign_add(1) if epoch is None else epoch.read_value()
     )
     return number.flat_map(make).apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _shuffled(
-    dataset: tf.data.Dataset, room: int, seed: int, epoch: tf.Variable | None
+    dataset: tf.data.Dataset, buffer_size: int, seed: int, epoch: tf.Variable | None
 ) -> tf.data.Dataset:
-    def order(number: Any) -> tf.data.Dataset:
-        # Within this graph only: TensorFlow's global seed has no part in the order.
+    def shuffle(number: Any) -> tf.data.Dataset:
+        # Within this graph only: TensorFlow's global seed must not change the order.
         tf.random.set_seed(None)
         return dataset.shuffle(
-            room, seed=seed * _SEED_STEP + number, reshuffle_each_iteration=False
+            buffer_size, seed=seed * _SEED_STEP + number, reshuffle_each_iteration=False
         )
 
-    return _in_each_pass(order, int(dataset.cardinality()), epoch)
+    return _for_each_epoch(shuffle, int(dataset.cardinality()), epoch)
 
 
 def _augmented(
-    dataset: tf.data.Dataset, erase: float, mixup: float, seed: int, epoch: tf.Variable | None
+    dataset: tf.data.Dataset, augmentation: Augmentation, seed: int, epoch: tf.Variable | None
 ) -> tf.data.Dataset:
     steps = int(dataset.cardinality())
-    seeds = _in_each_pass(
+    seeds = _for_each_epoch(
         lambda number: tf.data.Dataset.range(steps).map(
             lambda step: tf.random.fold_in(tf.stack([seed, number]), step)
         ),
@@ -206,8 +223,10 @@ def _augmented(
         epoch,
     )
 
-    def change(batch: tuple[Any, Any], batch_seed: Any) -> tuple[Any, Any]:
-        images, labels = augment_images(batch[0], batch_seed, erase), batch[1]
-        return mix(images, labels, batch_seed, mixup) if mixup else (images, labels)
+    def augment(batch: tuple[Any, Any], batch_seed: Any) -> tuple[Any, Any]:
+        images, labels = augment_images(batch[0], batch_seed, augmentation.erase), batch[1]
+        if augmentation.mixup:
+            return mix(images, labels, batch_seed, augmentation.mixup)
+        return images, labels
 
-    return tf.data.Dataset.zip(dataset, seeds).map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    return tf.data.Dataset.zip(dataset, seeds).map(augment, num_parallel_calls=tf.data.AUTOTUNE)

@@ -1,4 +1,4 @@
-"""A table of paths and their labels: what every reader returns and every pipeline takes."""
+"""The table of faces: image paths, labels and splits. Readers return it, pipelines take it."""
 
 import dataclasses
 import hashlib
@@ -13,27 +13,60 @@ import numpy as np
 from keras_faramtn.errors import InputError
 
 UNKNOWN = -1
-"""The label of an attribute of which nobody said whether the image shows it."""
+"""The label of an attribute that is not annotated in an image."""
 
 SPLITS: dict[str, int] = {"train": 0, "validation": 1, "test": 2}
-"""The splits of a data set, by the numbers of CelebA's `list_eval_partition.txt`."""
+"""The splits of a data set and their numbers in CelebA's `list_eval_partition.txt`."""
 
 _SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
-class FaceTable:
-    """Images, labels and splits, a row an image.
+class Problem:
+    """Something wrong with one row of a label file, or with the row's image.
 
     Attributes:
-        attributes: k names, the columns of `labels`.
-        paths: n paths.
-        labels: `(n, k)` int8: 1 has it, 0 has it not, -1 unknown; float32, with values between, of
-            a table that `distil_labels` returns.
-        splits: `(n,)` int8: 0 train, 1 validation, 2 test.
-        source: the file that the labels come from.
-        lines: `(n,)` int: the line of each row in it, from 1.
-        unit: what `lines` counts: `line`, or `row` in a file that has no lines.
+        file: the label or partition file.
+        line: the number of the line, from 1.
+        message: what is wrong, and the remedy.
+        unit: `line`, or `row` for a file without lines, such as a MATLAB file.
+    """
+
+    file: Path
+    line: int
+    message: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.unit} {self.line}: {self.message}"
+
+
+@dataclass(frozen=True)
+class FaceTable:
+    """Images, labels and splits of a data set: one row for each image.
+
+    Attributes:
+        attributes: the names of the k columns of `labels`.
+        paths: the n image paths.
+        labels: int8 `(n, k)`: 1 present, 0 absent, -1 unknown. After `distil_labels` float32, with
+            values between 0 and 1.
+        splits: int8 `(n,)`: 0 train, 1 validation, 2 test.
+        source: the label file.
+        lines: int `(n,)`: the line of each row in the label file, from 1.
+        unit: what `lines` counts: `line`, or `row` for a file without lines.
+        problems: the skipped rows and images, and why they were skipped.
+
+    Example:
+        >>> table = FaceTable(
+        ...     attributes=("Smiling",),
+        ...     paths=(Path("a.jpg"), Path("b.jpg")),
+        ...     labels=np.array([[1], [0]], "int8"),
+        ...     splits=np.array([0, 2], "int8"),
+        ...     source=Path("attributes.csv"),
+        ...     lines=np.array([2, 3]),
+        ... )
+        >>> len(table), [path.name for path in table.split("test").paths]
+        (2, ['b.jpg'])
     """
 
     attributes: tuple[str, ...]
@@ -43,19 +76,20 @@ class FaceTable:
     source: Path
     lines: np.ndarray
     unit: str = "line"
+    problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def digest(self) -> str:
-        """A hash of the paths' names and the labels, which tells one data set from another."""
+        """A hash of the file names and the labels, 16 hexadecimal digits, to identify the data."""
         content = hashlib.sha256(self.labels.tobytes())
         for path in self.paths:
             content.update(os.fsencode(path.name) + b"\n")
         return content.hexdigest()[:16]
 
     def take(self, rows: Any) -> "FaceTable":
-        """The rows that a NumPy index or mask over the n rows picks, in its order."""
+        """The rows selected by a slice, a boolean mask or an integer array, in its order."""
         chosen = np.arange(len(self))[rows]
         return dataclasses.replace(
             self,
@@ -72,44 +106,22 @@ class FaceTable:
             name: `train`, `validation` or `test`.
 
         Raises:
-            InputError: an unknown split, or one without rows.
+            InputError: the split is unknown or has no rows.
         """
         if name not in SPLITS:
             raise InputError(f"there is no split {name!r}; choose one of {', '.join(SPLITS)}.")
         rows = self.splits == SPLITS[name]
         if not rows.any():
-            raise InputError(
-                f"{self.source}: the {name} split has no images; give some of them that split."
-            )
+            raise InputError(f"{self.source}: the {name} split has no images; assign images to it.")
         return self.take(rows)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong with one line of a file, or with the image it names.
-
-    Attributes:
-        file: the label or partition file.
-        line: its line, from 1.
-        message: what is wrong, and the remedy.
-        unit: `row` where the file has no lines.
-    """
-
-    file: Path
-    line: int
-    message: str
-    unit: str = "line"
-
-    def __str__(self) -> str:
-        return f"{self.file}, {self.unit} {self.line}: {self.message}"
-
-
-def refuse(problems: Sequence[Problem]) -> None:
-    """Raises an InputError that shows the first problems and counts them, if there are any."""
+def refuse_problems(problems: Sequence[Problem]) -> None:
+    """Raises an InputError that lists the first problems and counts the others, if any."""
     if not problems:
         return
     shown = [str(problem) for problem in problems[:_SHOWN_PROBLEMS]]
     hidden = len(problems) - len(shown)
     if hidden:
         shown.append(f"... and {hidden} more.")
-    raise InputError("\n".join([*shown, "Correct them, or go on without them: --skip-bad."]))
+    raise InputError("\n".join([*shown, "Correct them, or use --skip-bad to skip them."]))

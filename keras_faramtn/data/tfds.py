@@ -1,4 +1,4 @@
-"""TensorFlow Datasets: a builder for one's own folder, and batches from a prepared set."""
+"""TensorFlow Datasets: a builder for a local copy of CelebA, and batches from its splits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
+from keras_faramtn.data.augmentation import Augmentation
 from keras_faramtn.data.decoding import decode_and_resize, resize
-from keras_faramtn.data.pipeline import batches
+from keras_faramtn.data.pipeline import make_batches
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
@@ -19,20 +20,19 @@ from keras_faramtn.errors import InputError
 class CelebaFolder(tfds.core.GeneratorBasedBuilder):
     """A folder in one of CelebA's layouts, as the TensorFlow dataset `celeba_folder`.
 
-    Each example has `image`, the image as it is in the file, and `attributes`, from each of the
-    40 names to an int8: 1 yes, 0 no, -1 unknown. The splits are `train`, `validation` and `test`,
-    those that the folder has.
+    Each example has `image`, the file's image unchanged, and `attributes`, a dict from each of the
+    40 names to an int8: 1 present, 0 absent, -1 unknown. The splits are those of `train`,
+    `validation` and `test` that the folder has. Import this module before loading:
 
-    Example:
-        >>> import keras_faramtn.data.tfds
-        >>> config = tfds.download.DownloadConfig(manual_dir="FOLDER")
-        >>> tfds.load("celeba_folder", download_and_prepare_kwargs={"download_config": config})
+        import keras_faramtn.data.tfds
+        config = tfds.download.DownloadConfig(manual_dir="FOLDER")
+        tfds.load("celeba_folder", download_and_prepare_kwargs={"download_config": config})
     """
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "Give the folder with your copy of CelebA, in its own, torchvision's or Kaggle's layout, "
-        "as manual_dir."
+        "Set manual_dir to the folder of your copy of CelebA, in the official, torchvision's or "
+        "Kaggle's layout."
     )
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -48,7 +48,7 @@ class CelebaFolder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        table, _ = read_celeba(Path(dl_manager.manual_dir))
+        table = read_celeba(Path(dl_manager.manual_dir))
         return {
             name: self._generate_examples(table.split(name))
             for name, number in SPLITS.items()
@@ -68,42 +68,40 @@ def from_tfds(
     groups: AttributeGroups = FACE_REGIONS,
     *,
     shuffle: bool = False,
-    augment: bool = False,
-    erase: float = 0.0,
-    mixup: float = 0.0,
+    augmentation: Augmentation | None = None,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches for `model.fit` from a split of `celeb_a`, the official one, or `celeba_folder`.
+    """Batches for `model.fit` from a split of `celeba_folder`, or of the official `celeb_a`.
 
-    Loaded with `decoders={"image": tfds.decode.SkipDecoding()}` a split gives the very pixels
-    that `make_dataset` does. TensorFlow Datasets' own decoding is by a faster, coarser transform:
-    few of 256 levels away.
+    If the split is loaded with `decoders={"image": tfds.decode.SkipDecoding()}`, the pixels are
+    exactly those of `make_dataset`. TensorFlow Datasets' own decoding uses a faster, less accurate
+    transform, whose pixels differ by a few of the 256 levels.
 
     Args:
-        examples: what `tfds.load(..., split=...)` returns; for a set too large for memory with
-            `shuffle_files=True`, as `shuffle` then mixes only images that are close.
-        image_size, batch_size, groups, shuffle, augment, erase, mixup, seed: as in `make_dataset`.
+        examples: the result of `tfds.load(..., split=...)`. For a data set that is too large for
+            memory, load it with `shuffle_files=True`, because `shuffle` then mixes only images
+            that are close to each other.
+        image_size, batch_size, groups, shuffle, augmentation, seed: as in `make_dataset`.
 
     Returns:
         As `make_dataset`.
 
     Raises:
-        InputError: the examples have no image, lack an attribute, or nobody knows how many they
-            are.
+        InputError: the examples have no image or lack an attribute, or their number is unknown.
     """
     spec = examples.element_spec
     known = spec.get("attributes", {}) if isinstance(spec, dict) and "image" in spec else {}
     missing = [attribute for attribute in groups.attributes if attribute not in known]
     if missing:
         raise InputError(
-            f"the dataset has no image with the attributes {', '.join(missing)}; give a split of "
+            f"the dataset has no images with the attributes {', '.join(missing)}; give a split of "
             "celeb_a or celeba_folder."
         )
 
     if examples.cardinality() < 0:
         raise InputError(
-            "the length of the dataset isn't known; give a split of celeb_a or celeba_folder as "
-            "tfds.load returns it, or say the length: "
+            "the length of the dataset is unknown; give a split of celeb_a or celeba_folder as "
+            "tfds.load returns it, or set the length: "
             "dataset.apply(tf.data.experimental.assert_cardinality(LENGTH))."
         )
 
@@ -118,15 +116,13 @@ def from_tfds(
         }
         return to_pixels(example["image"], image_size), labels
 
-    return batches(
+    return make_batches(
         examples,
         load,
         image_size,
         batch_size,
         shuffle=shuffle,
-        augment=augment,
-        erase=erase,
-        mixup=mixup,
+        augmentation=augmentation,
         seed=seed,
-        light=False,
+        shuffle_before_loading=False,
     )

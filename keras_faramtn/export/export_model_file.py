@@ -14,7 +14,7 @@ from keras_faramtn.evaluation.evaluate import METRICS_FILE
 from keras_faramtn.export.exporter import export_model
 from keras_faramtn.export.formats import FORMATS, check_formats
 from keras_faramtn.models import load_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 _PARITY_IMAGES = 64
 _CALIBRATION_IMAGES = 256

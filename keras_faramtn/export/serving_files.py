@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from keras_faramtn.data.decoding import resize
 from keras_faramtn.inference.serving_messages import predict_request, serving_apis
-from keras_faramtn.synthetic.dataset import draw_faces
 from keras_faramtn.synthetic.drawing.portrait import FRAME
+from keras_faramtn.synthetic.faces import draw_faces
 
 # TensorFlow Serving looks for exactly this path in a SavedModel.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"

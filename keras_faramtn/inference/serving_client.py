@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from PIL import Image, UnidentifiedImageError
 
-from keras_faramtn.data.images import find_images, load_upright
+from keras_faramtn.data.images import find_images, load_upright, open_image
 from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
 from keras_faramtn.inference.serving_messages import predict_request, serving_apis
@@ -130,7 +130,7 @@ def _batches(image_paths: list[Path]) -> Iterator[list[tuple[Path, bytes | Input
 def _encode(image_path: Path) -> bytes:
     """The image as a file that the server decodes to the same pixels as `load_image`."""
     try:
-        with Image.open(image_path) as image:
+        with open_image(image_path) as image:
             orientation = image.getexif().get(0x0112, 1)
             if image.format in {"JPEG", "MPO", "PNG"} and orientation == 1:
                 return image_path.read_bytes()

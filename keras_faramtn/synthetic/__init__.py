@@ -1,1 +1,1 @@
-"""Synthetic faces with all 40 attributes, drawn procedurally."""
+"""Synthetic faces with CelebA's 40 attributes: labels, images and data sets."""

@@ -12,7 +12,8 @@ from keras_faramtn.attributes import AttributeGroups, single_group
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.label_files import GROUPS_FILE
 from keras_faramtn.inference.predictor import load_predictor
-from keras_faramtn.synthetic.dataset import FRAME, draw_faces
+from keras_faramtn.synthetic.drawing.portrait import FRAME
+from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo.litert_js import write_litert_js
 
 _SITE = Path(__file__).with_name("site")

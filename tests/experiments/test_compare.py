@@ -202,7 +202,7 @@ def test_other_variants_are_refused(compared, tmp_path):
 def test_different_labels_of_training_images_are_refused(compared, tmp_path):
     other = tmp_path / "faces"
     shutil.copytree(compared.data, other)
-    table, _ = read_dataset(other)
+    table = read_dataset(other)
     lines = table.source.read_text().splitlines()
     line = table.split("train").lines[0] - 1
     lines[line] = lines[line].replace("-1", " 1", 1)

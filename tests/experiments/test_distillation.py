@@ -28,7 +28,7 @@ def _teacher(path):
 def table(tmp_path):
     # The size of the teacher's input, so that nothing is resized.
     folder = write_celeba(tmp_path / "data", random_labels(70), [0] * 70, size=SIZE[::-1])
-    return read_celeba(folder)[0]
+    return read_celeba(folder)
 
 
 def _pixels(table):

@@ -38,7 +38,7 @@ def _recipe(network="faramtn", **training):
 
 
 def _datasets(folder, recipe, model):
-    table, _ = read_celeba(folder)
+    table = read_celeba(folder)
     batch = recipe.training.batch_size
     return [
         make_dataset(table.split(split), groups_of(model), SIZE, batch, shuffle=split == "train")

@@ -14,7 +14,7 @@ from keras_faramtn.export.gpu_check import (
 )
 from keras_faramtn.export.tflite import run_tflite, write_tflite, write_tflite_float16
 from keras_faramtn.models import FARAMTN, inference_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 SIZE = (64, 32)
 NO_DEVICE = (

@@ -19,7 +19,7 @@ from keras_faramtn.export.exporter import export_model
 from keras_faramtn.inference.litert import LiteRTModel
 from keras_faramtn.inference.predictor import predict_files
 from keras_faramtn.models import inference_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", "happy", "hat"])
 SIZE = (48, 36)

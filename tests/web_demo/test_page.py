@@ -23,7 +23,7 @@ from keras_faramtn.data.images import load_image
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
 from keras_faramtn.inference.predictor import load_predictor
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo.writer import write_web_demo
 
 SIZE = (64, 48)

@@ -1,1 +1,1 @@
-"""Readers: from each data set's files on disk to one table of images and labels."""
+"""Readers: from the files of each kind of data set to a table of images and labels."""

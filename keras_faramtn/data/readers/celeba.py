@@ -1,5 +1,6 @@
-"""CelebA as people have it on disk: the official folder, torchvision's, and Kaggle's."""
+"""Reads CelebA in the layouts of the official download, of torchvision and of Kaggle."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +9,22 @@ import numpy as np
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.readers.rows import read_rows
-from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse
+from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one variant of CelebA keeps its files, relative to its folder.
+    """The files of one variant of CelebA, as paths relative to its folder.
 
     Attributes:
-        labels: the attribute file. As `.txt` its first line is the count, its second the names; as
-            `.csv` it has one header line that begins with `image_id`.
-        splits: the partition file, `name split` a line.
-        images: folders that may hold the images; the first that exists counts.
+        labels: the attribute file. In a `.txt` file the first line is the number of images and the
+            second has the attribute names; a `.csv` file has one header line that begins with
+            `image_id`.
+        splits: the partition file, with a line `image split` for each image.
+        images: possible folders of the images; the first that exists is used.
     """
 
     labels: str
@@ -41,7 +45,7 @@ LAYOUTS: dict[str, Layout] = {
         ("img_align_celeba/img_align_celeba", "img_align_celeba"),
     ),
 }
-"""The known variants, the first found is read."""
+"""The supported layouts. The first whose label file exists is read."""
 
 _LABELS = {"1": 1, "-1": 0, "0": UNKNOWN}
 _SPLIT_NUMBERS = {str(number): number for number in SPLITS.values()}
@@ -52,25 +56,34 @@ def read_celeba(
     attributes: Sequence[str] = CELEBA_ATTRIBUTES,
     *,
     skip_bad: bool = False,
-) -> tuple[FaceTable, list[Problem]]:
-    """Reads labels and splits of a folder in one of CelebA's layouts (`LAYOUTS`).
+) -> FaceTable:
+    """Reads the labels and splits of a folder in one of CelebA's layouts (`LAYOUTS`).
 
-    Labels are 1, -1 or 0 in the file: has it, has it not, unknown. The images themselves are
-    not opened; `check_images` does that.
+    Labels in the file are 1 (present), -1 (absent) or 0 (unknown). If a file has no -1 at all, 0
+    is read as absent. The images are not opened; `check_images` does that.
 
     Args:
-        folder: the data set's folder.
-        attributes: the names that the file must have, in any order; the table has this order.
-        skip_bad: leave out rows that can't be used, instead of refusing the file.
+        folder: the folder of the data set.
+        attributes: the attributes that the file must have, in any order; the table has this order.
+        skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
-        The table, and the problems of the rows left out (none without `skip_bad`).
+        The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
-        InputError: a missing folder or file, one that is empty or no text, a header with other
-            attributes, no usable row; and without `skip_bad` a wrong count, a row with the wrong
-            number of columns, a value other than 1, -1 or 0, an image listed twice, without a
-            split or with an unknown one. The message names file and line.
+        InputError: a folder or file is missing, is empty or is not a text file; the header has
+            other attributes; there is no valid row; or, without `skip_bad`, the count is wrong, a
+            row has the wrong number of columns or a value other than 1, -1 and 0, or an image is
+            listed twice or has no valid split. The message names the file and the line.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = synthesize(folder, 4, image_size=(64, 64), progress=False)
+        ...     table = read_celeba(folder)
+        >>> table.paths[0].name, table.labels.shape
+        ('000001.jpg', (4, 40))
     """
     folder = Path(folder)
     layout = _recognise(folder)
@@ -94,23 +107,31 @@ def read_celeba(
         numbers.append(splits[image])
         lines.append(line)
     if not skip_bad:
-        refuse(problems)
+        refuse_problems(problems)
     if not images:
-        raise InputError(f"{source}: there is no usable row in this file.")
-    table = FaceTable(
+        raise InputError(f"{source}: there is no valid row in this file.")
+    return FaceTable(
         attributes=tuple(attributes),
         paths=tuple(image_folder / image for image in images),
-        labels=np.array(labels, dtype="int8")[:, columns],
+        labels=_resolve_zeros(source, np.array(labels, dtype="int8")[:, columns]),
         splits=np.array(numbers, dtype="int8"),
         source=source,
         lines=np.array(lines),
+        problems=tuple(problems),
     )
-    return table, problems
 
 
-def is_celeba(place: Path) -> bool:
-    """Whether there is a label file of one of CelebA's layouts in the folder."""
-    return any((place / layout.labels).is_file() for layout in LAYOUTS.values())
+def is_celeba(folder: Path) -> bool:
+    """Whether the folder contains a label file of one of CelebA's layouts."""
+    return any((folder / layout.labels).is_file() for layout in LAYOUTS.values())
+
+
+def _resolve_zeros(source: Path, labels: np.ndarray) -> np.ndarray:
+    """The labels; in a file that is written with 1 and 0 only, 0 is read as absent."""
+    if (labels == 0).any() or not (labels == UNKNOWN).any():
+        return labels
+    _log.info(f"{source}: no label is -1, so 0 is read as absent, not as unknown.")
+    return np.where(labels == UNKNOWN, np.int8(0), labels)
 
 
 def _recognise(folder: Path) -> Layout:
@@ -120,21 +141,21 @@ def _recognise(folder: Path) -> Layout:
         if (folder / layout.labels).is_file():
             if not (folder / layout.splits).is_file():
                 raise InputError(
-                    f"{folder / layout.splits}: the partition file is missing; it has a line "
-                    "'image split' for each image, with split 0 (train), 1 (validation) or 2 "
+                    f"{folder / layout.splits}: the partition file is missing; it must have a line "
+                    "'image split' for each image, where split is 0 (train), 1 (validation) or 2 "
                     "(test)."
                 )
             return layout
     looked_for = ", ".join(layout.labels for layout in LAYOUTS.values())
     raise InputError(
-        f"{folder}: this is no data set in a layout of CelebA; looked for {looked_for}."
+        f"{folder}: this is not a data set in one of CelebA's layouts; looked for {looked_for}."
     )
 
 
 def _image_folder(folder: Path, layout: Layout) -> Path:
-    for place in layout.images:
-        if (folder / place).is_dir():
-            return folder / place
+    for name in layout.images:
+        if (folder / name).is_dir():
+            return folder / name
     raise InputError(
         f"{folder / layout.images[0]}: the folder of the images is missing; unpack "
         "img_align_celeba.zip there."
@@ -144,20 +165,19 @@ def _image_folder(folder: Path, layout: Layout) -> Path:
 def _header_and_rows(
     path: Path, problems: list[Problem]
 ) -> tuple[tuple[int, list[str]], list[tuple[int, list[str]]]]:
-    """The header's line and attribute names, and the rows below it."""
+    """The line number and the attribute names of the header, and the rows below it."""
     rows = read_rows(path)
     if path.suffix == ".csv":
         line, header = rows[0]
         if header[0] != "image_id":
             raise InputError(
-                f"{path}, line {line}: the header must begin with image_id; it begins with "
-                f"{header[0]!r}."
+                f"{path}, line {line}: the header must begin with image_id, not with {header[0]!r}."
             )
         return (line, header[1:]), rows[1:]
     if len(rows) < 2 or len(rows[0][1]) != 1 or not rows[0][1][0].isdecimal():
         raise InputError(
-            f"{path}, line 1: the first line must be the number of images, the second the "
-            "names of the attributes."
+            f"{path}, line 1: the first line must be the number of images, and the second "
+            "the names of the attributes."
         )
     count = int(rows[0][1][0])
     if count != len(rows) - 2:
@@ -170,13 +190,13 @@ def _columns(path: Path, line: int, names: list[str], attributes: Sequence[str])
     missing = [attribute for attribute in attributes if attribute not in names]
     unknown = [name for name in names if name not in attributes]
     if missing or unknown or len(set(names)) != len(names):
-        splits = [
+        found = [
             *([f"missing: {', '.join(missing)}"] if missing else []),
             *([f"unknown: {', '.join(unknown)}"] if unknown else []),
         ]
         raise InputError(
             f"{path}, line {line}: the header must have each of the {len(attributes)} attributes "
-            f"once; {'; '.join(splits) or 'one is there twice'}."
+            f"once; {'; '.join(found) or 'one is repeated'}."
         )
     return [names.index(attribute) for attribute in attributes]
 
@@ -188,10 +208,10 @@ def _read_splits(path: Path, problems: list[Problem]) -> dict[str, int]:
     splits: dict[str, int] = {}
     for line, row in rows:
         if len(row) != 2 or row[1] not in _SPLIT_NUMBERS:
-            message = f"expected an image and 0, 1 or 2; got {' '.join(row)!r}."
+            message = f"expected an image name and 0, 1 or 2; got {' '.join(row)!r}."
             problems.append(Problem(path, line, message))
         elif row[0] in splits:
-            message = f"{row[0]} is listed a second time; keep one row."
+            message = f"{row[0]} is listed twice; keep one row."
             problems.append(Problem(path, line, message))
         else:
             splits[row[0]] = _SPLIT_NUMBERS[row[1]]
@@ -212,7 +232,7 @@ def _row_message(
         wrong = next(value for value in values if value not in _LABELS)
         return f"{image} has the value {wrong!r}; a label is 1, -1 or 0 (unknown)."
     if image in seen:
-        return f"{image} is listed a second time; keep one row."
+        return f"{image} is listed twice; keep one row."
     if image not in splits:
         return f"{image} has no split in {layout.splits}; add a line for it."
     return None

@@ -1,5 +1,6 @@
-"""Attributes of one's own: any CSV file of labels for any folder of images."""
+"""Reads a CSV file of custom attributes for a folder of images."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,134 +8,143 @@ import numpy as np
 
 from keras_faramtn.data.readers.rows import read_rows
 from keras_faramtn.data.readers.splits import assign_splits
-from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse
+from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import InputError
 
-OWN_FILE = "attributes.csv"
-"""The name of the file where a folder is given, not the file itself."""
+FILE_NAME = "attributes.csv"
+"""The name of the file, where its folder is given."""
 
-_IMAGE, _PART, _PERSON = "image", "split", "person"
-_IMAGES = "images"
+_IMAGE, _SPLIT, _PERSON = "image", "split", "person"  # the columns that are not attributes
+_IMAGE_FOLDER = "images"
 _LABELS = {"1": 1, "0": 0, "": UNKNOWN}
 
 
-def is_csv_table(place: Path) -> bool:
-    """Whether `place` is a `.csv` file, or a folder with an `attributes.csv`."""
-    return _file(place).is_file()
+def is_csv_table(source: Path) -> bool:
+    """Whether `source` is a `.csv` file, or a folder that contains `attributes.csv`."""
+    return _file(source).is_file()
 
 
 def read_csv_table(
-    place: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
-) -> tuple[FaceTable, list[Problem]]:
-    """Reads a CSV file of attributes of one's own.
+    source: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
+) -> FaceTable:
+    r"""Reads a CSV file of custom attributes.
 
         image,split,person,Happy,Wearing_Scarf
         0001.jpg,train,anna,1,0
         berta/0002.png,test,berta,,1
 
-    The first line names the columns, in any order. `image` is a path, relative to the folder
-    `images` beside the file if there is one, else to the file's own folder. `split` may be left
-    out: a tenth of the images is then for test and a tenth for validation, always the same ones.
-    `person` may be left out; with it no person is in two of the splits so dealt. Each other column
-    is an attribute: 1 yes, 0 no, empty unknown.
+    The first line names the columns, in any order:
+
+    - `image`: a path relative to the folder `images` next to the file if that exists, else to the
+      file's own folder.
+    - `split` (optional): `train`, `validation` or `test`. Without this column a tenth of the images
+      is assigned to `test` and a tenth to `validation`; the assignment is reproducible.
+    - `person` (optional): who is in the image. If splits are assigned, each person is in only one.
+    - Each other column is an attribute: 1 present, 0 absent, empty unknown.
 
     Args:
-        place: the file, or a folder with an `attributes.csv`.
-        attributes: those to read, in the table's order; other columns are not looked at. None for
-            all, in the file's order.
-        skip_bad: leave out rows that can't be used, instead of refusing the file.
+        source: the file, or a folder that contains `attributes.csv`.
+        attributes: the attributes to read, in the table's order; other columns are ignored. None
+            for all, in the file's order.
+        skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
-        The table, and the problems of the rows left out (none without `skip_bad`).
+        The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
-        InputError: no such file, an empty one, or one that is no text; a header without `image`,
-            with a name twice, or without one of the attributes; a label -1, which some files write
-            for no and others for unknown; no usable row; and without `skip_bad` a row with the
-            wrong number of columns, another value, an unknown split, or an image listed twice. The
-            message names file and line.
-    """
-    source = _file(Path(place))
-    if not source.is_file():
-        raise InputError(f"{source}: there is no such file; give a .csv file of attributes.")
-    (line, header), *rows = read_rows(source)
-    header = [name.strip() for name in header]
-    _refuse_header(source, line, header)
-    if attributes is None:
-        attributes = [name for name in header if name not in (_IMAGE, _PART, _PERSON)]
-    _refuse_attributes(source, line, header, attributes)
+        InputError: the file is missing, is empty or is not a text file; the header lacks `image` or
+            an attribute, or repeats a name; a label is -1, which means "absent" in some files and
+            "unknown" in others; there is no valid row; or, without `skip_bad`, a row has the wrong
+            number of columns, another invalid label or an unknown split, or an image is listed
+            twice. The message names the file and the line.
 
-    folder = source.parent
-    if (folder / _IMAGES).is_dir():
-        folder /= _IMAGES
-    good: list[tuple[int, dict[str, str]]] = []
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "attributes.csv"
+        ...     _ = file.write_text("image,split,Happy\na.jpg,train,1\nb.jpg,test,\n")
+        ...     table = read_csv_table(file)
+        >>> table.attributes, table.labels.tolist(), table.splits.tolist()
+        (('Happy',), [[1], [-1]], [0, 2])
+    """
+    file = _file(Path(source))
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such file; give a .csv file of attributes.")
+    (line, header), *rows = read_rows(file)
+    header = [name.strip() for name in header]
+    _refuse_header(file, line, header)
+    if attributes is None:
+        attributes = [name for name in header if name not in (_IMAGE, _SPLIT, _PERSON)]
+    _refuse_attributes(file, line, header, attributes)
+
+    valid: list[tuple[int, dict[str, str]]] = []
     problems: list[Problem] = []
     seen: set[str] = set()
     for line, values in rows:
         row = dict(zip(header, (value.strip() for value in values), strict=False))
-        message = _row_message(source, line, row, len(values), header, attributes, seen)
+        message = _row_message(file, line, row, len(values), header, attributes, seen)
         if message:
-            problems.append(Problem(source, line, message))
+            problems.append(Problem(file, line, message))
             continue
-        seen.add(row[_IMAGE])
-        good.append((line, row))
+        seen.add(os.path.normpath(row[_IMAGE]))
+        valid.append((line, row))
     if not skip_bad:
-        refuse(problems)
-    if not good:
-        raise InputError(f"{source}: there is no usable row in this file.")
-    table = FaceTable(
+        refuse_problems(problems)
+    if not valid:
+        raise InputError(f"{file}: there is no valid row in this file.")
+    images = file.parent / _IMAGE_FOLDER
+    folder = images if images.is_dir() else file.parent
+    return FaceTable(
         attributes=tuple(attributes),
-        paths=tuple(folder / row[_IMAGE] for _, row in good),
-        labels=np.array([[_LABELS[row[name]] for name in attributes] for _, row in good], "int8"),
-        splits=_splits([row for _, row in good]),
-        source=source,
-        lines=np.array([line for line, _ in good]),
+        paths=tuple(folder / row[_IMAGE] for _, row in valid),
+        labels=np.array([[_LABELS[row[name]] for name in attributes] for _, row in valid], "int8"),
+        splits=_splits([row for _, row in valid]),
+        source=file,
+        lines=np.array([line for line, _ in valid]),
+        problems=tuple(problems),
     )
-    return table, problems
 
 
-def _file(place: Path) -> Path:
-    return place if place.suffix.lower() == ".csv" else place / OWN_FILE
+def _file(source: Path) -> Path:
+    return source if source.suffix.lower() == ".csv" else source / FILE_NAME
 
 
 def _splits(rows: Sequence[dict[str, str]]) -> np.ndarray:
-    if _PART in rows[0]:
-        return np.array([SPLITS[row[_PART]] for row in rows], "int8")
-    # An image of whom nobody said who it shows is a person of its own.
+    if _SPLIT in rows[0]:
+        return np.array([SPLITS[row[_SPLIT]] for row in rows], "int8")
+    # Each image of an unknown person counts as a different person.
     return assign_splits([row.get(_PERSON) or f"{_IMAGE} {row[_IMAGE]}" for row in rows])
 
 
-def _refuse_header(source: Path, line: int, header: list[str]) -> None:
+def _refuse_header(file: Path, line: int, header: list[str]) -> None:
     repeated = sorted({name for name in header if header.count(name) > 1})
     if _IMAGE not in header:
         raise InputError(
-            f"{source}, line {line}: there is no column {_IMAGE!r}; the first line must name the "
+            f"{file}, line {line}: there is no column {_IMAGE!r}; the first line must name the "
             f"columns, separated by commas, but it is {','.join(header)!r}."
         )
     if repeated:
-        names = ", ".join(name or "one without a name" for name in repeated)
-        raise InputError(f"{source}, line {line}: there are two columns {names}; keep one of each.")
+        names = ", ".join(name or "(empty)" for name in repeated)
+        raise InputError(f"{file}, line {line}: there are two columns {names}; keep one of each.")
 
 
-def _refuse_attributes(
-    source: Path, line: int, header: list[str], attributes: Sequence[str]
-) -> None:
+def _refuse_attributes(file: Path, line: int, header: list[str], attributes: Sequence[str]) -> None:
     missing = [name for name in attributes if name not in header]
     if missing:
         raise InputError(
-            f"{source}, line {line}: there is no column {', '.join(missing)}; the columns are "
-            f"{', '.join(header)}. Add it, or name the file's own attributes in the recipe's "
-            "model.groups."
+            f"{file}, line {line}: there is no column {', '.join(missing)}; the columns are "
+            f"{', '.join(header)}. Add it, or set model.groups in the recipe to groups of the "
+            "file's attributes."
         )
-    if not attributes or "" in attributes:
+    if not attributes or not all(name.isprintable() and name for name in attributes):
         raise InputError(
-            f"{source}, line {line}: each attribute needs a column with its name; the columns are "
-            f"{', '.join(header)}."
+            f"{file}, line {line}: each attribute needs a column with its name, without line "
+            f"breaks; the columns are {', '.join(map(repr, header))}."
         )
 
 
 def _row_message(
-    source: Path,
+    file: Path,
     line: int,
     row: dict[str, str],
     columns: int,
@@ -146,21 +156,21 @@ def _row_message(
         return f"the row has {columns} values, but there are {len(header)} columns."
     image = row[_IMAGE]
     if not image:
-        return f"the row has no {_IMAGE}; give its path."
-    if image in seen:
-        return f"{image} is listed a second time; keep one row."
-    if row.get(_PART, "train") not in SPLITS:
-        return f"{image} has the split {row[_PART]!r}; a split is one of {', '.join(SPLITS)}."
+        return f"the row has no {_IMAGE}; add its path."
+    if os.path.normpath(image) in seen:
+        return f"{image} is listed twice; keep one row."
+    if row.get(_SPLIT, "train") not in SPLITS:
+        return f"{image} has the split {row[_SPLIT]!r}; a split is one of {', '.join(SPLITS)}."
     for name in attributes:
-        # Taken for a bad row and left out, all that is not yes would go, unnoticed.
+        # An error even with skip_bad, which would skip every row with an absent attribute.
         if row[name] == "-1":
             raise InputError(
-                f"{source}, line {line}: {name} is -1, which some files write for no and others "
-                "for unknown; write 1 for yes, 0 for no, and leave unknown ones empty."
+                f"{file}, line {line}: {name} is -1, which means absent in some files and unknown "
+                "in others; write 1 for present, 0 for absent, and leave unknown labels empty."
             )
         if row[name] not in _LABELS:
             return (
-                f"{image} has the value {row[name]!r} for {name}; a label is 1 (yes), 0 (no) or "
-                "empty (unknown)."
+                f"{image} has the value {row[name]!r} for {name}; a label is 1 (present), 0 "
+                "(absent) or empty (unknown)."
             )
     return None

@@ -1,4 +1,4 @@
-"""Every kind of data set that can be read, recognised by what is there."""
+"""Reads a data set of any supported kind, which is recognised by its files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,57 +7,71 @@ from typing import NamedTuple
 from keras_faramtn.data.readers.celeba import is_celeba, read_celeba
 from keras_faramtn.data.readers.csv_table import is_csv_table, read_csv_table
 from keras_faramtn.data.readers.lfwa import is_lfwa, read_lfwa
-from keras_faramtn.data.table import FaceTable, Problem
+from keras_faramtn.data.table import FaceTable
 from keras_faramtn.errors import InputError
 
 
-class Source(NamedTuple):
-    """One kind of data set.
+class DatasetKind(NamedTuple):
+    """A kind of data set.
 
     Attributes:
         recognise: whether a folder or file is of this kind.
-        read: reads it; called with the place, the attributes or nothing, and `skip_bad`.
-        looks_like: what is looked for, for people.
+        read: reads it; called with the path, the attributes if given, and `skip_bad`.
+        files: the files by which it is recognised, for error messages.
     """
 
     recognise: Callable[[Path], bool]
-    read: Callable[..., tuple[FaceTable, list[Problem]]]
-    looks_like: str
+    read: Callable[..., FaceTable]
+    files: str
 
 
-SOURCES: dict[str, Source] = {
-    "CelebA": Source(is_celeba, read_celeba, "a folder with CelebA's list_attr_celeba.txt or .csv"),
-    "LFWA": Source(is_lfwa, read_lfwa, "a folder with LFWA's lfw_att_40.mat"),
-    "own": Source(
+KINDS: dict[str, DatasetKind] = {
+    "CelebA": DatasetKind(
+        is_celeba, read_celeba, "a folder with CelebA's list_attr_celeba.txt or .csv"
+    ),
+    "LFWA": DatasetKind(is_lfwa, read_lfwa, "a folder with LFWA's lfw_att_40.mat"),
+    "CSV": DatasetKind(
         is_csv_table, read_csv_table, "a .csv file of attributes, or a folder with attributes.csv"
     ),
 }
-"""The kinds, the first that recognises a place reads it."""
+"""The supported kinds. The first that recognises the data set reads it."""
 
 
 def read_dataset(
-    place: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
-) -> tuple[FaceTable, list[Problem]]:
-    """Reads labels and splits of a data set of any kind (`SOURCES`).
+    source: str | Path, attributes: Sequence[str] | None = None, *, skip_bad: bool = False
+) -> FaceTable:
+    """Reads the labels and splits of a data set of any supported kind.
+
+    The kinds are CelebA (`read_celeba`), LFWA (`read_lfwa`) and a CSV file of custom attributes
+    (`read_csv_table`). The images are not opened; `check_images` does that.
 
     Args:
-        place: its folder or file.
-        attributes: those that the table must have, in its order; None for those that the data set
-            has: CelebA's 40, or the columns of one's own file.
-        skip_bad: leave out rows that can't be used, instead of refusing the file.
+        source: the folder or file of the data set.
+        attributes: the attributes of the table, in this order; None for those of the data set:
+            CelebA's 40, or the columns of a CSV file.
+        skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
-        The table, and the problems of the rows left out (none without `skip_bad`).
+        The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
-        InputError: nothing of a known kind is there, or as the readers.
+        InputError: `source` does not exist or is not of a supported kind, or as the readers.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = synthesize(folder, 4, image_size=(64, 64), progress=False)
+        ...     table = read_dataset(folder)
+        >>> len(table), table.labels.shape, len(table.split("train"))
+        (4, (4, 40), 2)
     """
-    place = Path(place)
-    if not place.exists():
-        raise InputError(f"{place}: there is no such folder; give the folder of the data set.")
-    chosen = () if attributes is None else (attributes,)
-    for source in SOURCES.values():
-        if source.recognise(place):
-            return source.read(place, *chosen, skip_bad=skip_bad)
-    looked_for = "; ".join(source.looks_like for source in SOURCES.values())
-    raise InputError(f"{place}: this is no data set of a known kind; looked for {looked_for}.")
+    source = Path(source)
+    if not source.exists():
+        raise InputError(f"{source}: there is no such file or folder; give that of the data set.")
+    arguments = () if attributes is None else (attributes,)
+    for kind in KINDS.values():
+        if kind.recognise(source):
+            return kind.read(source, *arguments, skip_bad=skip_bad)
+    files = "; ".join(kind.files for kind in KINDS.values())
+    raise InputError(f"{source}: this is not a supported data set; looked for {files}.")

@@ -1,4 +1,4 @@
-"""LFWA: the images of Labeled Faces in the Wild with CelebA's 40 attributes."""
+"""Reads LFWA: the images of Labeled Faces in the Wild with CelebA's 40 attributes."""
 
 import re
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ import scipy.io
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.readers.splits import hold_out
-from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse
+from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import InputError
 
-_LABELS = "lfw_att_40.mat"
-_SPLIT = "indices_train_test.mat"
-_IMAGES = ("lfw", "lfw-deepfunneled", "lfw-funneled", "lfw_funneled")
-_OFFICIAL_PARTS = {"train": "indices_img_train", "test": "indices_img_test"}
-_NO_PART = -1
+_LABELS_FILE = "lfw_att_40.mat"
+_SPLITS_FILE = "indices_train_test.mat"
+_IMAGE_FOLDERS = ("lfw", "lfw-deepfunneled", "lfw-funneled", "lfw_funneled")
+_OFFICIAL_SPLITS = {"train": "indices_img_train", "test": "indices_img_test"}
+_NO_SPLIT = -1
 
 
-def is_lfwa(place: Path) -> bool:
-    """Whether LFWA's label file is in the folder or in one within it."""
-    return _find(place, _LABELS) is not None
+def is_lfwa(folder: Path) -> bool:
+    """Whether LFWA's label file is in the folder or in one of its subfolders."""
+    return _find(folder, _LABELS_FILE) is not None
 
 
 def read_lfwa(
@@ -31,33 +31,34 @@ def read_lfwa(
     attributes: Sequence[str] = CELEBA_ATTRIBUTES,
     *,
     skip_bad: bool = False,
-) -> tuple[FaceTable, list[Problem]]:
-    """Reads labels and splits of LFWA (Liu, Luo, Wang and Tang, ICCV 2015).
+) -> FaceTable:
+    """Reads the labels and splits of LFWA (Liu, Luo, Wang and Tang, ICCV 2015).
 
-    The folder holds `lfw_att_40.mat` and `indices_train_test.mat`, itself or one folder deeper,
-    and the images as `lfw/PERSON/PERSON_0001.jpg` (or `lfw-deepfunneled`, or `lfw-funneled`).
-    The official files are MATLAB's version 7.3, which is HDF5; older versions are read too.
+    The folder, or a subfolder, contains `lfw_att_40.mat` and `indices_train_test.mat`; the folder
+    contains the images as `lfw/PERSON/PERSON_0001.jpg` (or `lfw-deepfunneled`, or `lfw-funneled`).
+    The official `.mat` files have MATLAB's format 7.3, which is HDF5; older formats are read too.
 
-    The test split is the official one. LFWA has no validation split: a tenth of the official
-    training images is held out for it, always the same, and no person of it is in training.
+    The test split is the official one. LFWA has no validation split, so a tenth of the official
+    training images is held out for validation. The choice is reproducible, and no person in it
+    stays in the training split.
 
     Args:
-        folder: the data set's folder.
-        attributes: the names that the file must have, in any order and whether written with blanks
-            or underscores; the table has this order.
-        skip_bad: leave out rows that can't be used, instead of refusing the file.
+        folder: the folder of the data set.
+        attributes: the attributes that the file must have, in any order, written with spaces or
+            underscores; the table has this order.
+        skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
-        The table, its `lines` the rows of `label` from 1, and the problems of the rows left out.
+        The table of the valid rows; its `lines` are the rows of the variable `label`, from 1. What
+        was skipped is in its `problems`.
 
     Raises:
-        InputError: a missing folder or file, one that MATLAB didn't write or without the
-            variables, other attributes, sizes that don't fit together, an index out of range, no
-            usable row; and without `skip_bad` a label other than 1 or 0, or an image that is in
-            both splits or in none.
+        InputError: a folder or file is missing; a file is not a MATLAB file or lacks a variable;
+            the attributes, sizes or indices don't match; there is no valid row; or, without
+            `skip_bad`, a label is neither 1 nor 0, or an image is in both splits or in none.
     """
     folder = Path(folder)
-    labels_file, split_file = _need(folder, _LABELS), _need(folder, _SPLIT)
+    labels_file, split_file = _need(folder, _LABELS_FILE), _need(folder, _SPLITS_FILE)
     image_folder = _image_folder(folder)
     content = _read_mat(labels_file, ("AttrName", "label", "name"))
     names = [_text(name) for name in content["AttrName"]]
@@ -66,66 +67,68 @@ def read_lfwa(
     if labels.shape != (len(images), len(names)):
         raise InputError(
             f"{labels_file}: label is {labels.shape[0]} x {labels.shape[1]}, but there are "
-            f"{len(images)} images and {len(names)} attributes; get the file anew."
+            f"{len(images)} images and {len(names)} attributes; download the file again."
         )
     columns = _columns(labels_file, names, attributes)
     splits, in_both = _official_splits(split_file, len(images))
 
-    good, problems = [], []
+    valid, problems = [], []
     for row, image in enumerate(images):
         message = _row_message(image, labels[row], splits[row], in_both[row])
         if message:
             problems.append(Problem(labels_file, row + 1, message, unit="row"))
         else:
-            good.append(row)
+            valid.append(row)
     if not skip_bad:
-        refuse(problems)
-    if not good:
-        raise InputError(f"{labels_file}: there is no usable row in this file.")
-    # The names are written as on Windows: PERSON\\PERSON_0001.jpg.
-    paths = [image_folder.joinpath(*PureWindowsPath(images[row]).parts) for row in good]
-    table = FaceTable(
+        refuse_problems(problems)
+    if not valid:
+        raise InputError(f"{labels_file}: there is no valid row in this file.")
+    # The names are Windows paths: PERSON\\PERSON_0001.jpg.
+    paths = [image_folder.joinpath(*PureWindowsPath(images[row]).parts) for row in valid]
+    return FaceTable(
         attributes=tuple(attributes),
         paths=tuple(paths),
-        labels=labels[good][:, columns].astype("int8"),
-        splits=_with_validation(splits[good], [path.parent.name for path in paths]),
+        labels=labels[valid][:, columns].astype("int8"),
+        splits=_with_validation(splits[valid], [path.parent.name for path in paths]),
         source=labels_file,
-        lines=np.array(good) + 1,
+        lines=np.array(valid) + 1,
         unit="row",
+        problems=tuple(problems),
     )
-    return table, problems
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    return next((file for at in ("", "*/") for file in sorted(folder.glob(at + name))), None)
+    return next((file for level in ("", "*/") for file in sorted(folder.glob(level + name))), None)
 
 
 def _need(folder: Path, name: str) -> Path:
     file = _find(folder, name)
     if file is None:
-        raise InputError(f"{folder / name}: this file of LFWA is missing; put it there.")
+        raise InputError(f"{folder / name}: this file of LFWA is missing; copy it there.")
     return file
 
 
 def _image_folder(folder: Path) -> Path:
-    for name in _IMAGES:
+    for name in _IMAGE_FOLDERS:
         if (folder / name).is_dir():
             return folder / name
     raise InputError(
-        f"{folder / _IMAGES[0]}: the folder of the images is missing; unpack lfw.tgz there."
+        f"{folder / _IMAGE_FOLDERS[0]}: the folder of the images is missing; unpack lfw.tgz there."
     )
 
 
 def _read_mat(path: Path, variables: Sequence[str]) -> dict[str, Any]:
-    """Variables of a MATLAB file: cells as lists of arrays, matrices as MATLAB shows them."""
+    """Variables of a MATLAB file: cell arrays as lists of arrays, matrices by rows."""
     read = _read_mat_hdf5 if h5py.is_hdf5(path) else _read_mat_old
     try:
         content = read(path, variables)
     except Exception as error:  # a damaged file makes the readers fail in many ways
-        raise InputError(f"{path}: this is no MATLAB file: {error}; get it anew.") from error
+        raise InputError(
+            f"{path}: this is not a MATLAB file: {error}; download it again."
+        ) from error
     missing = [name for name in variables if name not in content]
     if missing:
-        raise InputError(f"{path}: there is no variable {', '.join(missing)} in it; get it anew.")
+        raise InputError(f"{path}: it has no variable {', '.join(missing)}; download it again.")
     return content
 
 
@@ -142,7 +145,7 @@ def _read_mat_hdf5(path: Path, variables: Sequence[str]) -> dict[str, Any]:
     with h5py.File(path) as file:
         content = {name: file[name][()] for name in variables if name in file}
         return {
-            # MATLAB stores by columns and HDF5 by rows.
+            # MATLAB stores matrices by columns and HDF5 by rows.
             name: [file[reference][()].T for reference in value.ravel()]
             if h5py.check_ref_dtype(value.dtype)
             else value.T
@@ -151,12 +154,13 @@ def _read_mat_hdf5(path: Path, variables: Sequence[str]) -> dict[str, Any]:
 
 
 def _text(cell: Any) -> str:
-    """The text in a cell: one string, or the codes of its characters."""
+    """The text in a cell, which contains one string or the codes of its characters."""
     values = np.asarray(cell).ravel()
     return "".join(v if isinstance(v, str) else chr(int(v)) for v in values.tolist()).strip()
 
 
 def _plain(name: str) -> str:
+    """The name in lower case, with underscores between its words."""
     return re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
 
 
@@ -172,16 +176,16 @@ def _columns(path: Path, names: list[str], attributes: Sequence[str]) -> list[in
 
 
 def _official_splits(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The split of each row, and whether it is in both."""
-    content = _read_mat(path, tuple(_OFFICIAL_PARTS.values()))
-    splits = np.full(count, _NO_PART, "int8")
+    """The split of each row, and whether the row is in both splits."""
+    content = _read_mat(path, tuple(_OFFICIAL_SPLITS.values()))
+    splits = np.full(count, _NO_SPLIT, "int8")
     times = np.zeros(count, int)
-    for split, variable in _OFFICIAL_PARTS.items():
+    for split, variable in _OFFICIAL_SPLITS.items():
         rows = np.unique(np.asarray(content[variable]).astype(int)) - 1  # MATLAB counts from 1
         if len(rows) and (rows[0] < 0 or rows[-1] >= count):
             raise InputError(
-                f"{path}: {variable} goes from {rows[0] + 1} to {rows[-1] + 1}, but {_LABELS} has "
-                f"{count} images; get both from the same place."
+                f"{path}: {variable} ranges from {rows[0] + 1} to {rows[-1] + 1}, but "
+                f"{_LABELS_FILE} has {count} images; get both files from the same source."
             )
         splits[rows] = SPLITS[split]
         times[rows] += 1
@@ -193,9 +197,9 @@ def _row_message(image: str, labels: np.ndarray, split: int, in_both: bool) -> s
     if len(wrong):
         return f"{image} has the value {wrong[0]:g}; a label is 1 or 0."
     if in_both:
-        return f"{image} is in the training and in the test split of {_SPLIT}."
-    if split == _NO_PART:
-        return f"{image} is in no split of {_SPLIT}."
+        return f"{image} is in both the training and the test split of {_SPLITS_FILE}."
+    if split == _NO_SPLIT:
+        return f"{image} is in no split of {_SPLITS_FILE}."
     return None
 
 

@@ -1,4 +1,4 @@
-"""The rows of a text file, each with the line that it begins in."""
+"""The rows of a text file, each with its line number."""
 
 import csv
 import io
@@ -9,22 +9,27 @@ from keras_faramtn.errors import InputError
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The line each row begins in, from 1, and its fields; blank lines are left out.
+    """Reads the rows of a table; blank lines are skipped.
 
-    The fields of a `.csv` are separated by commas, those of other files by blanks.
+    Args:
+        path: a text file in UTF-8. The fields of a `.csv` file are separated by commas, those of
+            other files by white space.
+
+    Returns:
+        For each row the number of the line where it begins, from 1, and its fields.
 
     Raises:
-        InputError: the file is empty, no text, or has a quote that is never closed.
+        InputError: the file is empty, is not a text file, or has an unclosed quotation mark.
     """
     try:
-        # Not splitlines, which also splits at characters that no editor counts as a line's end.
+        # Not splitlines, which also splits at characters that editors don't count as line ends.
         lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: this is no text file: {error}.") from error
-    split = _split_commas(path, lines) if path.suffix.lower() == ".csv" else _split_blanks(lines)
-    rows = [(line, row) for line, row in split if any(row)]
+        raise InputError(f"{path}: this is not a text file in UTF-8: {error}.") from error
+    numbered = _split_commas(path, lines) if path.suffix.lower() == ".csv" else _split_blanks(lines)
+    rows = [(line, row) for line, row in numbered if any(row)]
     if not rows:
-        raise InputError(f"{path}: the file is empty; get it from the data set anew.")
+        raise InputError(f"{path}: the file is empty; replace it with a complete one.")
     return rows
 
 
@@ -33,7 +38,7 @@ def _split_blanks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _split_commas(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    # Strict, lest a quote that is never closed swallows all rows below it unnoticed.
+    # Strict, because otherwise an unclosed quotation mark would swallow all rows below it.
     reader = csv.reader(lines, skipinitialspace=True, strict=True)
     begin = 1
     try:
@@ -42,6 +47,6 @@ def _split_commas(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[
             begin = reader.line_num + 1
     except csv.Error as error:
         raise InputError(
-            f"{path}, line {begin}: this is no row of comma-separated values: {error}; correct "
+            f"{path}, line {begin}: this is not a row of comma-separated values: {error}; correct "
             "its quotation marks."
         ) from error

@@ -1,4 +1,4 @@
-"""Parts of a data set that comes without them: the same ones each time, no person in two."""
+"""Splits for a data set without official ones: reproducible, with each person in one split."""
 
 import hashlib
 from collections import Counter
@@ -8,50 +8,59 @@ import numpy as np
 
 from keras_faramtn.data.table import SPLITS
 
-_SHARE = 0.1
+_FRACTION = 0.1  # of the rows, for validation and for test
 
 
 def assign_splits(people: Sequence[str]) -> np.ndarray:
-    """Deals rows to the splits: a tenth to test, a tenth to validation, the rest to train.
+    """Assigns rows to splits: a tenth each to test and validation, the others to train.
 
     Args:
-        people: who each of n rows shows; images of one person stay together. Where that isn't
-            known, a different name for each row.
+        people: the person in each of the n rows; all rows of a person get the same split. If the
+            person is unknown, give a name that is unique to the row.
 
     Returns:
-        `(n,)` int8, numbers of `SPLITS`. They depend on the names alone, not on the rows' order.
+        int8 `(n,)`, numbers as in `SPLITS`. They depend only on the names, not on the row order.
+
+    Example:
+        >>> assign_splits([f"person {number}" for number in range(10)]).tolist()
+        [0, 0, 0, 2, 0, 0, 0, 0, 0, 1]
     """
     splits = np.full(len(people), SPLITS["train"], "int8")
     wanted = _tenth(len(people))
     for split in ("test", "validation"):
-        left = np.flatnonzero(splits == SPLITS["train"])
-        splits[left[_draw([people[row] for row in left], wanted)]] = SPLITS[split]
+        remaining = np.flatnonzero(splits == SPLITS["train"])
+        chosen = _choose([people[row] for row in remaining], wanted)
+        splits[remaining[chosen]] = SPLITS[split]
     return splits
 
 
 def hold_out(people: Sequence[str]) -> np.ndarray:
-    """A tenth of the rows, chosen by the names alone; images of one person stay together.
+    """Chooses a tenth of the rows; all rows of a person are chosen, or none.
 
     Args:
-        people: who each of n rows shows.
+        people: the person in each of the n rows.
 
     Returns:
-        `(n,)` bool.
+        bool `(n,)`. It depends only on the names, not on the row order.
+
+    Example:
+        >>> hold_out([f"person {number}" for number in range(20)]).sum()
+        np.int64(2)
     """
-    return _draw(people, _tenth(len(people)))
+    return _choose(people, _tenth(len(people)))
 
 
 def _tenth(rows: int) -> int:
-    return max(1, round(_SHARE * rows)) if rows >= 3 else 0
+    return max(1, round(_FRACTION * rows)) if rows >= 3 else 0
 
 
-def _draw(people: Sequence[str], wanted: int) -> np.ndarray:
-    """Whole persons, in the order of a hash of their names, as long as they fit into `wanted`."""
-    images = Counter(people)
+def _choose(people: Sequence[str], wanted: int) -> np.ndarray:
+    """Chooses people in the order of a hash of their names, while their rows fit in `wanted`."""
+    rows_of = Counter(people)
     room = wanted
-    drawn = set()
-    for person in sorted(images, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        if images[person] <= room:
-            drawn.add(person)
-            room -= images[person]
-    return np.array([person in drawn for person in people], dtype=bool)
+    chosen = set()
+    for person in sorted(rows_of, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if rows_of[person] <= room:
+            chosen.add(person)
+            room -= rows_of[person]
+    return np.array([person in chosen for person in people], dtype=bool)

@@ -1,1 +1,1 @@
-"""Draws faces from labels; `image.paint` is the way in, and says what each attribute is."""
+"""Draws faces from labels. The entry point is `portrait.paint`."""

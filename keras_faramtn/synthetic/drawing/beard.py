@@ -1,4 +1,4 @@
-"""Hair of the face."""
+"""Facial hair."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def _beard_colour(face: Face) -> Colour:
 
 
 def _jaw_band(face: Face, top: float, depth: float) -> np.ndarray:
-    """The area along the jaw from height `top`, up to `depth` inside it; open at the mouth."""
+    """A band along the jaw from height `top` downwards, at most `depth` wide, as a polygon."""
     outer = face.outline[face.outline[:, 1] > top]
     outer = outer[np.argsort(np.arctan2(outer[:, 0], outer[:, 1] - 100))] + (0, 0.5)
     depth = depth * ((outer[:, 1] - top) / 20).clip(0.35, 1)
@@ -31,7 +31,7 @@ def _jaw_band(face: Face, top: float, depth: float) -> np.ndarray:
 
 
 def stubble(canvas: Canvas, face: Face) -> None:
-    """Stubble."""
+    """Stubble on the jaw and the upper lip."""
     if not face.has("5_o_Clock_Shadow"):
         return
     tint = mix(shade(face.skin, 0.45), (44, 52, 62), 0.55)
@@ -47,7 +47,7 @@ def stubble(canvas: Canvas, face: Face) -> None:
 
 
 def full_beard(canvas: Canvas, face: Face) -> None:
-    """A short beard all along the jaw: what a beard is that has no other name."""
+    """A short beard along the jaw, for a beard that is none of the named kinds."""
     if face.has("No_Beard", *_BEARDS):
         return
     colour = _beard_colour(face)
@@ -97,7 +97,7 @@ def _strands_of_beard(
 
 
 def sideburns(canvas: Canvas, face: Face) -> None:
-    """Hair before the ears."""
+    """Hair in front of the ears."""
     if not face.has("Sideburns"):
         return
     colour = _beard_colour(face)

@@ -1,4 +1,4 @@
-"""Neck and clothes, and what people wear: tie, jewellery, glasses, hats."""
+"""Neck, clothes, tie, jewellery, glasses and hats."""
 
 import math
 
@@ -41,7 +41,7 @@ def neck(canvas: Canvas, face: Face) -> None:
 
 
 def clothes(canvas: Canvas, face: Face) -> None:
-    """A round neck, a V or a shirt's collar, on shoulders that go on outside the frame."""
+    """Clothes with a round neck, a V-neck or a shirt collar; shoulders extend beyond the frame."""
     p = face.person
     colour = pick(_CLOTH, p.cloth)
     male = face.has("Male")
@@ -114,7 +114,7 @@ def earrings(canvas: Canvas, face: Face) -> None:
 
 
 def eyeglasses(canvas: Canvas, face: Face) -> None:
-    """Frames from round to square."""
+    """Glasses, with frames from round to square."""
     if not face.has("Eyeglasses"):
         return
     p = face.person

@@ -1,4 +1,4 @@
-"""Drawing in units of a fixed frame, whatever the size in pixels: what the faces are drawn with."""
+"""Drawing primitives in the units of a fixed frame, independent of the image's size in pixels."""
 
 import functools
 import math
@@ -23,7 +23,7 @@ def _catmull_rom_weights(steps: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def _bump(strength: float) -> Image.Image:
-    """A soft round spot: 255 times `strength` in the middle, falling smoothly to 0 at the rim."""
+    """A soft round spot: 255 times `strength` at the centre, falling smoothly to 0 at the edge."""
     x = np.linspace(-1, 1, 64)
     distance = np.minimum(np.hypot(x, x[:, None]), 1)
     return Image.fromarray(np.uint8(np.rint(255 * strength * (1 + np.cos(np.pi * distance)) / 2)))
@@ -34,17 +34,17 @@ def _taper(n: int) -> np.ndarray:
     return np.sin(np.linspace(0.1, math.pi - 0.1, n))
 
 
-_TURN = np.array([-1.0, 1.0])
+_PERPENDICULAR = np.array([-1.0, 1.0])
 _WEIGHTS = _catmull_rom_weights(_SPLINE_STEPS)
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """The colour `share` (0..1) of the way from `one` to `other`."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+def mix(one: Colour, other: Colour, fraction: float) -> Colour:
+    """The colour at `fraction` (0..1) of the way from `one` to `other`."""
+    return tuple(round(a + (b - a) * fraction) for a, b in zip(one, other, strict=True))
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """`colour` with each channel times `factor`, at most 255."""
+    """`colour` with each channel multiplied by `factor`, at most 255."""
     return tuple(min(255, round(channel * factor)) for channel in colour)
 
 
@@ -55,32 +55,32 @@ def smooth(points: Points, closed: bool = False) -> np.ndarray:
     if closed:
         knots = points[(np.arange(n)[:, None] + np.arange(-1, 3)) % n]
         return (_WEIGHTS @ knots).reshape(-1, 2)
-    places = np.arange(n - 1)[:, None] + np.arange(-1, 3)
-    curve = (_WEIGHTS @ points[places.clip(0, n - 1)]).reshape(-1, 2)
+    indices = np.arange(n - 1)[:, None] + np.arange(-1, 3)
+    curve = (_WEIGHTS @ points[indices.clip(0, n - 1)]).reshape(-1, 2)
     return np.concatenate([curve, points[-1:]])
 
 
 def moved(points: Sequence[float] | Points, x: float, y: float = 0.0) -> np.ndarray:
-    """`points`, `(n, 2)` or `(2,)`, moved by `x` and `y`."""
+    """`points`, `(n, 2)` or `(2,)`, shifted by `x` and `y`."""
     return np.asarray(points, dtype=float) + np.array([x, y])
 
 
 def mirrored(points: Points) -> np.ndarray:
-    """`points` of the right half (x >= 0), top to bottom, and their mirror image back up."""
+    """A closed shape from its right half: `points` with x >= 0, from top to bottom."""
     points = np.asarray(points, dtype=float)
     left = points[::-1] * (-1, 1)
     return np.concatenate([points, left[np.abs(left[:, 0]) > 1e-9]])
 
 
 class Canvas:
-    """An image, and a coordinate system on it: x right, y down, turned by `angle`.
+    """An image with a coordinate system: x to the right, y downwards, rotated by `angle`.
 
     Args:
-        image: what is drawn on, RGB.
-        scale: pixels of a unit.
-        origin: the pixel of the point (0, 0).
-        angle: radians clockwise, about `pivot`.
-        pivot: in units.
+        image: the RGB image to draw on.
+        scale: pixels per unit.
+        origin: the pixel at the point (0, 0).
+        angle: the rotation about `pivot`, clockwise in radians.
+        pivot: the centre of the rotation, in units.
     """
 
     def __init__(
@@ -94,8 +94,10 @@ class Canvas:
         self.image = image
         self._scale = scale
         self._draw = ImageDraw.Draw(image, "RGBA")
-        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-        self._matrix = turn * scale
+        rotation = np.array(
+            [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+        )
+        self._matrix = rotation * scale
         self._offset = np.asarray(origin) + np.asarray(pivot) * scale - pivot @ self._matrix
 
     def _pixels(self, points: np.ndarray) -> np.ndarray:
@@ -120,7 +122,7 @@ class Canvas:
         alpha: float = 1,
         taper: bool = True,
     ) -> None:
-        """A line along `points`, `(n, 2)`: pointed at both ends if `taper`, else of even width.
+        """Draws a line along `points`, `(n, 2)`, which narrows towards both ends if `taper`.
 
         `width` may be an array `(n,)`.
         """
@@ -131,7 +133,7 @@ class Canvas:
         along[1:-1] = points[2:] - points[:-2]
         half = np.asarray(width) / 2 * (_taper(n) if taper else 1)
         length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
-        side = along[:, ::-1] * _TURN * (half / length)[:, None]
+        side = along[:, ::-1] * _PERPENDICULAR * (half / length)[:, None]
         self.area(np.concatenate([points + side, (points - side)[::-1]]), colour, alpha)
 
     def dots(self, centres: np.ndarray, radius: float, colour: Colour, alpha: float = 1) -> None:
@@ -144,7 +146,7 @@ class Canvas:
     def glow(
         self, x: float, y: float, rx: float, ry: float, colour: Colour, strength: float
     ) -> None:
-        """A soft spot of `colour` that fades to nothing at the rim; `strength` is 0..1."""
+        """Draws a soft spot of `colour` that fades out at the edge; `strength` is in 0..1."""
         cx, cy = self._pixels(np.array([x, y])).tolist()
         size = (max(1, round(2 * rx * self._scale)), max(1, round(2 * ry * self._scale)))
         spot = _bump(strength).resize(size, Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""Whom to draw: a person, the labels, and what several parts of the image need to know."""
+"""The person to draw: random traits, labels, and quantities that several features share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -34,7 +34,7 @@ BROWS_Y, EYES_Y, NOSE_Y, MOUTH_Y, CHIN_Y = 92.0, 105.0, 130.0, 149.0, 172.0
 
 @dataclass(frozen=True)
 class Person:
-    """What makes people and photographs differ and no label tells; each trait is 0..1."""
+    """Traits of a person and a photograph that no label describes, each in 0..1."""
 
     skin: float
     temples: float
@@ -82,22 +82,23 @@ class Person:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Person":
-        """A person at random."""
+        """A random person."""
         return cls(*rng.random(len(fields(cls))).tolist())
 
-    def noise(self, part: int) -> np.random.Generator:
-        """Random numbers for the texture of one part, which no other part and no label changes."""
-        return np.random.default_rng([int(self.texture * 2**32), part])
+    def noise(self, feature: int) -> np.random.Generator:
+        """Random numbers for the texture of one feature, independent of others and of labels."""
+        return np.random.default_rng([int(self.texture * 2**32), feature])
 
 
 class Face:
-    """What to draw: a person, labels, and what follows from both for several parts.
+    """A person with labels, and the quantities derived from both that several features share.
 
     Attributes:
         person: the traits.
         skin, hair: colours.
-        outline: `(n, 2)` closed curve of the head without hair, about x = 0.
-        turn: how far eyes, nose and mouth are from the middle of the head.
+        turn: the horizontal offset of eyes, nose and mouth from the middle of the head, in units.
+        chin: the height of the chin.
+        outline: the outline of the head without hair, a closed curve `(n, 2)` around x = 0.
     """
 
     def __init__(self, labels: Mapping[str, bool], person: Person) -> None:
@@ -117,32 +118,32 @@ class Face:
         self._edge = right[np.argsort(right[:, 1])]
 
     def has(self, *names: str) -> bool:
-        """Whether any of the attributes is on."""
+        """Whether any of the attributes is present."""
         return not self._on.isdisjoint(names)
 
     def amount(
         self, name: str, off: tuple[float, float], on: tuple[float, float], trait: float
     ) -> float:
-        """A quantity that `name` decides the range of, and `trait` (0..1) the place in it."""
+        """A quantity: the attribute `name` decides its range, `trait` (0..1) its position there."""
         low, high = on if self.has(name) else off
         return low + (high - low) * trait
 
     def crooked(self, by: float) -> float:
-        """`by` units of asymmetry for a face that isn't Attractive, to a side; else 0."""
+        """About `by` units of asymmetry to one side, for a face that isn't Attractive; else 0."""
         side = 1 if self.person.crooked < 0.5 else -1
         return 0.0 if self.has("Attractive") else by * side * (0.8 + abs(self.person.crooked - 0.5))
 
     def _skin(self) -> Colour:
         if self.has("Pale_Skin"):
             return mix(_PALE, (244, 224, 218), self.person.skin)
-        place = self.person.skin * (len(_SKIN) - 1)
-        low = min(int(place), len(_SKIN) - 2)
-        return mix(_SKIN[low], _SKIN[low + 1], place - low)
+        position = self.person.skin * (len(_SKIN) - 1)
+        low = min(int(position), len(_SKIN) - 2)
+        return mix(_SKIN[low], _SKIN[low + 1], position - low)
 
     def _hair(self) -> Colour:
         ends = next((ends for name, ends in _HAIR.items() if self.has(name)), _OTHER_HAIR)
         if self.has("Bald"):
-            # Only brows and beard are left, and those tell no hair colour.
+            # Only brows and beard remain, and they must not reveal a hair colour.
             ends = ((46, 34, 28), (86, 62, 44))
         return mix(*ends, self.person.hair_tone)
 
@@ -171,18 +172,18 @@ class Face:
         return np.interp(y, self._edge[:, 1], self._edge[:, 0])
 
     def eyes(self, crooked: bool = True) -> list[tuple[float, float, int]]:
-        """Middle of each eye, and its side: -1 left in the image, 1 right."""
+        """For each eye x, y and the side: -1 left in the image, 1 right."""
         apart = 19.5 + 2 * self.person.eye_distance
         slant = self.crooked(2.2) if crooked else 0.0
         return [(side * apart + self.turn, EYES_Y + side * slant, side) for side in (-1, 1)]
 
     def has_long_hair(self) -> bool:
-        """Women's hair hangs down, unless it is neither straight nor wavy and gathered in a bun."""
+        """Women have long hair; if it is neither straight nor wavy, it may be in a bun instead."""
         if self.has("Male", "Bald"):
             return False
         return self.has("Straight_Hair", "Wavy_Hair") or self.person.hair_style < 0.5
 
 
 def pick(choices: tuple, trait: float) -> Any:
-    """The choice that `trait` (0..1) falls on, each equally wide."""
+    """The element of `choices` that `trait` (0..1) selects; all are equally likely."""
     return choices[min(int(trait * len(choices)), len(choices) - 1)]

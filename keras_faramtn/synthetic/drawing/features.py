@@ -21,7 +21,7 @@ _EYE_SHADOW: tuple[Colour, ...] = ((84, 66, 160), (40, 112, 150), (150, 50, 130)
 
 
 def make_up(canvas: Canvas, face: Face) -> None:
-    """Eye shadow; eyeliner and lashes come with the eyes."""
+    """Eye shadow. Eyeliner and lashes are drawn with the eyes."""
     if not face.has("Heavy_Makeup"):
         return
     colour = pick(_EYE_SHADOW, face.person.make_up)

@@ -1,4 +1,4 @@
-"""Hair of the head."""
+"""Hair on the head."""
 
 import math
 
@@ -9,7 +9,7 @@ from keras_faramtn.synthetic.drawing.face import Face
 
 
 def behind(canvas: Canvas, face: Face) -> None:
-    """The hair behind neck and shoulders, or a bun above the head."""
+    """Long hair behind neck and shoulders."""
     if not face.has_long_hair():
         return
     wide, bottom = _long_hair_size(face)
@@ -18,7 +18,7 @@ def behind(canvas: Canvas, face: Face) -> None:
 
 
 def bun(canvas: Canvas, face: Face) -> None:
-    """Gathered hair."""
+    """Hair in a bun above the head."""
     if face.has("Male", "Bald") or face.has_long_hair():
         return
     canvas.oval(0, 31, 19, 16, shade(face.hair, 0.75))
@@ -46,8 +46,8 @@ def locks(canvas: Canvas, face: Face) -> None:
             round_end = [((outer[-1] + inner[-1]) / 2, bottom + 6)]
             lock = np.insert(lock, len(outer), round_end, axis=0)
         canvas.area(lock * (side, 1), face.hair)
-        for number, share in enumerate((0.2, 0.4, 0.6, 0.8) if _strands(face) else (0.5,)):
-            strand = np.stack([inner + (outer - inner) * share, y], 1) * (side, 1)
+        for number, fraction in enumerate((0.2, 0.4, 0.6, 0.8) if _strands(face) else (0.5,)):
+            strand = np.stack([inner + (outer - inner) * fraction, y], 1) * (side, 1)
             if _strands(face):
                 canvas.stroke(strand, 1.8, _strand_colour(face, number), 0.65)
             else:
@@ -65,9 +65,9 @@ def on_top(canvas: Canvas, face: Face) -> None:
     canvas.area(np.concatenate([crown, hairline[::-1]]), face.hair)
     canvas.stroke(hairline, 1.6, shade(face.hair, 0.6), 0.6)
     swing = _wave(np.linspace(0, 130, len(crown)), face, 3.2, 26)[:, None]
-    shares = np.linspace(0.1, 0.92, 9) if _strands(face) else (0.35,)
-    for number, share in enumerate(shares):
-        strand = crown + (hairline - crown) * share + (0, 1) * swing
+    fractions = np.linspace(0.1, 0.92, 9) if _strands(face) else (0.35,)
+    for number, fraction in enumerate(fractions):
+        strand = crown + (hairline - crown) * fraction + (0, 1) * swing
         if _strands(face):
             canvas.stroke(strand, 1.3, _strand_colour(face, number), 0.55)
         else:
@@ -92,12 +92,12 @@ def bangs(canvas: Canvas, face: Face) -> None:
 
 
 def _long_hair_size(face: Face) -> tuple[float, float]:
-    """Half the width of long hair, and where it ends."""
+    """Half the width of long hair, and the height of its lower end."""
     return 54 + 6 * face.person.hair_volume, 158 + 46 * face.person.hair_length
 
 
 def _wave(y: np.ndarray, face: Face, reach: float, length: float = 27.0) -> np.ndarray:
-    """The sideways swing of wavy hair along `y`; none for other hair."""
+    """The sideways displacement of wavy hair at heights `y`; 0 for other hair."""
     if not face.has("Wavy_Hair"):
         return np.zeros_like(y)
     return reach * np.sin(2 * math.pi * (y / length + face.person.parting))
@@ -108,7 +108,7 @@ def _strands(face: Face) -> bool:
 
 
 def _strand_colour(face: Face, number: int) -> Colour:
-    """Light and dark strands in turn, told apart on black hair too."""
+    """Alternately light and dark, to be visible on black hair too."""
     if number % 2:
         return shade(face.hair, 0.6)
     return mix(face.hair, (255, 245, 235), 0.22)
@@ -124,25 +124,25 @@ def _hairline(face: Face) -> np.ndarray:
     half = np.array(half) * (face.edge(95) / 43, 1)
     curve = smooth(np.concatenate([half * (-1, 1), half[-2::-1]]))
     if not face.has("Receding_Hairline"):
-        # A parting: the hairline rises where the hair is combed apart.
+        # The hairline rises at the parting.
         parting = 36 * (face.person.parting - 0.5)
         curve[:, 1] -= 4 * np.exp(-(((curve[:, 0] - parting) / 6) ** 2))
     return curve
 
 
 def _crown(face: Face, hairline: np.ndarray) -> np.ndarray:
-    """The upper edge of the hair, point by point above `hairline`."""
+    """The upper edge of the hair, with one point for each point of `hairline`."""
     p = face.person
     top = 38 - 7 * p.hair_volume
     reach = face.edge(95) + 3.5 + 2 * p.hair_volume
     angle = np.linspace(math.pi, 0, len(hairline))
     side = hairline[0, 1]
     curve = np.stack([reach * np.cos(angle), side - (side - top) * np.sin(angle) ** 0.75], axis=1)
-    place = np.arange(len(angle))
+    index = np.arange(len(angle))
     away = curve - (0, 90)
     away /= np.hypot(*away.T)[:, None]
     if face.has("Wavy_Hair"):
-        curve += away * (3 * (1 + np.sin(place * 0.7)))[:, None]
+        curve += away * (3 * (1 + np.sin(index * 0.7)))[:, None]
     elif face.has("Straight_Hair") and face.has("Male"):
-        curve += away * ((place % 6) * 1.3 * np.sin(angle))[:, None]
+        curve += away * ((index % 6) * 1.3 * np.sin(angle))[:, None]
     return curve

@@ -1,4 +1,4 @@
-"""The head and what its skin shows."""
+"""The head, and what is visible on its skin."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from keras_faramtn.synthetic.drawing.face import EYES_Y, MOUTH_Y, Face
 
 
 def ears(canvas: Canvas, face: Face) -> None:
-    """Ears, where no long hair covers them."""
+    """Ears, unless long hair covers them."""
     if face.has_long_hair():
         return
     reach = face.edge(112)
@@ -18,7 +18,7 @@ def ears(canvas: Canvas, face: Face) -> None:
 
 
 def head(canvas: Canvas, face: Face) -> None:
-    """The skin, rounded by a shadow at each side and light on forehead and nose."""
+    """The skin, with shadows at the sides and light on forehead and chin."""
     canvas.area(face.outline, shade(face.skin, 0.82))
     canvas.area((face.outline - (face.turn / 2, 110)) * (0.94, 0.965) + (0, 109), face.skin, 0.6)
     canvas.area((face.outline - (face.turn / 2, 110)) * (0.86, 0.93) + (0, 109), face.skin)
@@ -54,14 +54,14 @@ def cheeks(canvas: Canvas, face: Face) -> None:
 
 
 def blemishes(canvas: Canvas, face: Face) -> None:
-    """Spots on a skin that isn't clear."""
+    """Spots on the skin of a face that isn't Attractive."""
     if face.has("Attractive"):
         return
     rng = face.person.noise(1)
     count = 9 + round(6 * face.person.blemishes)
-    places = np.stack([rng.uniform(-0.75, 0.75, count), rng.uniform(78, 162, count)], axis=1)
+    positions = np.stack([rng.uniform(-0.75, 0.75, count), rng.uniform(78, 162, count)], axis=1)
     colour = mix(face.skin, (206, 44, 44), 0.6)
-    for (across, y), size in zip(places, rng.uniform(1.2, 2.3, count), strict=True):
+    for (across, y), size in zip(positions, rng.uniform(1.2, 2.3, count), strict=True):
         x = across * face.edge(y)
         canvas.oval(x, y, size, size, colour, 0.8)
         canvas.oval(x - 0.4, y - 0.4, size * 0.4, size * 0.4, shade(face.skin, 1.15), 0.7)
@@ -73,8 +73,8 @@ def age(canvas: Canvas, face: Face) -> None:
         return
     line = shade(face.skin, 0.55)
     x = np.linspace(-1, 1, 9)
-    for place, y in enumerate((72, 78, 84)):
-        forehead = np.stack([(21 + 2 * place) * x, y + 1.4 * np.cos(5 * x + place)], axis=1)
+    for number, y in enumerate((72, 78, 84)):
+        forehead = np.stack([(21 + 2 * number) * x, y + 1.4 * np.cos(5 * x + number)], axis=1)
         canvas.stroke(moved(forehead, face.turn), 1.8, line, 0.62)
     for side in (-1, 1):
         for rise in (-4.5, 0, 4.5):
