@@ -37,18 +37,6 @@ def distil_labels(
     Raises:
         InputError: if the file is missing, is not a model of this package, or predicts other
             attributes.
-
-    Example:
-        >>> import tempfile
-        >>> from keras_faramtn import MultiLabel, read_dataset
-        >>> from keras_faramtn.synthetic.dataset import synthesize
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     table = read_dataset(synthesize(f"{folder}/faces", 4, image_size=(32, 32)))
-        ...     teacher = MultiLabel("mobilenetv3_small", table.attributes, (32, 32, 3))
-        ...     teacher.save(f"{folder}/teacher.keras")
-        ...     distilled = distil_labels(table, f"{folder}/teacher.keras", blend=0.7)
-        >>> distilled.labels.dtype, distilled.labels.shape
-        (dtype('float32'), (4, 40))
     """
     teacher = load_model(teacher_file)
     groups = groups_of(teacher)

@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import io
+import logging
 import re
 
 import keras
@@ -54,10 +55,23 @@ class Run:
         self.folder = folder
         self.model = build_model(recipe)
         training, self.validation = _datasets(data, recipe, self.model)
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output):
+        messages = io.StringIO()
+        with _logging_to(messages):
             self.history = fit_model(self.model, recipe, training, self.validation, folder)
-        self.printed = output.getvalue()
+        self.messages = messages.getvalue()
+
+
+@contextlib.contextmanager
+def _logging_to(stream):
+    logger, handler = logging.getLogger("keras_faramtn"), logging.StreamHandler(stream)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +93,9 @@ def _assert_complete(run, weighted):
     with (run.folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["val_accuracy"]) for row in rows] == pytest.approx(history["val_accuracy"])
-    assert f"accuracy {100 * history['val_accuracy'][-1]:.2f} %" in run.printed
-    assert f"balanced {100 * history['val_balanced_accuracy'][-1]:.2f} %" in run.printed
-    assert ("DWS: " in run.printed) == weighted
+    assert f"accuracy {100 * history['val_accuracy'][-1]:.2f} %" in run.messages
+    assert f"balanced {100 * history['val_balanced_accuracy'][-1]:.2f} %" in run.messages
+    assert ("DWS: " in run.messages) == weighted
 
     loaded = load_model(run.folder / "model.keras")
     images = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3))
