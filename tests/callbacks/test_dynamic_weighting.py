@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +9,8 @@ import tensorflow as tf
 
 import keras_faramtn  # noqa: F401 - registers the classes for load_model
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.callbacks.dynamic_weighting import DynamicWeighting, dynamic_weights
+from keras_faramtn.callbacks import DynamicWeighting
+from keras_faramtn.callbacks.dynamic_weighting import dynamic_weights
 from keras_faramtn.layers import AttributeHead
 from keras_faramtn.losses import MaskedBinaryCrossentropy
 from keras_faramtn.objective import objective
@@ -44,15 +49,15 @@ BASE = [1.0, 0.5, 1.5]
 
 
 def _weights_in_numpy(epochs, strength, smoothing):
-    """The docstring's formula over epochs of losses, group by group, without arrays."""
+    """The docstring's formula over epochs of losses, group by group in plain Python."""
     count = len(epochs[0])
     weights, history = BASE, []
     for losses in epochs:
-        left = [
+        ratios = [
             loss / first if first else 0.0 for loss, first in zip(losses, epochs[0], strict=True)
         ]
-        left = [max(p, 0.1 * sum(left) / count) for p in left]
-        raw = [b * (p * count / sum(left)) ** strength for b, p in zip(BASE, left, strict=True)]
+        ratios = [max(p, 0.1 * sum(ratios) / count) for p in ratios]
+        raw = [b * (p * count / sum(ratios)) ** strength for b, p in zip(BASE, ratios, strict=True)]
         scaled = [u * sum(BASE) / sum(raw) for u in raw]
         weights = [
             smoothing * w + (1 - smoothing) * u for w, u in zip(weights, scaled, strict=True)
@@ -77,7 +82,7 @@ def _assert_follows_the_formula(history, strength=1.5, smoothing=0.3):
     np.testing.assert_allclose(actual, expected[:-1], rtol=1e-4)
 
 
-def test_formula_over_several_epochs_the_first_included():
+def test_formula_over_several_epochs_including_the_first():
     epochs = [[0.7, 0.2, 0.4], [0.5, 0.19, 0.4], [0.45, 0.25, 0.0], [0.0, 1.9, 0.0]]
     expected = _weights_in_numpy(epochs, strength=1.5, smoothing=0.3)
     weights, base = np.array(BASE), np.array(BASE)
@@ -87,7 +92,7 @@ def test_formula_over_several_epochs_the_first_included():
         assert weights.sum() == pytest.approx(3)
 
 
-def test_a_group_that_lags_weighs_more_and_the_scale_of_a_loss_nothing():
+def test_a_lagging_group_gets_a_larger_weight_whatever_the_scale_of_its_loss():
     one = np.ones(2)
     lagging = dynamic_weights(np.array([0.5, 0.9]), one, one, one, 1.0, 0.0)
     assert lagging == pytest.approx([2 * 5 / 14, 2 * 9 / 14])
@@ -97,10 +102,10 @@ def test_a_group_that_lags_weighs_more_and_the_scale_of_a_loss_nothing():
     assert first == pytest.approx([1, 1])
 
 
-def test_a_loss_of_zero_keeps_a_weight_and_all_zero_count_alike():
+def test_a_group_with_loss_zero_keeps_a_weight_and_all_zero_losses_give_equal_weights():
     zero, one = np.zeros(2), np.ones(2)
     weights = dynamic_weights(np.array([0.0, 1.0]), one, one, one, 1.0, 0.0)
-    # What is left counts as 0.05 and 1.
+    # The loss ratios count as 0.05 and 1.
     assert weights == pytest.approx([2 * 1 / 21, 2 * 20 / 21])
     assert dynamic_weights(zero, one, one, one, 1.0, 0.5) == pytest.approx([1, 1])
     assert dynamic_weights(one, zero, one, one, 1.0, 0.5) == pytest.approx([1, 1])
@@ -133,7 +138,7 @@ def test_training_uses_the_weights_without_a_new_trace():
     for epoch in range(5):
         weighted = sum(history[f"dws_{g}"][epoch] * history[f"{g}_loss"][epoch] for g in GROUPS)
         assert history["loss"][epoch] == pytest.approx(weighted, rel=1e-5)
-    assert len(set(history["dws_hard"])) == 4  # the first epoch changes nothing
+    assert len(set(history["dws_hard"])) == 5
 
 
 def test_weights_scale_the_gradients():
@@ -145,7 +150,7 @@ def test_weights_scale_the_gradients():
         model.compile(keras.optimizers.SGD(0.1), **arguments)
         callback = DynamicWeighting()
         callback.set_model(model)
-        callback.variables["hard"].assign(weight)
+        model.dynamic_weights.variable_by_group["hard"].assign(weight)
         before = model.get_layer("hard").get_weights()[0]
         images, labels = next(iter(_data()))
         model.train_on_batch(images, labels)
@@ -156,7 +161,7 @@ def test_weights_scale_the_gradients():
 @pytest.mark.parametrize(
     "compile_arguments", [{"jit_compile": True}, {"steps_per_execution": 3}], ids=str
 )
-def test_works_compiled_and_with_several_steps_an_execution(compile_arguments):
+def test_works_with_xla_and_with_several_steps_per_execution(compile_arguments):
     history = _train(_model(), **compile_arguments)
     _assert_follows_the_formula(history)
     weighted = sum(history[f"dws_{g}"][-1] * history[f"{g}_loss"][-1] for g in GROUPS)
@@ -168,7 +173,7 @@ def test_works_after_load_model(tmp_path):
     _train(model, epochs=2)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    # Once without the callback, so that a step with constant weights has been traced before.
+    # First without the callback, so that a step with constant weights is traced before.
     loaded.fit(_data(), epochs=1, verbose=0)
     history = loaded.fit(
         _data(), epochs=3, verbose=0, callbacks=[DynamicWeighting(1.5, 0.3)]
@@ -187,6 +192,154 @@ def test_works_on_a_model_compiled_with_plain_numbers():
     assert [history[f"dws_{group}"][0] for group in GROUPS] == [2.0, 0.25, 4.0]
     assert sum(history[f"dws_{group}"][2] for group in GROUPS) == pytest.approx(6.25)
     assert len(set(history["dws_hard"])) == 2
+
+
+def _two_groups(names=("a", "b"), **losses):
+    keras.utils.set_random_seed(4)
+    images = keras.Input((3,))
+    model = keras.Model(images, {name: keras.layers.Dense(1, name=name)(images) for name in names})
+    model.compile("sgd", {name: losses.get(name, "mse") for name in names})
+    return model
+
+
+def _fit(model, epochs=3, callback=None, value=1.0, **arguments):
+    names = list(model.output)
+    images = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    labels = {name: value * images[:, :1] + number for number, name in enumerate(names)}
+    callback = callback or DynamicWeighting()
+    callbacks = [callback, *arguments.pop("callbacks", [])]
+    return model.fit(
+        images, labels, epochs=epochs, verbose=0, callbacks=callbacks, shuffle=False, **arguments
+    ).history
+
+
+def test_several_fits_of_a_compiled_model_continue_like_one():
+    expected = _fit(_two_groups(), epochs=4)
+    model = _two_groups()
+    first, second = _fit(model, epochs=1), _fit(model, epochs=3)
+    assert first["dws_a"] + second["dws_a"] == expected["dws_a"]
+    assert len(set(expected["dws_a"])) == 3
+
+
+def test_a_second_model_and_a_second_compilation_start_afresh():
+    callback = DynamicWeighting()
+    model = _two_groups()
+    expected = _fit(model, callback=callback)["dws_a"]
+    assert _fit(_two_groups(), callback=callback)["dws_a"] == expected
+    model.set_weights(_two_groups().get_weights())
+    model.compile("sgd", {"a": "mse", "b": "mse"}, loss_weights={"a": 2.0, "b": 0.5})
+    again = _fit(model, callback=callback)
+    assert (again["dws_a"][:2], again["dws_b"][:2]) == ([2.0, 2.0], [0.5, 0.5])
+    assert again["dws_a"][2] != 2.0
+
+
+def test_a_new_set_of_weighted_outputs_starts_afresh():
+    model = _two_groups(names=("a", "b", "c"))
+    _fit(model)
+    model.compile("sgd", {"a": "mse", "b": None, "c": "mse"})
+    history = _fit(model)
+    assert sorted(name for name in history if name.startswith("dws_")) == ["dws_a", "dws_c"]
+    assert history["dws_a"][0] == 1.0
+    assert history["dws_a"][2] != 1.0
+
+
+def test_training_losses_of_a_group_whose_name_begins_with_val():
+    names = ("a", "val_a")
+    expected = _fit(_two_groups(names))
+    images = np.zeros((4, 3), "float32")
+    validation = images, {name: np.full((4, 1), 9.0, "float32") for name in names}
+    actual = _fit(_two_groups(names), validation_data=validation)
+    assert actual["val_a_loss"] != expected["val_a_loss"]  # that of validation, as Keras has it
+    assert actual["dws_val_a"] == expected["dws_val_a"]
+
+
+def test_an_output_without_loss_is_not_weighted():
+    history = _fit(_two_groups(names=("a", "b", "c"), b=None))
+    assert sorted(name for name in history if name.startswith("dws_")) == ["dws_a", "dws_c"]
+    weighted = sum(history[f"dws_{g}"][2] * history[f"{g}_loss"][2] for g in "ac")
+    assert history["loss"][2] == pytest.approx(weighted, rel=1e-5)
+    with pytest.raises(ValueError, match="a dict of two or more losses"):
+        _fit(_two_groups(b=None))
+
+
+def test_loss_weights_in_another_form_are_refused():
+    model = _two_groups()
+    for weights, message in (([1.0, 2.0], "as a dict"), ({"a": 1.0, "b": 0.0}, "positive.*'b'")):
+        model.compile("sgd", {"a": "mse", "b": "mse"}, loss_weights=weights)
+        with pytest.raises(ValueError, match=message):
+            _fit(model)
+
+
+def test_logs_without_losses_change_no_weight_and_give_a_warning(caplog):
+    model, callback = _two_groups(), DynamicWeighting()
+    callback.set_model(model)
+    callback.on_epoch_end(0, None)
+    assert "no loss of a, b" in caplog.text
+    assert list(model.dynamic_weights.values()) == [1.0, 1.0]
+
+
+class InterruptionError(Exception):
+    """Interrupts a training in these tests."""
+
+
+def test_backup_and_restore_resumes_dws(tmp_path):
+    expected = _fit(_two_groups(), epochs=5)
+
+    def interrupt(epoch, logs):
+        if epoch == 3:
+            raise InterruptionError
+
+    callbacks = [
+        keras.callbacks.BackupAndRestore(tmp_path),
+        keras.callbacks.LambdaCallback(on_epoch_begin=interrupt),
+    ]
+    with pytest.raises(InterruptionError):
+        _fit(_two_groups(), epochs=5, callbacks=callbacks)
+    model = _two_groups()
+    resumed = _fit(model, epochs=5, callbacks=callbacks[:1])
+    assert resumed["dws_a"] == expected["dws_a"][3:]
+    assert resumed["loss"] == pytest.approx(expected["loss"][3:], rel=1e-6)
+
+
+def test_weights_of_a_training_without_dws_load_into_one_with_dws(tmp_path):
+    plain = _two_groups()
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    model = _two_groups()
+    _fit(model)
+    before = list(model.dynamic_weights.values())
+    model.load_weights(tmp_path / "plain.weights.h5")
+    assert list(model.dynamic_weights.values()) == before
+    model.save_weights(tmp_path / "dws.weights.h5")
+    plain.load_weights(tmp_path / "dws.weights.h5")
+    np.testing.assert_array_equal(plain.get_weights()[0], model.get_weights()[0])
+
+
+OTHER_BACKEND = """
+import test_dynamic_weighting as tests
+history = tests._fit(tests._two_groups(("a", "val_a")), epochs=4)
+assert len(set(history["dws_a"])) == 3, history
+validated = tests._fit(
+    tests._two_groups(("a", "val_a")), epochs=4,
+    validation_data=(tests.np.zeros((4, 3)), {n: tests.np.ones((4, 1)) for n in ("a", "val_a")}))
+assert validated["dws_val_a"] == history["dws_val_a"]
+for epoch in range(4):
+    weighted = sum(history[f"dws_{g}"][epoch] * history[f"{g}_loss"][epoch] for g in ("a", "val_a"))
+    assert abs(weighted / history["loss"][epoch] - 1) < 1e-5
+"""
+
+
+def _run(script, folder, **variables):
+    environment = {**os.environ, "PYTHONPATH": str(folder), **variables}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_works_on_other_backends(backend, request):
+    pytest.importorskip(backend)
+    _run(OTHER_BACKEND, request.path.parent, KERAS_BACKEND=backend)
 
 
 MIRRORED = """
@@ -208,19 +361,7 @@ for group in GROUPS:
 
 
 def test_works_under_mirrored_strategy_with_the_losses_of_one_device(request):
-    import os
-    import subprocess
-    import sys
-
-    environment = {**os.environ, "PYTHONPATH": str(request.path.parent)}
-    result = subprocess.run(
-        [sys.executable, "-c", MIRRORED],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
+    _run(MIRRORED, request.path.parent)
 
 
 def test_weights_are_in_tensorboards_scalars(tmp_path):
@@ -251,7 +392,7 @@ def test_a_nan_loss_is_an_error_that_names_the_group():
         model.fit(_data(), epochs=2, verbose=0, callbacks=[DynamicWeighting()])
 
 
-def test_a_model_of_one_loss_is_refused():
+def test_a_model_with_one_loss_is_refused():
     model = _model()
     model.compile("sgd", loss=MaskedBinaryCrossentropy())
     with pytest.raises(ValueError, match="a dict of two or more losses"):
