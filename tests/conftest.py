@@ -1,4 +1,4 @@
-"""Small data that tests share."""
+"""Small data sets that several tests use."""
 
 from pathlib import Path
 
@@ -11,34 +11,34 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 pytest.register_assert_rewrite("harness")
 
 
-def write_celeba(folder, labels, parts, *, names=CELEBA_ATTRIBUTES, size=(40, 52), seed=0):
-    """Writes a data set as torchvision lays CelebA out, with random images; returns its folder.
+def write_celeba(folder, labels, splits, *, names=CELEBA_ATTRIBUTES, size=(40, 52), seed=0):
+    """Writes random images as a data set in torchvision's layout of CelebA; returns its folder.
 
-    `labels` are the file's own values (1, -1, 0), a row an image; `size` is (width, height).
+    `labels` are the values for the file (1, -1, 0), a row per image; `size` is (width, height).
     """
     folder = Path(folder)
     (folder / "img_align_celeba").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     images = [f"{number:06d}.jpg" for number in range(1, len(labels) + 1)]
     for image in images:
-        # A few large patches survive JPEG, noise does not.
+        # JPEG preserves large patches but not noise.
         patches = Image.fromarray(rng.integers(0, 256, (4, 3, 3), dtype="uint8"))
         patches.resize(size).save(folder / "img_align_celeba" / image, quality=95)
-    rows = [f"{p} {' '.join(map(str, row))}" for p, row in zip(images, labels, strict=True)]
+    rows = [f"{name} {' '.join(map(str, row))}" for name, row in zip(images, labels, strict=True)]
     text = "\n".join([str(len(labels)), " ".join(names), *rows])
     (folder / "list_attr_celeba.txt").write_text(text + "\n")
-    text = "\n".join(f"{p} {part}" for p, part in zip(images, parts, strict=True))
+    text = "\n".join(f"{name} {split}" for name, split in zip(images, splits, strict=True))
     (folder / "list_eval_partition.txt").write_text(text + "\n")
     return folder
 
 
 def random_labels(count, seed=0):
-    """Labels as in CelebA's file, a tenth of them unknown."""
+    """Random labels as in CelebA's file, a tenth of them unknown."""
     rng = np.random.default_rng(seed)
     return rng.choice([1, -1, 0], (count, len(CELEBA_ATTRIBUTES)), p=[0.4, 0.5, 0.1])
 
 
 @pytest.fixture
 def celeba_folder(tmp_path):
-    """Twenty images: twelve to train, five for validation, three to test."""
+    """Twenty images: twelve for training, five for validation, three for test."""
     return write_celeba(tmp_path / "celeba", random_labels(20), [0] * 12 + [1] * 5 + [2] * 3)

@@ -1,4 +1,4 @@
-"""Image files, good ones of many kinds and thousands of broken ones, all from seeds."""
+"""Image files: valid ones of many formats, and damaged ones, reproducible by seeds."""
 
 import io
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def encode(kind, mode="RGB", size=(53, 71), seed=0, **options):
-    """An image of a few large patches as a file: bytes."""
+    """The bytes of an image file with a few large patches."""
     patches = np.random.default_rng(seed).integers(0, 256, (4, 3, 3), dtype="uint8")
     image = Image.fromarray(patches).resize(size).convert(mode)
     file = io.BytesIO()
@@ -16,7 +16,7 @@ def encode(kind, mode="RGB", size=(53, 71), seed=0, **options):
 
 
 def sixteen_bits(size=(53, 71), seed=0):
-    """A grey PNG of 16 bits: its bytes, and the high byte of each pixel."""
+    """The bytes of a grey PNG with 16 bits, and the high byte of each pixel."""
     values = np.random.default_rng(seed).integers(0, 2**16, size[::-1], dtype="uint16")
     file = io.BytesIO()
     Image.fromarray(values).save(file, "PNG")
@@ -49,34 +49,34 @@ GOOD = {
 
 
 def mutate(original, rng):
-    """`original` with one to four random faults: bytes."""
+    """The bytes of `original` with one to four random faults."""
     data = bytearray(original)
     for _ in range(rng.integers(1, 5)):
         fault = rng.integers(7)
-        at = int(rng.integers(len(data))) if data else 0
-        # Headers are short and matter most: half of the faults are there.
+        position = int(rng.integers(len(data))) if data else 0
+        # Half of the faults are in the header, which is short and matters most.
         if rng.random() < 0.5:
-            at = min(at, int(rng.integers(64)))
+            position = min(position, int(rng.integers(64)))
         length = int(rng.integers(1, 40))
         if fault == 0:
-            data = data[:at]
+            data = data[:position]
         elif fault == 1:
-            data[at : at + 1] = bytes([int(rng.integers(256))])
+            data[position : position + 1] = bytes([int(rng.integers(256))])
         elif fault == 2 and data:
-            data[at] ^= 1 << int(rng.integers(8))
+            data[position] ^= 1 << int(rng.integers(8))
         elif fault == 3:
-            del data[at : at + length]
+            del data[position : position + length]
         elif fault == 4:
-            data[at:at] = rng.bytes(length)
+            data[position:position] = rng.bytes(length)
         elif fault == 5:
-            data[at:at] = data[at : at + length]
+            data[position:position] = data[position : position + length]
         else:
-            data[at : at + length] = bytes([int(rng.choice([0, 255]))]) * length
+            data[position : position + length] = bytes([int(rng.choice([0, 255]))]) * length
     return bytes(data)
 
 
 def mutations(count, seed=0):
-    """`count` broken files, each from one of the good ones or an animated GIF."""
+    """`count` damaged files, each made from a valid one or an animated GIF."""
     rng = np.random.default_rng(seed)
     originals = [*GOOD.values(), animation()]
     return [mutate(originals[number % len(originals)], rng) for number in range(count)]

@@ -1,4 +1,4 @@
-"""A data set with attributes of one's own, through every command."""
+"""A data set with custom attributes, through every command."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from test_own import write_own
+from test_csv_table import write_csv_table
 
 from keras_faramtn import cli
 from keras_faramtn.inference.predictor import predict_files
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a small training on such a data set, and the data set's file."""
-    folder = tmp_path_factory.mktemp("own")
+    """The folder of a short training run on such a data set, and the data set's file."""
+    folder = tmp_path_factory.mktemp("custom")
     rng = np.random.default_rng(2)
     labels = rng.choice(["1", "0", ""], (COUNT, 3), p=[0.4, 0.5, 0.1])
-    rows = [[f"{n}.png", f"friend {n}", *row] for n, row in enumerate(labels.tolist())]
-    data = write_own(folder / "data", ["image", "who", "Hat", "Very happy", "Scarf"], rows)
+    rows = [[f"{n}.png", f"person {n}", *row] for n, row in enumerate(labels.tolist())]
+    data = write_csv_table(folder / "data", ["image", "who", "Hat", "Very happy", "Scarf"], rows)
     recipe = {
         "data": {"image_size": [32, 40]},
         "model": {
@@ -32,13 +32,13 @@ def run(tmp_path_factory):
         },
         "training": {"epochs": 1, "batch_size": 8},
     }
-    (folder / "mine.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    assert _faramtn("train", folder / "mine.yaml", "--data", data, "--to", folder / "run") == 0
+    (folder / "custom.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    assert _faramtn("train", folder / "custom.yaml", "--data", data, "--to", folder / "run") == 0
     return folder / "run", data
 
 
 def _faramtn(*arguments):
-    """What the command ends with: 0, or the message of what was wrong."""
+    """The exit code of the command: 0, or an error message."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["faramtn", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
@@ -50,7 +50,7 @@ def _scores(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_training_scores_the_attributes_in_the_order_of_the_groups(run):
+def test_training_reports_the_attributes_in_the_order_of_the_groups(run):
     folder, _ = run
     metrics = _scores(folder)
     assert list(metrics["attributes"]) == ["Scarf", "Hat", "Very happy"]
@@ -66,7 +66,7 @@ def test_evaluation_and_prediction(run, tmp_path, capsys):
     assert "3.png: " in capsys.readouterr().out
 
 
-def test_export_of_names_with_blanks(run, tmp_path):
+def test_export_of_names_with_spaces(run, tmp_path):
     folder, data = run
     model, to = folder / "model.keras", tmp_path / "out"
     assert _faramtn("export", model, "--to", to, "--format", "tflite_float32") == 0
@@ -77,6 +77,6 @@ def test_export_of_names_with_blanks(run, tmp_path):
     np.testing.assert_allclose(list(probabilities.values()), list(expected.values()), atol=1e-5)
 
 
-def test_check_names_the_column_that_is_no_attribute(run):
+def test_check_names_a_column_that_is_not_an_attribute(run):
     _, data = run
-    assert "value 'friend 0' for who" in _faramtn("data", "check", data)
+    assert "value 'person 0' for who" in _faramtn("data", "check", data)

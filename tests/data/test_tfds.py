@@ -25,12 +25,12 @@ def _collect(dataset):
     return images, {g: np.concatenate([labels[g] for _, labels in batches]) for g in batches[0][1]}
 
 
-def _in_one_order(images, labels, groups):
+def _sorted(images, labels, groups):
     order = np.lexsort(images.reshape(len(images), -1).T[:8])
     return images[order], np.concatenate([labels[group] for group in groups], axis=1)[order]
 
 
-def test_ones_own_folder_loads_by_name_and_keeps_images_and_unknown_labels(celeba_folder, tmp_path):
+def test_a_folder_loads_by_name_and_keeps_images_and_unknown_labels(celeba_folder, tmp_path):
     config = tfds.download.DownloadConfig(manual_dir=celeba_folder)
     splits = tfds.load(
         "celeba_folder",
@@ -43,29 +43,28 @@ def test_ones_own_folder_loads_by_name_and_keeps_images_and_unknown_labels(celeb
         "validation": 5,
         "test": 3,
     }
-    table, _ = read_celeba(celeba_folder)
+    table = read_celeba(celeba_folder)
     expected = make_dataset(table.split("train"), MCNN_AUX, SIZE, 8)
     actual = from_tfds(splits["train"], SIZE, 8, MCNN_AUX)
     for ours, theirs in zip(
-        _in_one_order(*_collect(actual), MCNN_AUX),
-        _in_one_order(*_collect(expected), MCNN_AUX),
+        _sorted(*_collect(actual), MCNN_AUX),
+        _sorted(*_collect(expected), MCNN_AUX),
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def _write_official_downloads(folder, labels):
-    """The files that the builder of `celeb_a` downloads, with images of our own."""
-    image_paths = (
-        write_celeba(folder, labels, [0, 0, 0, 1, 2], size=(178, 218)) / "img_align_celeba"
-    )
-    names = [path.name for path in sorted(image_paths.iterdir())]
+    """Writes the files that the builder of `celeb_a` downloads, with random images."""
+    write_celeba(folder, labels, [0, 0, 0, 1, 2], size=(178, 218))
+    images = folder / "img_align_celeba"
+    names = [path.name for path in sorted(images.iterdir())]
     with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
         for name in names:
-            archive.write(image_paths / name, f"img_align_celeba/{name}")
-    heads = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y "
+            archive.write(images / name, f"img_align_celeba/{name}")
+    header = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y "
     rows = "".join(f"{name} {' '.join(['7'] * 10)}\n" for name in names)
-    (folder / "landmarks.txt").write_text(f"5\n{heads}rightmouth_x rightmouth_y\n{rows}")
+    (folder / "landmarks.txt").write_text(f"5\n{header}rightmouth_x rightmouth_y\n{rows}")
     (folder / "identity.txt").write_text("".join(f"{name} 3\n" for name in names))
     return {
         "img_align_celeba": folder / "img_align_celeba.zip",
@@ -83,15 +82,15 @@ def test_a_prepared_official_celeb_a_is_read(tmp_path, monkeypatch):
     builder = tfds.builder("celeb_a", data_dir=tmp_path / "prepared")
     builder.download_and_prepare()
 
-    table, _ = read_celeba(tmp_path / "downloads")
+    table = read_celeba(tmp_path / "downloads")
     table = table.split("train")
     _, expected_labels = _collect(make_dataset(table, FACE_REGIONS, SIZE, 2))
     encoded = [tf.io.read_file(str(path)) for path in table.paths]
-    ways = [
-        ({"image": tfds.decode.SkipDecoding()}, lambda path: decode_and_resize(path, SIZE)),
-        (None, lambda path: resize(tf.image.decode_image(path, 3), SIZE)),
+    decodings = [
+        ({"image": tfds.decode.SkipDecoding()}, lambda content: decode_and_resize(content, SIZE)),
+        (None, lambda content: resize(tf.image.decode_image(content, 3), SIZE)),
     ]
-    for decoders, to_pixels in ways:
+    for decoders, to_pixels in decodings:
         split = tfds.load(
             "celeb_a",
             data_dir=tmp_path / "prepared",
@@ -101,17 +100,17 @@ def test_a_prepared_official_celeb_a_is_read(tmp_path, monkeypatch):
         )
         images, labels = _collect(from_tfds(split, SIZE, 2))
         assert images.shape == (3, *SIZE, 3)
-        expected = np.stack([to_pixels(path) for path in encoded])
+        expected = np.stack([to_pixels(content) for content in encoded])
         for ours, theirs in zip(
-            _in_one_order(images, labels, FACE_REGIONS),
-            _in_one_order(expected, expected_labels, FACE_REGIONS),
+            _sorted(images, labels, FACE_REGIONS),
+            _sorted(expected, expected_labels, FACE_REGIONS),
             strict=True,
         ):
             np.testing.assert_array_equal(ours, theirs)
 
 
 def _examples(count):
-    """Decoded examples, each image of one colour: its number."""
+    """Decoded examples; all pixels of an image have its number as value."""
     return tf.data.Dataset.range(count).map(
         lambda number: {
             "image": tf.fill((30, 20, 3), tf.cast(number, tf.uint8)),
@@ -120,8 +119,8 @@ def _examples(count):
     )
 
 
-def test_a_split_too_large_for_memory_is_shuffled_within_what_fits(monkeypatch):
-    monkeypatch.setattr(pipeline, "_CACHE_BYTES", 20 * 9 * 7 * 3 + 5)  # twenty images
+def test_a_split_too_large_for_memory_is_shuffled_in_a_buffer(monkeypatch):
+    monkeypatch.setattr(pipeline, "_MEMORY_BYTES", 20 * 9 * 7 * 3 + 5)  # twenty images
 
     def orders(seed):
         dataset = from_tfds(_examples(200), (9, 7), 8, shuffle=True, seed=seed)
@@ -130,14 +129,14 @@ def test_a_split_too_large_for_memory_is_shuffled_within_what_fits(monkeypatch):
     first, second = orders(seed=1)
     assert sorted(first) == sorted(second) == list(range(200))
     assert (first != second).any()
-    # An image can come late, but not before it has been read into the twenty.
+    # An image may come late, but not before it has been read into the buffer of twenty.
     assert (first < np.arange(200) + 20).all()
     assert (first != np.arange(200)).mean() > 0.5
     np.testing.assert_array_equal(orders(seed=1), [first, second])
     assert (orders(seed=2)[0] != first).any()
 
 
-def test_a_dataset_of_unknown_length_is_refused_with_the_remedy():
+def test_a_dataset_of_unknown_length_is_refused_with_a_remedy():
     filtered = _examples(9).filter(lambda example: example["attributes"]["Male"])
     with pytest.raises(InputError, match="assert_cardinality"):
         from_tfds(filtered, SIZE, 2)
@@ -145,7 +144,7 @@ def test_a_dataset_of_unknown_length_is_refused_with_the_remedy():
     assert int(from_tfds(known, SIZE, 2).cardinality()) == 5
 
 
-def test_a_dataset_of_something_else_is_refused():
+def test_a_dataset_without_the_attributes_is_refused():
     digits = tf.data.Dataset.from_tensors({"image": np.zeros((8, 8, 3), "uint8"), "label": 3})
-    with pytest.raises(InputError, match=f"no image with the attributes {CELEBA_ATTRIBUTES[0]}"):
+    with pytest.raises(InputError, match=f"no images with the attributes {CELEBA_ATTRIBUTES[0]}"):
         from_tfds(digits, SIZE, 2)

@@ -18,7 +18,7 @@ from keras_faramtn.export.formats import FORMATS
 from keras_faramtn.export.model_card import write_model_card
 from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.models import inference_model
-from keras_faramtn.synthetic.dataset import draw_faces
+from keras_faramtn.synthetic.faces import draw_faces
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -219,7 +219,7 @@ def test_a_crash_leaves_no_files(model, faces, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kept", ["mine", ".mine.replaced"])
+@pytest.mark.parametrize("kept", ["mine", ".keras_faramtn.replaced.mine"])
 def test_an_earlier_export_survives_a_kill(model, faces, tmp_path, kept):
     """Killed before the earlier export is renamed, or between the two renames."""
     (tmp_path / kept).mkdir()

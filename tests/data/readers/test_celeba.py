@@ -16,25 +16,25 @@ SPLITS = "list_eval_partition.txt"
 
 
 def _edit(path, line, text):
-    """Replaces line `line`, from 1, by `text`; None removes it."""
+    """Replaces line `line`, counted from 1, by `text`; None removes it."""
     lines = path.read_text().splitlines()
     lines[line - 1 : line] = [] if text is None else [text]
     path.write_text("\n".join(lines) + "\n")
 
 
-def _assert_is_the_data_set(table, folder_of_images, labels):
+def _assert_table(table, image_folder, labels):
     assert table.attributes == CELEBA_ATTRIBUTES
     np.testing.assert_array_equal(table.labels, np.choose(labels + 1, [0, -1, 1]))
     assert table.labels.dtype == "int8"
     assert table.splits.tolist() == [0] * 12 + [1] * 5 + [2] * 3
-    assert table.paths[3] == folder_of_images / "000004.jpg"
+    assert table.paths[3] == image_folder / "000004.jpg"
     assert all(image.is_file() for image in table.paths)
 
 
 def test_torchvisions_flat_folder(celeba_folder):
-    table, problems = read_celeba(celeba_folder)
-    assert problems == []
-    _assert_is_the_data_set(table, celeba_folder / "img_align_celeba", random_labels(20))
+    table = read_celeba(celeba_folder)
+    assert table.problems == ()
+    _assert_table(table, celeba_folder / "img_align_celeba", random_labels(20))
     assert table.lines.tolist() == list(range(3, 23))
 
 
@@ -45,12 +45,12 @@ def test_the_official_folder(celeba_folder, tmp_path):
     shutil.move(celeba_folder / LABELS, official / "Anno")
     shutil.move(celeba_folder / SPLITS, official / "Eval")
     shutil.move(celeba_folder / "img_align_celeba", official / "Img")
-    table, _ = read_celeba(official)
-    _assert_is_the_data_set(table, official / "Img" / "img_align_celeba", random_labels(20))
+    table = read_celeba(official)
+    _assert_table(table, official / "Img" / "img_align_celeba", random_labels(20))
 
 
 @pytest.mark.parametrize("images", ["img_align_celeba", "img_align_celeba/img_align_celeba"])
-def test_kaggles_tables(celeba_folder, tmp_path, images):
+def test_kaggles_folder(celeba_folder, tmp_path, images):
     kaggle = tmp_path / "kaggle"
     shutil.copytree(celeba_folder / "img_align_celeba", kaggle / images)
     names = [f"{number:06d}.jpg" for number in range(1, 21)]
@@ -62,32 +62,42 @@ def test_kaggles_tables(celeba_folder, tmp_path, images):
         writer = csv.writer(file)
         writer.writerow(["image_id", "partition"])
         writer.writerows(zip(names, [0] * 12 + [1] * 5 + [2] * 3, strict=True))
-    table, _ = read_celeba(kaggle)
-    _assert_is_the_data_set(table, kaggle / images, random_labels(20))
+    table = read_celeba(kaggle)
+    _assert_table(table, kaggle / images, random_labels(20))
     assert table.lines.tolist() == list(range(2, 22))
 
 
 def test_columns_may_be_in_any_order(tmp_path):
     labels = random_labels(4)
-    turned = np.random.default_rng(9).permutation(40)
+    order = np.random.default_rng(9).permutation(40)
     folder = write_celeba(
-        tmp_path / "turned",
-        labels[:, turned],
+        tmp_path / "order",
+        labels[:, order],
         [0] * 4,
-        names=[CELEBA_ATTRIBUTES[column] for column in turned],
+        names=[CELEBA_ATTRIBUTES[column] for column in order],
     )
-    table, _ = read_celeba(folder)
+    table = read_celeba(folder)
     np.testing.assert_array_equal(table.labels, np.choose(labels + 1, [0, -1, 1]))
 
 
-def test_attributes_of_ones_own(tmp_path):
-    folder = write_celeba(tmp_path / "own", [[1, -1], [0, 1]], [0, 1], names=["happy", "hat"])
-    table, _ = read_celeba(folder, attributes=["hat", "happy"])
+def test_custom_attributes(tmp_path):
+    folder = write_celeba(tmp_path / "custom", [[1, -1], [0, 1]], [0, 1], names=["happy", "hat"])
+    table = read_celeba(folder, attributes=["hat", "happy"])
     assert table.labels.tolist() == [[0, 1], [1, -1]]
 
 
-def test_parts_are_picked_and_an_empty_one_is_named(celeba_folder):
-    table, _ = read_celeba(celeba_folder)
+def test_labels_written_as_zero_and_one(tmp_path, caplog):
+    caplog.set_level("INFO")
+    labels = [[1, 0], [0, 1], [0, 0]]
+    folder = write_celeba(tmp_path / "zeros", labels, [0, 1, 2], names=["hat", "happy"])
+    table = read_celeba(folder, attributes=["hat", "happy"])
+    assert table.labels.tolist() == labels
+    assert table.labels.dtype == "int8"
+    assert "no label is -1, so 0 is read as absent" in caplog.text
+
+
+def test_splits_are_selected_and_an_empty_one_is_refused(celeba_folder):
+    table = read_celeba(celeba_folder)
     assert [len(table.split(split)) for split in ("train", "validation", "test")] == [12, 5, 3]
     assert table.split("test").paths[0].name == "000018.jpg"
     assert table.split("test").lines.tolist() == [20, 21, 22]
@@ -101,28 +111,28 @@ BAD_ROWS = [
     (LABELS, 5, "000003.jpg 1 -1 1", "line 5: 000003.jpg has 3 values, but there are 40"),
     (LABELS, 5, "000003.jpg" + " 1" * 39 + " 2", "line 5: 000003.jpg has the value '2'"),
     (LABELS, 5, "000003.jpg" + " 1" * 39 + " yes", "line 5: 000003.jpg has the value 'yes'"),
-    (LABELS, 5, "000001.jpg" + " 1" * 40, "line 5: 000001.jpg is listed a second time"),
+    (LABELS, 5, "000001.jpg" + " 1" * 40, "line 5: 000001.jpg is listed twice"),
     (LABELS, 1, "21", "line 1: the count is 21, but the file has 20 rows"),
-    (SPLITS, 3, "000003.jpg 3", "line 3: expected an image and 0, 1 or 2; got '000003.jpg 3'"),
-    (SPLITS, 3, "000003.jpg", "line 3: expected an image and 0, 1 or 2; got '000003.jpg'"),
+    (SPLITS, 3, "000003.jpg 3", "line 3: expected an image name and 0, 1 or 2; got '000003.jpg 3'"),
+    (SPLITS, 3, "000003.jpg", "line 3: expected an image name and 0, 1 or 2; got '000003.jpg'"),
     (SPLITS, 3, None, "line 5: 000003.jpg has no split"),
-    (SPLITS, 3, "000001.jpg 2", "line 3: 000001.jpg is listed a second time"),
+    (SPLITS, 3, "000001.jpg 2", "line 3: 000001.jpg is listed twice"),
 ]
 
 
 @pytest.mark.parametrize(("file", "line", "text", "message"), BAD_ROWS)
-def test_a_bad_row_is_named_and_can_be_skipped(celeba_folder, file, line, text, message):
+def test_an_invalid_row_is_named_and_can_be_skipped(celeba_folder, file, line, text, message):
     _edit(celeba_folder / file, line, text)
     with pytest.raises(InputError, match=f"{message}(.|\n)*--skip-bad"):
         read_celeba(celeba_folder)
-    table, problems = read_celeba(celeba_folder, skip_bad=True)
-    assert any(message in str(problem) for problem in problems)
-    count_alone = line == 1
-    assert len(table) == (20 if count_alone else 19)
-    assert ("000003.jpg" in {image.name for image in table.paths}) == count_alone
+    table = read_celeba(celeba_folder, skip_bad=True)
+    assert any(message in str(problem) for problem in table.problems)
+    only_the_count = line == 1
+    assert len(table) == (20 if only_the_count else 19)
+    assert ("000003.jpg" in {image.name for image in table.paths}) == only_the_count
 
 
-def test_many_bad_rows_are_counted_and_few_shown(celeba_folder):
+def test_of_many_invalid_rows_a_few_are_shown_and_the_others_counted(celeba_folder):
     for line in range(3, 15):
         _edit(celeba_folder / LABELS, line, f"{line:06d}.jpg 1")
     with pytest.raises(InputError, match=r"\.\.\. and 7 more") as error:
@@ -141,41 +151,41 @@ def test_many_bad_rows_are_counted_and_few_shown(celeba_folder):
             "line 2: the header must have each(.|\n)*missing: 5_o",
         ),
         (LABELS, 2, " ".join(["Odd", *CELEBA_ATTRIBUTES[1:]]), "unknown: Odd"),
-        (LABELS, 2, " ".join([*CELEBA_ATTRIBUTES, "Bald"]), "one is there twice"),
+        (LABELS, 2, " ".join([*CELEBA_ATTRIBUTES, "Bald"]), "one is repeated"),
     ],
 )
-def test_a_bad_header_is_refused_also_when_skipping(celeba_folder, file, line, text, message):
+def test_an_invalid_header_is_refused_even_with_skip_bad(celeba_folder, file, line, text, message):
     _edit(celeba_folder / file, line, text)
     with pytest.raises(InputError, match=message):
         read_celeba(celeba_folder, skip_bad=True)
 
 
-def test_files_that_are_missing_empty_or_no_text(celeba_folder, tmp_path):
-    with pytest.raises(InputError, match="nowhere: there is no such folder"):
-        read_celeba(tmp_path / "nowhere")
+def test_files_that_are_missing_or_empty_or_not_text(celeba_folder, tmp_path):
+    with pytest.raises(InputError, match="missing: there is no such folder"):
+        read_celeba(tmp_path / "missing")
     with pytest.raises(InputError, match=r"looked for Anno/list_attr_celeba.txt, list_attr"):
         read_celeba(tmp_path)
-    (celeba_folder / SPLITS).rename(celeba_folder / "aside")
+    (celeba_folder / SPLITS).rename(celeba_folder / "renamed")
     with pytest.raises(
         InputError, match=r"list_eval_partition\.txt: the partition file is missing"
     ):
         read_celeba(celeba_folder)
-    (celeba_folder / "aside").rename(celeba_folder / SPLITS)
+    (celeba_folder / "renamed").rename(celeba_folder / SPLITS)
     for name in (LABELS, SPLITS):
         text = (celeba_folder / name).read_text()
         (celeba_folder / name).write_text("\n \n")
         with pytest.raises(InputError, match=f"{name}: the file is empty"):
             read_celeba(celeba_folder)
         (celeba_folder / name).write_text(text)
-    (celeba_folder / "img_align_celeba").rename(celeba_folder / "aside")
+    (celeba_folder / "img_align_celeba").rename(celeba_folder / "renamed")
     with pytest.raises(InputError, match="img_align_celeba: the folder of the images is missing"):
         read_celeba(celeba_folder)
-    (celeba_folder / "aside").rename(celeba_folder / "img_align_celeba")
+    (celeba_folder / "renamed").rename(celeba_folder / "img_align_celeba")
     (celeba_folder / LABELS).write_text(f"0\n{' '.join(CELEBA_ATTRIBUTES)}\n")
-    with pytest.raises(InputError, match="there is no usable row"):
+    with pytest.raises(InputError, match="there is no valid row"):
         read_celeba(celeba_folder)
     (celeba_folder / LABELS).write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(InputError, match="this is no text file"):
+    with pytest.raises(InputError, match="this is not a text file"):
         read_celeba(celeba_folder)
 
 
@@ -188,19 +198,21 @@ def _kaggle(folder, rows):
     return folder
 
 
-def test_lines_of_a_csv_are_counted_as_an_editor_does(tmp_path):
+def test_lines_of_a_csv_are_counted_as_in_an_editor(tmp_path):
     rows = ['"1.jpg", 1,-1', "", '"2\n.jpg",1,1', "3.jpg,\x0c,1", "4.jpg,0,1"]
     folder = _kaggle(tmp_path / "kaggle", rows)
-    table, problems = read_celeba(folder, ["happy", "hat"], skip_bad=True)
+    table = read_celeba(folder, ["happy", "hat"], skip_bad=True)
     assert table.lines.tolist() == [2, 7]
     assert table.labels.tolist() == [[0, 1], [1, -1]]
-    assert [problem.line for problem in problems] == [4, 6]
+    assert [problem.line for problem in table.problems] == [4, 6]
 
 
 @pytest.mark.parametrize("below", [3, 20_000])
-def test_a_quote_that_is_never_closed_is_refused_with_its_line(tmp_path, below):
+def test_an_unclosed_quotation_mark_is_refused_with_its_line(tmp_path, below):
     rows = ["1.jpg,1,1", '"2.jpg,1,1', *["3.jpg,1,1"] * below]
-    with pytest.raises(InputError, match="csv, line 3: this is no row of comma-separated values"):
+    with pytest.raises(
+        InputError, match="csv, line 3: this is not a row of comma-separated values"
+    ):
         read_celeba(_kaggle(tmp_path / "kaggle", rows), ["hat", "happy"], skip_bad=True)
 
 

@@ -1,5 +1,5 @@
 import pytest
-from test_csv_table import HEADER, ROWS, write_own
+from test_csv_table import HEADER, ROWS, write_csv_table
 from test_lfwa import write_lfwa
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
@@ -8,22 +8,22 @@ from keras_faramtn.errors import InputError
 
 
 def test_each_kind_is_recognised(celeba_folder, tmp_path):
-    own = write_own(tmp_path / "own", HEADER, ROWS)
-    places = {
+    file = write_csv_table(tmp_path / "custom", HEADER, ROWS)
+    sources = {
         celeba_folder: ("list_attr_celeba.txt", CELEBA_ATTRIBUTES),
         write_lfwa(tmp_path / "lfwa"): ("lfw_att_40.mat", CELEBA_ATTRIBUTES),
-        own: ("attributes.csv", tuple(HEADER[2:])),
-        own.parent: ("attributes.csv", tuple(HEADER[2:])),
+        file: ("attributes.csv", tuple(HEADER[2:])),
+        file.parent: ("attributes.csv", tuple(HEADER[2:])),
     }
-    for place, (source, attributes) in places.items():
-        table, _ = read_dataset(str(place))
-        assert (table.source.name, table.attributes) == (source, attributes)
-    table, _ = read_dataset(own, ["Happy"])
+    for source, (name, attributes) in sources.items():
+        table = read_dataset(str(source))
+        assert (table.source.name, table.attributes) == (name, attributes)
+    table = read_dataset(file, ["Happy"])
     assert table.attributes == ("Happy",)
 
 
-def test_nothing_known(tmp_path):
-    with pytest.raises(InputError, match="nowhere: there is no such folder"):
-        read_dataset(tmp_path / "nowhere")
+def test_an_unsupported_data_set_is_refused(tmp_path):
+    with pytest.raises(InputError, match="missing: there is no such file or folder"):
+        read_dataset(tmp_path / "missing")
     with pytest.raises(InputError, match=r"looked for .*celeba.*lfw_att_40.*attributes"):
         read_dataset(tmp_path)

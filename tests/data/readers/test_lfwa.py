@@ -11,11 +11,11 @@ from keras_faramtn.errors import InputError
 
 LABELS, SPLIT = "lfw_att_40.mat", "indices_train_test.mat"
 
-# Fourteen people with four images each, the last four of them for test.
+# Fourteen people with four images each; the last four people are for test.
 PEOPLE = [f"Some_One{n}" for n in range(14)]
 IMAGES = [rf"{person}\{person}_{n:04d}.jpg" for person in PEOPLE for n in range(1, 5)]
-TURNED = np.random.default_rng(5).permutation(40)
-NAMES = [CELEBA_ATTRIBUTES[column].replace("_", " ") for column in TURNED]
+ORDER = np.random.default_rng(5).permutation(40)
+NAMES = [CELEBA_ATTRIBUTES[column].replace("_", " ") for column in ORDER]
 
 
 def _values():
@@ -33,7 +33,7 @@ def _write_old(path, content):
 
 
 def _write_hdf5(path, content):
-    """As MATLAB's -v7.3: behind a header of 512 bytes, columns first, texts by reference."""
+    """Like MATLAB's -v7.3: after a header of 512 bytes, columns first, texts by reference."""
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, value in content.items():
             if isinstance(value, list):
@@ -64,47 +64,49 @@ def write_lfwa(folder, write=_write_old, *, names=NAMES, values=None, train=None
 
 
 @pytest.mark.parametrize("write", [_write_old, _write_hdf5])
-def test_labels_parts_and_places(tmp_path, write):
-    table, problems = read_lfwa(write_lfwa(tmp_path / "lfwa", write))
-    assert problems == []
+def test_labels_splits_and_paths(tmp_path, write):
+    table = read_lfwa(write_lfwa(tmp_path / "lfwa", write))
+    assert table.problems == ()
     assert table.attributes == CELEBA_ATTRIBUTES
-    np.testing.assert_array_equal(table.labels[:, TURNED], _values())
+    np.testing.assert_array_equal(table.labels[:, ORDER], _values())
     assert table.labels.dtype == table.splits.dtype == "int8"
     assert table.paths[5] == tmp_path / "lfwa" / "lfw" / "Some_One1" / "Some_One1_0002.jpg"
     assert table.lines.tolist() == list(range(1, 57))
     assert (table.splits == 2).tolist() == [False] * 40 + [True] * 16
 
 
-def test_validation_is_a_tenth_of_training_and_of_other_people(tmp_path):
-    table, _ = read_lfwa(write_lfwa(tmp_path))
+def test_validation_is_a_tenth_of_training_with_other_people(tmp_path):
+    table = read_lfwa(write_lfwa(tmp_path))
     assert np.bincount(table.splits).tolist() == [36, 4, 16]
     people = [image.parent.name for image in table.paths]
     validation = {p for p, split in zip(people, table.splits, strict=True) if split == 1}
     others = {p for p, split in zip(people, table.splits, strict=True) if split != 1}
     assert len(validation) == 1
     assert not validation & others
-    again, _ = read_lfwa(tmp_path)
+    again = read_lfwa(tmp_path)
     np.testing.assert_array_equal(again.splits, table.splits)
 
 
-def test_files_a_folder_deeper_and_deepfunneled_images(tmp_path):
+def test_label_files_in_a_subfolder_and_deepfunneled_images(tmp_path):
     write_lfwa(tmp_path)
     (tmp_path / "anno").mkdir()
     for name in (LABELS, SPLIT):
         (tmp_path / name).rename(tmp_path / "anno" / name)
     (tmp_path / "lfw").rename(tmp_path / "lfw-deepfunneled")
-    table, _ = read_lfwa(tmp_path)
-    assert check_images(table, progress=False)[1] == []
+    table = read_lfwa(tmp_path)
+    assert check_images(table, progress=False).problems == ()
 
 
 def test_a_missing_image_is_named_with_its_row(tmp_path):
-    table, _ = read_lfwa(write_lfwa(tmp_path))
+    table = read_lfwa(write_lfwa(tmp_path))
     table.paths[6].unlink()
-    with pytest.raises(InputError, match=r"lfw_att_40\.mat, row 7: .*Some_One1_0003.jpg isn't"):
+    with pytest.raises(
+        InputError, match=r"lfw_att_40\.mat, row 7: .*Some_One1_0003.jpg does not exist"
+    ):
         check_images(table, progress=False)
 
 
-def test_bad_rows_are_named_and_can_be_skipped(tmp_path):
+def test_invalid_rows_are_named_and_can_be_skipped(tmp_path):
     values = _values()
     values[2, 3] = 3
     values[4, 0] = np.nan
@@ -116,10 +118,10 @@ def test_bad_rows_are_named_and_can_be_skipped(tmp_path):
     assert "row 3: Some_One0\\Some_One0_0003.jpg has the value 3; a label is 1 or 0" in lines[1]
     assert "row 5: Some_One1\\Some_One1_0001.jpg has the value nan" in lines[2]
     assert "row 40: " in lines[3]
-    assert "is in the training and in the test split" in lines[3]
-    table, problems = read_lfwa(tmp_path, skip_bad=True)
+    assert "is in both the training and the test split" in lines[3]
+    table = read_lfwa(tmp_path, skip_bad=True)
     assert table.lines.tolist() == sorted(set(range(1, 57)) - {1, 3, 5, 40})
-    assert len(problems) == 4
+    assert len(table.problems) == 4
 
 
 @pytest.mark.parametrize(
@@ -127,9 +129,9 @@ def test_bad_rows_are_named_and_can_be_skipped(tmp_path):
     [
         (
             {"test": np.arange(41, 58)},
-            "indices_img_test goes from 41 to 57, but .* has 56 images",
+            "indices_img_test ranges from 41 to 57, but .* has 56 images",
         ),
-        ({"train": np.arange(40)}, "indices_img_train goes from 0 to 39"),
+        ({"train": np.arange(40)}, "indices_img_train ranges from 0 to 39"),
         (
             {"names": ["Odd", *NAMES[1:]]},
             f"each of the 40 .* wrong: {NAMES[0][:4]}",
@@ -139,18 +141,18 @@ def test_bad_rows_are_named_and_can_be_skipped(tmp_path):
         ({"names": [*NAMES, "Odd"], "values": np.ones((56, 41))}, "wrong: it has 41"),
     ],
 )
-def test_files_that_do_not_fit_together(tmp_path, changes, message):
+def test_files_that_do_not_match(tmp_path, changes, message):
     write_lfwa(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
         read_lfwa(tmp_path, skip_bad=True)
 
 
-def test_files_that_are_missing_or_no_mat(tmp_path):
+def test_missing_files_and_files_that_are_not_matlab_files(tmp_path):
     write_lfwa(tmp_path)
-    (tmp_path / "lfw").rename(tmp_path / "aside")
+    (tmp_path / "lfw").rename(tmp_path / "renamed")
     with pytest.raises(InputError, match="lfw: the folder of the images is missing"):
         read_lfwa(tmp_path)
-    (tmp_path / "aside").rename(tmp_path / "lfw")
+    (tmp_path / "renamed").rename(tmp_path / "lfw")
     split = (tmp_path / SPLIT).read_bytes()
     (tmp_path / SPLIT).unlink()
     with pytest.raises(InputError, match=r"indices_train_test\.mat: this file of LFWA is missing"):
@@ -158,7 +160,7 @@ def test_files_that_are_missing_or_no_mat(tmp_path):
     scipy.io.savemat(tmp_path / SPLIT, {"indices_identity_train": np.arange(3)})
     with pytest.raises(InputError, match="no variable indices_img_train, indices_img_test"):
         read_lfwa(tmp_path)
-    for content in (b"no mat file at all", split[:150], b""):
+    for content in (b"not a MATLAB file", split[:150], b""):
         (tmp_path / SPLIT).write_bytes(content)
-        with pytest.raises(InputError, match=r"indices_train_test\.mat: .*get it anew"):
+        with pytest.raises(InputError, match=r"indices_train_test\.mat: .*download it again"):
             read_lfwa(tmp_path)
