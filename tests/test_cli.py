@@ -119,7 +119,7 @@ def faces(tmp_path_factory):
 def test_check_reports_the_content_of_a_data_set(faces):
     result = _faramtn("data", "check", faces)
     assert result.returncode == 0
-    assert "30 good images: 24 train, 3 validation, 3 test." in result.stdout
+    assert "30 images: 24 train, 3 validation, 3 test." in result.stdout
     for attribute in CELEBA_ATTRIBUTES:
         assert attribute in result.stdout
 
@@ -132,7 +132,7 @@ def test_a_bad_image_stops_the_check_unless_it_is_skipped(tmp_path):
     _fails(_faramtn("data", "check", folder), "line 5", "000003.jpg", "line 7", "000005.jpg")
     result = _faramtn("data", "check", folder, "--skip-bad")
     assert result.returncode == 0
-    assert "2 problems; goes on with 6 good images" in result.stdout
+    assert "2 problems; continuing with 6 images." in result.stderr
 
 
 def test_evaluate_writes_scores_and_a_contact_sheet(model_file, faces, tmp_path):
@@ -187,10 +187,10 @@ def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
     [
         (["train", "nowhere.yaml"], "nowhere.yaml: there is no such recipe"),
         (["train", "crops_quick"], "data.folder is not set; set it or give --data FOLDER"),
-        (["train", "crops_quick", "--data", "nowhere"], "nowhere: there is no such folder"),
+        (["train", "crops_quick", "--data", "nowhere"], "nowhere: there is no such file or folder"),
         (
             ["train", "crops_quick", "--data", "."],
-            "this is no data set of a known kind; looked for",
+            "this is not a supported data set; looked for",
         ),
         (
             ["evaluate", "nowhere.keras", "--data", "."],

@@ -117,7 +117,7 @@ def test_existing_files_are_kept(run, model_file, folder, tmp_path):
 def test_predictions_before_an_error_are_kept_in_another_file(run, model_file, folder, tmp_path):
     (folder / "bb.png").write_text("not an image")
     message, _, _ = run("predict", model_file, folder, "--output", tmp_path / "out.csv")
-    assert "bb.png: this can't be read as an image" in message
+    assert "bb.png: this file can't be read as an image" in message
     assert not (tmp_path / "out.csv").exists()
     assert len((tmp_path / "out.csv.part").read_text().splitlines()) == 3  # header, a, b
     message, out, _ = run(

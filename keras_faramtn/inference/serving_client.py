@@ -135,7 +135,7 @@ def _encode(image_path: Path) -> bytes:
             if image.format in {"JPEG", "MPO", "PNG"} and orientation == 1:
                 return image_path.read_bytes()
     except UnidentifiedImageError as error:
-        raise InputError(f"{image_path}: this can't be read as an image.") from error
+        raise InputError(f"{image_path}: this file can't be read as an image.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         pass  # `load_upright` reports the problem
     file = io.BytesIO()

@@ -94,13 +94,13 @@ def test_a_rotated_image_with_damaged_exif_data_is_reported(tmp_path):
     width = struct.pack("<HHI4s", 0x0100, 1, 1, b"")
     exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + width + bytes(4)
     Image.new("RGB", (6, 8)).save(tmp_path / "rotated.jpg", exif=exif)
-    with pytest.raises(InputError, match=r"rotated\.jpg: this can't be read as an image: "):
+    with pytest.raises(InputError, match=r"rotated\.jpg: this file can't be read as an image: "):
         load_image(tmp_path / "rotated.jpg", SIZE)
 
 
 def test_bad_images_and_folders_are_reported(files, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
-    with pytest.raises(InputError, match=r"text\.jpg: this can't be read as an image"):
+    with pytest.raises(InputError, match=r"text\.jpg: this file can't be read as an image"):
         load_image(tmp_path / "text.jpg", SIZE)
     with pytest.raises(InputError, match=r"gone\.jpg: there is no such image"):
         load_image(tmp_path / "gone.jpg", SIZE)
@@ -146,12 +146,12 @@ def test_a_bad_image_in_a_folder_is_reported_or_skipped(files, tmp_path, capsys,
     exported = files[0] / "export" / "tflite" / "faramtn_float32.tflite"
     shutil.copytree(files[0] / "images", tmp_path / "images")
     (tmp_path / "images" / "bad.jpg").write_text("not an image")
-    with pytest.raises(InputError, match=r"bad\.jpg: this can't be read.* Use --skip-bad to skip"):
+    with pytest.raises(InputError, match=r"bad\.jpg: this file can't be read.* Use --skip-bad to skip"):
         list(predict_files(exported, [tmp_path / "images"]))
     results = list(predict_files(exported, [tmp_path / "images"], skip_bad=True, progress=True))
     assert [path.name for path, _ in results] == ["y.png", "x.png"]
     warning, summary = caplog.messages
-    assert "bad.jpg: this can't be read" in warning
+    assert "bad.jpg: this file can't be read" in warning
     assert summary == "1 of 3 images were skipped."
     assert "Predicting: 100%" in capsys.readouterr().err
     with pytest.raises(InputError, match="none of the 1 images can be used"):
