@@ -146,7 +146,9 @@ def test_a_bad_image_in_a_folder_is_reported_or_skipped(files, tmp_path, capsys,
     exported = files[0] / "export" / "tflite" / "faramtn_float32.tflite"
     shutil.copytree(files[0] / "images", tmp_path / "images")
     (tmp_path / "images" / "bad.jpg").write_text("not an image")
-    with pytest.raises(InputError, match=r"bad\.jpg: this file can't be read.* Use --skip-bad to skip"):
+    with pytest.raises(
+        InputError, match=r"bad\.jpg: this file can't be read.* Use --skip-bad to skip"
+    ):
         list(predict_files(exported, [tmp_path / "images"]))
     results = list(predict_files(exported, [tmp_path / "images"], skip_bad=True, progress=True))
     assert [path.name for path, _ in results] == ["y.png", "x.png"]
