@@ -169,7 +169,7 @@ def test_a_checkpoint_of_another_training_or_network_is_refused(tmp_path):
     other = {"recipe": {"training": {"epochs": 5}}, "steps_per_epoch": 4}
     with pytest.raises(InputError, match=r"recipe\.training\.epochs: found 4, expected 5"):
         _fit(tmp_path / "run", run=other)
-    with pytest.raises(InputError, match="this checkpoint is of another network"):
+    with pytest.raises(InputError, match="this checkpoint belongs to another network"):
         _fit(tmp_path / "run", model=_model(width=9))
 
 
