@@ -83,7 +83,7 @@ def test_all_cells_run_and_print_their_results(executed):
     )
     assert before.strip() == after.strip()
     assert "'keras': '3." in before
-    assert "60 good images: 48 train, 6 validation, 6 test." in texts["check"]
+    assert "60 images: 48 train, 6 validation, 6 test." in texts["check"]
     assert "parameters" in texts["network"]
     assert "validation: accuracy" in texts["fit"]
     assert "majority" in texts["score"]
