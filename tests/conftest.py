@@ -1,5 +1,6 @@
 """Small data sets that several tests use."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,20 @@ def write_celeba(folder, labels, splits, *, names=CELEBA_ATTRIBUTES, size=(40, 5
     text = "\n".join(f"{name} {split}" for name, split in zip(images, splits, strict=True))
     (folder / "list_eval_partition.txt").write_text(text + "\n")
     return folder
+
+
+def write_csv_table(folder, header, rows, *, images="", seed=0):
+    """Writes `attributes.csv` and a random image for each row; returns the file."""
+    image_folder = folder / images
+    image_folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for name, *_ in rows:
+        (image_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        patches = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype="uint8"))
+        patches.resize((40, 52)).save(image_folder / name)
+    with (folder / "attributes.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return folder / "attributes.csv"
 
 
 def random_labels(count, seed=0):

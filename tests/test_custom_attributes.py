@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from test_csv_table import write_csv_table
+from conftest import write_csv_table
 
 from keras_faramtn import cli
 from keras_faramtn.inference.predictor import predict_files

@@ -1,27 +1,10 @@
-import csv
-
 import numpy as np
 import pytest
-from PIL import Image
+from conftest import write_csv_table
 
 from keras_faramtn.data.check import check_data, describe
 from keras_faramtn.data.readers.csv_table import read_csv_table
 from keras_faramtn.errors import InputError
-
-
-def write_csv_table(folder, header, rows, *, images="", seed=0):
-    """Writes `attributes.csv` and a random image for each row; returns the file."""
-    image_folder = folder / images
-    image_folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    for name, *_ in rows:
-        (image_folder / name).parent.mkdir(parents=True, exist_ok=True)
-        patches = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype="uint8"))
-        patches.resize((40, 52)).save(image_folder / name)
-    with (folder / "attributes.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return folder / "attributes.csv"
-
 
 ROWS = [
     ["a.jpg", "train", "1", "0"],

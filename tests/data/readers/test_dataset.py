@@ -1,5 +1,6 @@
 import pytest
-from test_csv_table import HEADER, ROWS, write_csv_table
+from conftest import write_csv_table
+from test_csv_table import HEADER, ROWS
 from test_lfwa import write_lfwa
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
