@@ -8,10 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_faramtn.errors import InputError
+
 _Muon = getattr(keras.optimizers, "Muon", keras.optimizers.Optimizer)
 
-# Earlier releases scale Muon's updates in another way.
-_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
+MUON_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
+"""Whether the installed Keras has the Muon of Keras 3.13; earlier ones scale its updates otherwise."""
 
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
@@ -46,7 +48,7 @@ class ConvolutionMuon(_Muon):
             regular expressions that are searched in the paths of variables.
 
     Raises:
-        ImportError: if the installed Keras is older than 3.13.
+        InputError: if the installed Keras is older than 3.13.
 
     Example:
         >>> model = keras.Sequential([
@@ -59,8 +61,8 @@ class ConvolutionMuon(_Muon):
     def __init__(
         self, learning_rate: Any = 0.001, weight_decay: float = 0.004, **kwargs: Any
     ) -> None:
-        if not _SUPPORTED:
-            raise ImportError(
+        if not MUON_SUPPORTED:
+            raise InputError(
                 f"ConvolutionMuon needs Keras 3.13 or later; this is Keras {keras.__version__}. "
                 "Use AdamW (in a recipe: training.optimizer: adamw), or install a later Keras "
                 'with: pip install --upgrade "keras>=3.13"'

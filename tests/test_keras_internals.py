@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_faramtn import keras_internals
+from keras_faramtn import keras_internals, optimizers
+from keras_faramtn.errors import InputError
 from keras_faramtn.optimizers import ConvolutionMuon
 
 
@@ -154,9 +155,8 @@ def test_variables_are_created_for_the_strategy_of_the_model():
         )
 
 
+@pytest.mark.skipif(not optimizers.MUON_SUPPORTED, reason="Keras 3.13 or later has this Muon")
 def test_muon_calls_the_methods_that_convolution_muon_overrides(monkeypatch):
-    if not hasattr(keras.optimizers, "Muon"):
-        pytest.skip(f"Keras {keras.__version__} has no Muon")
     called = set()
     for name in ("_should_use_adamw", "zeropower_via_newtonschulz5", "lr_adjust"):
         method = vars(ConvolutionMuon)[name]
@@ -166,13 +166,16 @@ def test_muon_calls_the_methods_that_convolution_muon_overrides(monkeypatch):
             return method(self, *arguments)
 
         monkeypatch.setattr(ConvolutionMuon, name, counted)
-    try:
-        optimizer = ConvolutionMuon()
-    except ImportError:
-        pytest.skip(f"ConvolutionMuon needs a later Keras than {keras.__version__}")
+    optimizer = ConvolutionMuon()
     variable = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
     optimizer.build([variable])
     optimizer.apply([keras.ops.ones((2, 2))], [variable])
     assert called == {"_should_use_adamw", "zeropower_via_newtonschulz5", "lr_adjust"}, (
         "keras.optimizers.Muon works in another way: adapt `ConvolutionMuon`"
     )
+
+
+def test_muon_of_an_earlier_keras_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr(optimizers, "MUON_SUPPORTED", False)
+    with pytest.raises(InputError, match=rf"needs Keras 3\.13.* {keras.__version__}.*adamw"):
+        ConvolutionMuon()

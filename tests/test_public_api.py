@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import keras_faramtn
+from keras_faramtn.optimizers import MUON_SUPPORTED
 
 STUB = Path(keras_faramtn.__file__).with_suffix(".pyi")
 NAMES = sorted(keras_faramtn.__all__)
@@ -20,16 +21,14 @@ MODULES = [
     info.name
     for info in pkgutil.walk_packages(keras_faramtn.__path__, "keras_faramtn.")
     if info.name not in {"keras_faramtn.data.tfds", "keras_faramtn.recipes"}
+    and (MUON_SUPPORTED or info.name != "keras_faramtn.optimizers")
 ]
 
 
 def test_the_stub_lists_the_names_that_the_package_exports():
     tree = ast.parse(STUB.read_text())
     imported = {
-        alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
+        alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     [exported] = [
         ast.literal_eval(node.value)
@@ -52,7 +51,10 @@ def test_a_public_name_is_documented_with_an_example(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    result = doctest.testmod(
+        importlib.import_module(name),
+        optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL,
+    )
     assert result.failed == 0
 
 

@@ -70,7 +70,7 @@ def attach_heads(
         >>> images = keras.Input((8, 8, 3), name="images")
         >>> feature = keras.layers.GlobalAveragePooling2D()(images)
         >>> groups = AttributeGroups({"mouth": ["Smiling", "Big_Lips"]}, ["Big_Lips", "Smiling"])
-        >>> attach_heads(images, {"mouth": feature}, groups, "tiny").output_names
+        >>> list(attach_heads(images, {"mouth": feature}, groups, "tiny").output_names)
         ['mouth']
     """
     if dropout:
