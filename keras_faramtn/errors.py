@@ -6,6 +6,14 @@ class InputError(ValueError):
 
     The message names the file (and line), the value and the remedy. The command line prints it
     without a traceback.
+
+    Example:
+        >>> from keras_faramtn import read_dataset
+        >>> try:
+        ...     read_dataset("no_such_folder")
+        ... except InputError as error:
+        ...     print(str(error).split(":")[0])
+        no_such_folder
     """
 
 
@@ -13,4 +21,10 @@ class ServerError(RuntimeError):
     """A server can't be reached, refuses a request, or sends an invalid response.
 
     The message names the server's address, its response and the remedy.
+
+    Example:
+        >>> raise ServerError("http://localhost:8501: connection refused; start the server.")
+        Traceback (most recent call last):
+            ...
+        keras_faramtn.errors.ServerError: http://localhost:8501: connection refused; ...
     """

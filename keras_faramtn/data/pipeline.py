@@ -90,6 +90,7 @@ def make_dataset(
     stored = None
     if cache is not None and len(table) > _images_in_memory(image_size):
         stored = cached_images(table.paths, image_size, cache, lambda: _decode(paths, image_size))
+    keys: Any
     if stored is None:
         keys, load_image = paths, lambda path: _read(path, image_size)
     else:

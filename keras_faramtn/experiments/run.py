@@ -45,6 +45,24 @@ def train_recipe(
         InputError: if the recipe, the data or the folder is unusable.
         FloatingPointError: if training diverges.
         KeyboardInterrupt: after Ctrl-C; the current model is in `folder`.
+
+    Example:
+        >>> import contextlib
+        >>> import io
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_faramtn import synthesize
+        >>> recipe = (
+        ...     "data: {image_size: [32, 32]}\\n"
+        ...     "model: {backbone: mobilenetv3_small}\\n"
+        ...     "training: {epochs: 1, batch_size: 8}\\n"
+        ... )
+        >>> with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        ...     data = synthesize(Path(folder) / "faces", 20, image_size=(32, 32), progress=False)
+        ...     _ = (Path(folder) / "tiny.yaml").write_text(recipe)
+        ...     train_recipe(Path(folder) / "tiny.yaml", data, Path(folder) / "run")
+        ...     files = sorted(file.name for file in (Path(folder) / "run").iterdir())
+        >>> files[-3:]
+        ['model.keras', 'recipe.yaml', 'training_curve.png']
     """
     recipe, path = read_recipe(name_or_path)
     refuse_missing_files(recipe, path)

@@ -75,6 +75,19 @@ def export_model(
         InputError: an unknown format; a missing package; `folder` exists and `force` is not set,
             or it is not an export; or a file differs from the model, in which case all files are
             kept in the folder that the message names.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_faramtn import AttributeGroups, FARAMTN
+        >>> groups = AttributeGroups({"eyes": ["Eyeglasses"], "mouth": ["Smiling"]},
+        ...                          attributes=["Eyeglasses", "Smiling"])
+        >>> model = FARAMTN("mobilenetv3_small", groups, (32, 32, 3))
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3))
+        >>> with TemporaryDirectory() as folder:
+        ...     files = export_model(model, Path(folder) / "export", images, ["tflite_float32"])
+        >>> files["tflite_float32"].path, files["tflite_float32"].parity.passed
+        ('tflite/faramtn_float32.tflite', True)
     """
     folder = Path(folder).absolute()
     check_formats(formats)

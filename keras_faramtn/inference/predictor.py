@@ -46,6 +46,19 @@ def load_predictor(path: str | Path) -> Predictor:
 
     Raises:
         InputError: the file is missing or has another format, or there are no labels.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_faramtn import AttributeGroups, FARAMTN
+        >>> groups = AttributeGroups({"eyes": ["Eyeglasses"], "mouth": ["Smiling"]},
+        ...                          attributes=["Eyeglasses", "Smiling"])
+        >>> model = FARAMTN("mobilenetv3_small", groups, (32, 32, 3))
+        >>> with TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.keras")
+        ...     predictor = load_predictor(Path(folder) / "model.keras")
+        >>> predictor.attributes, predictor.image_size
+        (('Eyeglasses', 'Smiling'), (32, 32))
     """
     path = Path(path)
     loaders = {".tflite": _load_tflite, ".keras": _load_keras}
@@ -74,6 +87,21 @@ def predict_files(
 
     Raises:
         InputError: the model or an image can't be used.
+
+    Example:
+        >>> from PIL import Image
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_faramtn import AttributeGroups, FARAMTN
+        >>> groups = AttributeGroups({"eyes": ["Eyeglasses"], "mouth": ["Smiling"]},
+        ...                          attributes=["Eyeglasses", "Smiling"])
+        >>> model = FARAMTN("mobilenetv3_small", groups, (32, 32, 3))
+        >>> with TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.keras")
+        ...     Image.new("RGB", (178, 218)).save(Path(folder) / "face.png")
+        ...     for path, probabilities in predict_files(Path(folder) / "model.keras", [folder]):
+        ...         print(path.name, sorted(probabilities))
+        face.png ['Eyeglasses', 'Smiling']
     """
     image_paths = find_images(images)
     predictor = load_predictor(model_file)

@@ -206,6 +206,6 @@ def _row_message(image: str, labels: np.ndarray, split: int, in_both: bool) -> s
 def _with_validation(splits: np.ndarray, people: Sequence[str]) -> np.ndarray:
     splits = splits.copy()
     training = np.flatnonzero(splits == SPLITS["train"])
-    held_out = hold_out([people[row] for row in training])
+    held_out = hold_out([people[row] for row in training.tolist()])
     splits[training[held_out]] = SPLITS["validation"]
     return splits

@@ -29,7 +29,7 @@ def assign_splits(people: Sequence[str]) -> np.ndarray:
     wanted = _tenth(len(people))
     for split in ("test", "validation"):
         remaining = np.flatnonzero(splits == SPLITS["train"])
-        chosen = _choose([people[row] for row in remaining], wanted)
+        chosen = _choose([people[row] for row in remaining.tolist()], wanted)
         splits[remaining[chosen]] = SPLITS[split]
     return splits
 

@@ -24,9 +24,9 @@ def _jaw_band(face: Face, top: float, depth: float) -> np.ndarray:
     """A band along the jaw from height `top` downwards, at most `depth` wide, as a polygon."""
     outer = face.outline[face.outline[:, 1] > top]
     outer = outer[np.argsort(np.arctan2(outer[:, 0], outer[:, 1] - 100))] + (0, 0.5)
-    depth = depth * ((outer[:, 1] - top) / 20).clip(0.35, 1)
-    inner = outer * np.stack([1 - depth / 42, np.ones_like(depth)], axis=1)
-    inner[:, 1] -= depth * np.exp(-((outer[:, 0] / 26) ** 2))
+    depths = depth * ((outer[:, 1] - top) / 20).clip(0.35, 1)
+    inner = outer * np.stack([1 - depths / 42, np.ones_like(depths)], axis=1)
+    inner[:, 1] -= depths * np.exp(-((outer[:, 0] / 26) ** 2))
     return np.concatenate([outer, inner[::-1]])
 
 

@@ -146,8 +146,8 @@ def hat(canvas: Canvas, face: Face) -> None:
     reach = face.edge(90) + 8
     kind = pick(("knitted", "cap", "brim"), p.hat)
     top = {"knitted": 20, "cap": 26, "brim": 14}[kind]
-    dome = [(reach, 76), (reach - 1, 52), (reach * 0.72, top + 8), (0, top)]
-    dome = np.concatenate([np.array(dome), np.array(dome[-2::-1]) * (-1, 1)])
+    half = np.array([(reach, 76), (reach - 1, 52), (reach * 0.72, top + 8), (0, top)])
+    dome = np.concatenate([half, half[-2::-1] * (-1, 1)])
     canvas.area(smooth(dome), colour)
     canvas.glow(-14, 42, 22, 18, shade(colour, 1.35), 0.6)
     if kind == "knitted":
@@ -157,8 +157,8 @@ def hat(canvas: Canvas, face: Face) -> None:
             canvas.stroke(np.array([(x, 63.0), (x, 76)]), 1.6, shade(colour, 0.55), taper=False)
             canvas.stroke(np.array([(x, 60.0), (x * 0.7, top + 10)]), 1, shade(colour, 0.7), 0.6)
     elif kind == "cap":
-        visor = [(reach - 2, 70), (reach - 10, 80), (0, 84)]
-        visor = np.concatenate([np.array(visor), np.array(visor[-2::-1]) * (-1, 1)])
+        half = np.array([(reach - 2, 70), (reach - 10, 80), (0, 84)])
+        visor = np.concatenate([half, half[-2::-1] * (-1, 1)])
         back = [(-reach + 2, 70), (0, 64), (reach - 2, 70)]
         canvas.area(np.concatenate([smooth(visor), smooth(back)]), shade(colour, 0.55))
         canvas.stroke(smooth([(0, top), (3, 45), (0, 66)]), 1.2, shade(colour, 0.6), taper=False)

@@ -40,12 +40,14 @@ _WEIGHTS = _catmull_rom_weights(_SPLINE_STEPS)
 
 def mix(one: Colour, other: Colour, fraction: float) -> Colour:
     """The colour at `fraction` (0..1) of the way from `one` to `other`."""
-    return tuple(round(a + (b - a) * fraction) for a, b in zip(one, other, strict=True))
+    red, green, blue = (round(a + (b - a) * fraction) for a, b in zip(one, other, strict=True))
+    return red, green, blue
 
 
 def shade(colour: Colour, factor: float) -> Colour:
     """`colour` with each channel multiplied by `factor`, at most 255."""
-    return tuple(min(255, round(channel * factor)) for channel in colour)
+    red, green, blue = (min(255, round(channel * factor)) for channel in colour)
+    return red, green, blue
 
 
 def smooth(points: Points, closed: bool = False) -> np.ndarray:

@@ -125,8 +125,8 @@ def nose(canvas: Canvas, face: Face) -> None:
         canvas.stroke(np.array([(x, 106.0), (x, base)]), 3.2, shade(face.skin, 1.25), 0.8)
     else:
         canvas.glow(x, base - 5, wing, 9, shade(face.skin, 1.08), 0.8)
-        tip = [(-wing * 0.5, base), (0, base + 2.4), (wing * 0.5, base)]
-        canvas.stroke(moved(smooth(tip), x), 1.8, dark, 0.9)
+        base_line = smooth([(-wing * 0.5, base), (0, base + 2.4), (wing * 0.5, base)])
+        canvas.stroke(moved(base_line, x), 1.8, dark, 0.9)
         canvas.glow(x, base - 6, wing * 0.75, 6.5, light, 0.9)
 
 
