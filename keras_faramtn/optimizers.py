@@ -13,7 +13,7 @@ from keras_faramtn.errors import InputError
 _Muon = getattr(keras.optimizers, "Muon", keras.optimizers.Optimizer)
 
 MUON_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
-"""Whether the installed Keras has the Muon of Keras 3.13; earlier ones scale its updates otherwise."""
+"""Whether the installed Keras has the Muon of Keras 3.13; earlier ones scale updates differently."""
 
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
@@ -51,9 +51,8 @@ class ConvolutionMuon(_Muon):
         InputError: if the installed Keras is older than 3.13.
 
     Example:
-        >>> model = keras.Sequential([
-        ...     keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2, name="head")
-        ... ])
+        >>> model = keras.Sequential([keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
+        >>> model.add(keras.layers.Dense(2, name="head"))
         >>> model.compile(ConvolutionMuon(0.01, exclude_layers=["^head/"]), "mse")
         >>> history = model.fit(keras.ops.ones((2, 5, 5, 3)), keras.ops.zeros((2, 2)), verbose=0)
     """
