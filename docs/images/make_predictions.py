@@ -25,7 +25,7 @@ def main():
         predictor = load_predictor(MODEL)
         faces = [load_image(path, predictor.image_size) for path in table.paths]
         large = np.stack([load_image(path, (218, 178)) for path in table.paths])
-    probabilities = np.stack([predictor.predict(face) for face in faces])
+    probabilities = predictor.predict(np.stack(faces))
     with tempfile.TemporaryDirectory() as folder:
         sheet = Path(folder) / "sheet.png"
         contact_sheet(large, probabilities, table.labels, table.attributes, sheet)
