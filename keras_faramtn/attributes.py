@@ -1,11 +1,14 @@
 """The attributes of a face, and the groups in which a network predicts them.
 
-This module imports nothing else of the package, and nothing heavy.
+This module imports nothing heavy.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from keras_faramtn.errors import InputError
 
 CELEBA_ATTRIBUTES: tuple[str, ...] = (
     "5_o_Clock_Shadow",
@@ -69,9 +72,9 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
             labels and probabilities. Defaults to the 40 attributes of CelebA.
 
     Raises:
-        ValueError: an attribute is in two groups, twice in one group, unknown or missing; a group
-            is empty; there is no group; or a group's name can't be the name of a Keras output. The
-            message names the value and the remedy.
+        InputError: an attribute is in two groups, twice in one group, unknown or missing; a group
+            is empty; there is no group; a group's name can't be the name of a Keras output; or as
+            `check_names`. The message names the value and the remedy.
 
     Example:
         >>> groups = AttributeGroups({"a": ["x", "z"], "b": ["y"]}, attributes=["x", "y", "z"])
@@ -85,11 +88,10 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
         attributes: Sequence[str] = CELEBA_ATTRIBUTES,
     ) -> None:
         if not isinstance(groups, Mapping):
-            raise ValueError(
+            raise InputError(
                 f"groups must map group names to lists of attribute names; got {groups!r}."
             )
-        self._attributes = tuple(attributes)
-        _refuse_repeats(self._attributes)
+        self._attributes = check_names(attributes)
         _refuse_bad_groups(groups)
         self._groups = {name: tuple(members) for name, members in groups.items()}
         _refuse_bad_partition(self._groups, self._attributes)
@@ -138,28 +140,48 @@ def single_group(attributes: Sequence[str] = CELEBA_ATTRIBUTES) -> AttributeGrou
     return AttributeGroups({"attributes": attributes}, attributes)
 
 
-def _refuse_repeats(attributes: tuple[str, ...]) -> None:
-    repeated = sorted({name for name in attributes if attributes.count(name) > 1})
+def check_names(attributes: Sequence[str]) -> tuple[str, ...]:
+    """The names of attributes as a tuple, if each can be one line of a file.
+
+    Raises:
+        InputError: `attributes` is not a list; a name is not a string, is empty, begins or ends
+            with a blank, contains a line break or another control character, or is repeated.
+
+    Example:
+        >>> check_names(["Smiling", "Young"])
+        ('Smiling', 'Young')
+    """
+    if isinstance(attributes, str | bytes) or not isinstance(attributes, Iterable):
+        raise InputError(f"attributes must be a list of names; got {attributes!r}.")
+    names = tuple(attributes)
+    for name in names:
+        if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable():
+            raise InputError(
+                f"{name!r} can't be the name of an attribute; use letters, digits and other "
+                "printable characters, without blanks at the ends and without line breaks."
+            )
+    repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        raise ValueError(
+        raise InputError(
             f"attributes contains {', '.join(repeated)} more than once; list each attribute once."
         )
+    return names
 
 
 def _refuse_bad_groups(groups: Mapping[str, Sequence[str]]) -> None:
     if not groups:
-        raise ValueError("groups is empty; define at least one group of attributes.")
+        raise InputError("groups is empty; define at least one group of attributes.")
     for name, members in groups.items():
         if not isinstance(name, str) or not _GROUP_NAME.fullmatch(name):
-            raise ValueError(
+            raise InputError(
                 f"the group name {name!r} can't be the name of a Keras output; use letters, digits "
                 "and underscores, and begin with a letter."
             )
         listed = isinstance(members, Sequence) and not isinstance(members, str)
         if not listed or not all(isinstance(member, str) for member in members):
-            raise ValueError(f"group {name!r} must be a list of attribute names; got {members!r}.")
+            raise InputError(f"group {name!r} must be a list of attribute names; got {members!r}.")
         if not members:
-            raise ValueError(f"group {name!r} is empty; add attributes to it or remove it.")
+            raise InputError(f"group {name!r} is empty; add attributes to it or remove it.")
 
 
 def _refuse_bad_partition(groups: dict[str, tuple[str, ...]], attributes: tuple[str, ...]) -> None:
@@ -167,19 +189,19 @@ def _refuse_bad_partition(groups: dict[str, tuple[str, ...]], attributes: tuple[
     for group, members in groups.items():
         for attribute in members:
             if attribute not in attributes:
-                raise ValueError(
+                raise InputError(
                     f"group {group!r} contains the unknown attribute {attribute!r}; the attributes "
                     f"are {', '.join(attributes)}."
                 )
             if attribute in owner:
-                raise ValueError(
+                raise InputError(
                     f"attribute {attribute!r} is in group {owner[attribute]!r} and again in group "
                     f"{group!r}; keep it in one of them."
                 )
             owner[attribute] = group
     missing = [attribute for attribute in attributes if attribute not in owner]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"no group contains {', '.join(missing)}; add each to a group, or remove it from "
             "`attributes`."
         )

@@ -28,3 +28,22 @@ class ServerError(RuntimeError):
             ...
         keras_faramtn.errors.ServerError: http://localhost:8501: connection refused; ...
     """
+
+
+def reason(error: BaseException) -> str:
+    """Why an operation failed, in words, for a message that names the file itself.
+
+    Args:
+        error: any exception; many an `OSError` has no `strerror`, or no text at all.
+
+    Returns:
+        The first line of the reason, without a period at its end; never empty.
+
+    Example:
+        >>> reason(FileNotFoundError(2, "No such file or directory", "a.jpg"))
+        'No such file or directory'
+        >>> reason(OSError())
+        'OSError'
+    """
+    text = getattr(error, "strerror", None) or str(error)
+    return next(iter(text.strip().splitlines()), "").rstrip(". ") or type(error).__name__

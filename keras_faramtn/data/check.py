@@ -8,23 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
-from keras_faramtn.data.images import open_image
+from keras_faramtn.data.decoding import decode
+from keras_faramtn.data.images import open_image, refuse_special_file
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse_problems
+from keras_faramtn.errors import reason
 
 _log = logging.getLogger(__name__)
 
-_THREADS = 4  # Pillow releases Python's global lock while it decodes
+_THREADS = 4  # TensorFlow releases Python's global lock while it decodes
 _SHOWN_PROBLEMS = 5
 
 # The formats that `decode_and_resize` reads too. MPO is the JPEG of many phones.
 _FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
-
-# If Pillow reads a file that ends with this marker, TensorFlow does too.
-_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 _ORIENTATION = 0x0112  # the EXIF tag, which `decode_and_resize` ignores
 
@@ -117,7 +117,7 @@ def check_images(table: FaceTable, *, skip_bad: bool = False, progress: bool = T
                 total=len(table),
                 desc="Checking images",
                 unit=" images",
-                disable=not progress,
+                disable=None if progress else True,  # None: if there is no terminal
             )
         )
     bad = np.array([message is not None for message in messages])
@@ -126,15 +126,26 @@ def check_images(table: FaceTable, *, skip_bad: bool = False, progress: bool = T
         for line, message in zip(table.lines, messages, strict=True)
         if message is not None
     ]
-    if not skip_bad or bad.all():
-        refuse_problems(problems)
-    return dataclasses.replace(table.take(~bad), problems=(*table.problems, *problems))
+    problems = [*table.problems, *problems]
+    refuse_problems(problems, remaining=int((~bad).sum()), skip_bad=skip_bad)
+    return dataclasses.replace(table.take(~bad), problems=tuple(problems))
 
 
 def _decode_error(path: Path) -> str | None:
-    """What is wrong with an image file; None if it is valid."""
+    """What is wrong with an image file; None if training can decode it."""
     try:
+        refuse_special_file(path)
         content = path.read_bytes()
+    except FileNotFoundError:
+        return f"{path} does not exist."
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        return f"{path} can't be read: {reason(error)}."
+    return _kind_error(path, content) or _damage(path, content)
+
+
+def _kind_error(path: Path, content: bytes) -> str | None:
+    """What is wrong with an image according to its header."""
+    try:
         with open_image(io.BytesIO(content)) as image:
             form = image.format
             if form not in _FORMATS:
@@ -143,29 +154,32 @@ def _decode_error(path: Path) -> str | None:
                 return f"{path} has {image.n_frames} frames; save one of them as JPEG or PNG."
             if image.getexif().get(_ORIENTATION, 1) != 1:
                 return f"{path} is stored rotated or mirrored (EXIF); save it upright."
-            image.load()
-            trusted = image.mode != "CMYK" and content.endswith(_END_MARKERS.get(form, ()))
-        if form == "PNG":
-            # Pillow decodes a PNG with wrong checksums, TensorFlow does not.
-            with open_image(io.BytesIO(content)) as image:
-                image.verify()
-    except FileNotFoundError:
-        return f"{path} does not exist."
     except UnidentifiedImageError:
         return f"{path} is not an image file; replace or remove it."
     except Exception as error:  # damaged files raise almost any exception
-        return f"{path} can't be read as an image: {error}."
-    return None if trusted else _tensorflow_error(path, content)
+        return f"{path} can't be read as an image: {reason(error)}."
+    return None
 
 
-def _tensorflow_error(path: Path, content: bytes) -> str | None:
-    # Imported here because it takes seconds, and few data sets need it.
-    import tensorflow as tf
+def _damage(path: Path, content: bytes) -> str | None:
+    """What is wrong with an image according to TensorFlow's decoder, which training uses.
 
-    from keras_faramtn.data.decoding import decode_and_resize
-
+    Pillow fills in for missing parts of some files that TensorFlow refuses.
+    """
     try:
-        decode_and_resize(content, (1, 1))
-    except tf.errors.InvalidArgumentError as error:
-        return f"{path} can't be read as an image: TensorFlow reports {error.message}."
+        with tf.device("CPU"):
+            decode(content)
+    except tf.errors.OpError:
+        why = _pillow_error(content) or "TensorFlow can't decode it; save it again as JPEG or PNG"
+        return f"{path} can't be read as an image: {why}."
+    return None
+
+
+def _pillow_error(content: bytes) -> str | None:
+    """Pillow's reason, which is more readable than TensorFlow's; None if it reads the image."""
+    try:
+        with open_image(io.BytesIO(content)) as image:
+            image.load()
+    except Exception as error:  # damaged files raise almost any exception
+        return reason(error)
     return None

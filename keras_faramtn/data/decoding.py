@@ -24,10 +24,14 @@ def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
         >>> decode_and_resize(encoded, (2, 1)).numpy().tolist()
         [[[7, 7, 7]], [[7, 7, 7]]]
     """
+    return resize(decode(encoded), image_size)
+
+
+def decode(encoded: Any) -> Any:
+    """Decodes an image, as `decode_and_resize`; uint8 `(height, width, 3)`."""
     # The accurate transform is the one that Pillow and browsers use. Despite its name, the
     # function decodes PNG and GIF too.
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    return resize(image, image_size)
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def resize(image: Any, image_size: tuple[int, int]) -> Any:

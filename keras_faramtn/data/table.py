@@ -116,12 +116,22 @@ class FaceTable:
         return self.take(rows)
 
 
-def refuse_problems(problems: Sequence[Problem]) -> None:
-    """Raises an InputError that lists the first problems and counts the others, if any."""
-    if not problems:
+def refuse_problems(problems: Sequence[Problem], *, remaining: int, skip_bad: bool) -> None:
+    """Refuses invalid rows and images, unless they are skipped and others remain.
+
+    Args:
+        problems: what is invalid.
+        remaining: the number of valid rows.
+        skip_bad: the rows with problems are skipped.
+
+    Raises:
+        InputError: it lists the first problems and counts the others.
+    """
+    if not problems or (skip_bad and remaining):
         return
     shown = [str(problem) for problem in problems[:_SHOWN_PROBLEMS]]
     hidden = len(problems) - len(shown)
     if hidden:
         shown.append(f"... and {hidden} more.")
-    raise InputError("\n".join([*shown, "Correct them, or use --skip-bad to skip them."]))
+    remedy = "or use --skip-bad to skip them." if remaining else "because no valid row is left."
+    raise InputError("\n".join([*shown, f"Correct them, {remedy}"]))

@@ -106,8 +106,8 @@ def _replace(path, form):
         ("TIFF", "is a TIFF file; save it as JPEG or PNG"),
         ("frames", "has 2 frames; save one of them as JPEG or PNG"),
         ("PNG without its last 8", "can't be read as an image"),
-        ("JPEG without an end marker", "can't be read as an image: TensorFlow reports "),
-        ("PNG without its last 2", "can't be read as an image: TensorFlow reports "),
+        ("JPEG without an end marker", "can't be read as an image: TensorFlow can't"),
+        ("PNG without its last 2", "can't be read as an image: TensorFlow can't"),
     ],
 )
 def test_a_file_that_only_pillow_reads_is_refused(celeba_folder, form, message):

@@ -1,13 +1,15 @@
 """Reads CelebA in the layouts of the official download, of torchvision and of Kaggle."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, check_names
+from keras_faramtn.data.readers.repeats import ImageFiles
 from keras_faramtn.data.readers.rows import read_rows
 from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import InputError
@@ -59,8 +61,8 @@ def read_celeba(
 ) -> FaceTable:
     """Reads the labels and splits of a folder in one of CelebA's layouts (`LAYOUTS`).
 
-    Labels in the file are 1 (present), -1 (absent) or 0 (unknown). If a file has no -1 at all, 0
-    is read as absent. The images are not opened; `check_images` does that.
+    Labels in the file are 1 (present), -1 (absent) or 0 (unknown). If a file has no -1 at all, but
+    1 and 0, then 0 is read as absent. The images are not opened; `check_images` does that.
 
     Args:
         folder: the folder of the data set.
@@ -85,7 +87,7 @@ def read_celeba(
         >>> table.paths[0].name, table.labels.shape
         ('000001.jpg', (4, 40))
     """
-    folder = Path(folder)
+    folder, attributes = Path(folder), check_names(attributes)
     layout = _recognise(folder)
     problems: list[Problem] = []
     splits = _read_splits(folder / layout.splits, problems)
@@ -95,25 +97,25 @@ def read_celeba(
     image_folder = _image_folder(folder, layout)
 
     images, labels, numbers, lines = [], [], [], []
-    seen: set[str] = set()
+    seen = ImageFiles()
     for line, (image, *values) in rows:
-        message = _row_message(image, values, len(names), seen, splits, layout)
+        message = _row_message(image, values, len(names), splits, layout)
+        if message is None and not seen.add(image_folder / image):
+            message = f"{image} is listed twice; keep one row."
         if message:
             problems.append(Problem(source, line, message))
             continue
-        seen.add(image)
         images.append(image)
         labels.append([_LABELS[value] for value in values])
         numbers.append(splits[image])
         lines.append(line)
-    if not skip_bad:
-        refuse_problems(problems)
+    refuse_problems(problems, remaining=len(images), skip_bad=skip_bad)
     if not images:
         raise InputError(f"{source}: there is no valid row in this file.")
     return FaceTable(
-        attributes=tuple(attributes),
+        attributes=attributes,
         paths=tuple(image_folder / image for image in images),
-        labels=_resolve_zeros(source, np.array(labels, dtype="int8")[:, columns]),
+        labels=_resolve_zeros(source, rows, np.array(labels, dtype="int8")[:, columns]),
         splits=np.array(numbers, dtype="int8"),
         source=source,
         lines=np.array(lines),
@@ -126,9 +128,13 @@ def is_celeba(folder: Path) -> bool:
     return any((folder / layout.labels).is_file() for layout in LAYOUTS.values())
 
 
-def _resolve_zeros(source: Path, labels: np.ndarray) -> np.ndarray:
+def _resolve_zeros(
+    source: Path, rows: list[tuple[int, list[str]]], labels: np.ndarray
+) -> np.ndarray:
     """The labels; in a file that is written with 1 and 0 only, 0 is read as absent."""
-    if (labels == 0).any() or not (labels == UNKNOWN).any():
+    if not (labels == UNKNOWN).any() or not (labels == 1).any():
+        return labels
+    if any("-1" in values for _, values in rows):  # rows that are skipped too
         return labels
     _log.info(f"{source}: no label is -1, so 0 is read as absent, not as unknown.")
     return np.where(labels == UNKNOWN, np.int8(0), labels)
@@ -174,7 +180,7 @@ def _header_and_rows(
                 f"{path}, line {line}: the header must begin with image_id, not with {header[0]!r}."
             )
         return (line, header[1:]), rows[1:]
-    if len(rows) < 2 or len(rows[0][1]) != 1 or not rows[0][1][0].isdecimal():
+    if len(rows) < 2 or len(rows[0][1]) != 1 or not re.fullmatch("[0-9]{1,18}", rows[0][1][0]):
         raise InputError(
             f"{path}, line 1: the first line must be the number of images, and the second "
             "the names of the attributes."
@@ -222,7 +228,6 @@ def _row_message(
     image: str,
     values: list[str],
     columns: int,
-    seen: set[str],
     splits: dict[str, int],
     layout: Layout,
 ) -> str | None:
@@ -231,8 +236,6 @@ def _row_message(
     if not _LABELS.keys() >= set(values):
         wrong = next(value for value in values if value not in _LABELS)
         return f"{image} has the value {wrong!r}; a label is 1, -1 or 0 (unknown)."
-    if image in seen:
-        return f"{image} is listed twice; keep one row."
     if image not in splits:
         return f"{image} has no split in {layout.splits}; add a line for it."
     return None

@@ -1,11 +1,12 @@
 """Reads a CSV file of custom attributes for a folder of images."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from keras_faramtn.attributes import check_names
+from keras_faramtn.data.readers.repeats import ImageFiles
 from keras_faramtn.data.readers.rows import read_rows
 from keras_faramtn.data.readers.splits import assign_splits
 from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse_problems
@@ -68,34 +69,35 @@ def read_csv_table(
         (('Happy',), [[1], [-1]], [0, 2])
     """
     file = _file(Path(source))
+    attributes = None if attributes is None else check_names(attributes)
     if not file.is_file():
         raise InputError(f"{file}: there is no such file; give a .csv file of attributes.")
     (line, header), *rows = read_rows(file)
     header = [name.strip() for name in header]
     _refuse_header(file, line, header)
     if attributes is None:
-        attributes = [name for name in header if name not in (_IMAGE, _SPLIT, _PERSON)]
+        attributes = tuple(name for name in header if name not in (_IMAGE, _SPLIT, _PERSON))
     _refuse_attributes(file, line, header, attributes)
 
     valid: list[tuple[int, dict[str, str]]] = []
     problems: list[Problem] = []
-    seen: set[str] = set()
+    images = file.parent / _IMAGE_FOLDER
+    folder = images if images.is_dir() else file.parent
+    seen = ImageFiles()
     for line, values in rows:
         row = dict(zip(header, (value.strip() for value in values), strict=False))
-        message = _row_message(file, line, row, len(values), header, attributes, seen)
+        message = _row_message(file, line, row, len(values), header, attributes)
+        if message is None and not seen.add(folder / row[_IMAGE]):
+            message = f"{row[_IMAGE]} is listed twice; keep one row."
         if message:
             problems.append(Problem(file, line, message))
             continue
-        seen.add(os.path.normpath(row[_IMAGE]))
         valid.append((line, row))
-    if not skip_bad:
-        refuse_problems(problems)
+    refuse_problems(problems, remaining=len(valid), skip_bad=skip_bad)
     if not valid:
         raise InputError(f"{file}: there is no valid row in this file.")
-    images = file.parent / _IMAGE_FOLDER
-    folder = images if images.is_dir() else file.parent
     return FaceTable(
-        attributes=tuple(attributes),
+        attributes=attributes,
         paths=tuple(folder / row[_IMAGE] for _, row in valid),
         labels=np.array([[_LABELS[row[name]] for name in attributes] for _, row in valid], "int8"),
         splits=_splits([row for _, row in valid]),
@@ -150,15 +152,12 @@ def _row_message(
     columns: int,
     header: list[str],
     attributes: Sequence[str],
-    seen: set[str],
 ) -> str | None:
     if columns != len(header):
         return f"the row has {columns} values, but there are {len(header)} columns."
     image = row[_IMAGE]
     if not image:
         return f"the row has no {_IMAGE}; add its path."
-    if os.path.normpath(image) in seen:
-        return f"{image} is listed twice; keep one row."
     if row.get(_SPLIT, "train") not in SPLITS:
         return f"{image} has the split {row[_SPLIT]!r}; a split is one of {', '.join(SPLITS)}."
     for name in attributes:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from keras_faramtn.data.readers.celeba import is_celeba, read_celeba
 from keras_faramtn.data.readers.csv_table import is_csv_table, read_csv_table
 from keras_faramtn.data.readers.lfwa import is_lfwa, read_lfwa
-from keras_faramtn.data.table import FaceTable
+from keras_faramtn.data.table import UNKNOWN, FaceTable
 from keras_faramtn.errors import InputError
 
 
@@ -55,7 +55,8 @@ def read_dataset(
         The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
-        InputError: `source` does not exist or is not of a supported kind, or as the readers.
+        InputError: `source` does not exist or is not of a supported kind; every label is unknown;
+            or as the readers.
 
     Example:
         >>> import tempfile
@@ -72,6 +73,12 @@ def read_dataset(
     arguments = () if attributes is None else (attributes,)
     for kind in KINDS.values():
         if kind.recognise(source):
-            return kind.read(source, *arguments, skip_bad=skip_bad)
+            table = kind.read(source, *arguments, skip_bad=skip_bad)
+            if not (table.labels != UNKNOWN).any():
+                raise InputError(
+                    f"{table.source}: every label is unknown; write 1 for present and, in a file "
+                    "of CelebA, -1 for absent, otherwise 0."
+                )
+            return table
     files = "; ".join(kind.files for kind in KINDS.values())
     raise InputError(f"{source}: this is not a supported data set; looked for {files}.")

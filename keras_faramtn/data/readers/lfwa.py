@@ -1,7 +1,8 @@
 """Reads LFWA: the images of Labeled Faces in the Wild with CelebA's 40 attributes."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -9,10 +10,11 @@ import h5py
 import numpy as np
 import scipy.io
 
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, check_names
+from keras_faramtn.data.readers.repeats import ImageFiles
 from keras_faramtn.data.readers.splits import hold_out
 from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse_problems
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 
 _LABELS_FILE = "lfw_att_40.mat"
 _SPLITS_FILE = "indices_train_test.mat"
@@ -57,13 +59,14 @@ def read_lfwa(
             the attributes, sizes or indices don't match; there is no valid row; or, without
             `skip_bad`, a label is neither 1 nor 0, or an image is in both splits or in none.
     """
-    folder = Path(folder)
+    folder, attributes = Path(folder), check_names(attributes)
     labels_file, split_file = _need(folder, _LABELS_FILE), _need(folder, _SPLITS_FILE)
     image_folder = _image_folder(folder)
     content = _read_mat(labels_file, ("AttrName", "label", "name"))
-    names = [_text(name) for name in content["AttrName"]]
-    images = [_text(name) for name in content["name"]]
-    labels = np.atleast_2d(np.asarray(content["label"], "float64"))
+    with _damage_explained(labels_file):
+        names = [_text(name) for name in content["AttrName"]]
+        images = [_text(name) for name in content["name"]]
+        labels = np.atleast_2d(np.asarray(content["label"], "float64"))
     if labels.shape != (len(images), len(names)):
         raise InputError(
             f"{labels_file}: label is {labels.shape[0]} x {labels.shape[1]}, but there are "
@@ -72,21 +75,24 @@ def read_lfwa(
     columns = _columns(labels_file, names, attributes)
     splits, in_both = _official_splits(split_file, len(images))
 
+    # The names are Windows paths: PERSON\\PERSON_0001.jpg.
+    paths = [image_folder.joinpath(*PureWindowsPath(image).parts) for image in images]
     valid, problems = [], []
+    seen = ImageFiles()
     for row, image in enumerate(images):
         message = _row_message(image, labels[row], splits[row], in_both[row])
+        if message is None and not seen.add(paths[row]):
+            message = f"{image} is listed twice; remove one of its rows."
         if message:
             problems.append(Problem(labels_file, row + 1, message, unit="row"))
         else:
             valid.append(row)
-    if not skip_bad:
-        refuse_problems(problems)
+    refuse_problems(problems, remaining=len(valid), skip_bad=skip_bad)
     if not valid:
         raise InputError(f"{labels_file}: there is no valid row in this file.")
-    # The names are Windows paths: PERSON\\PERSON_0001.jpg.
-    paths = [image_folder.joinpath(*PureWindowsPath(images[row]).parts) for row in valid]
+    paths = [paths[row] for row in valid]
     return FaceTable(
-        attributes=tuple(attributes),
+        attributes=attributes,
         paths=tuple(paths),
         labels=labels[valid][:, columns].astype("int8"),
         splits=_with_validation(splits[valid], [path.parent.name for path in paths]),
@@ -120,16 +126,22 @@ def _image_folder(folder: Path) -> Path:
 def _read_mat(path: Path, variables: Sequence[str]) -> dict[str, Any]:
     """Variables of a MATLAB file: cell arrays as lists of arrays, matrices by rows."""
     read = _read_mat_hdf5 if h5py.is_hdf5(path) else _read_mat_old
-    try:
+    with _damage_explained(path):
         content = read(path, variables)
-    except Exception as error:  # a damaged file makes the readers fail in many ways
-        raise InputError(
-            f"{path}: this is not a MATLAB file: {error}; download it again."
-        ) from error
     missing = [name for name in variables if name not in content]
     if missing:
         raise InputError(f"{path}: it has no variable {', '.join(missing)}; download it again.")
     return content
+
+
+@contextlib.contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # damaged files raise almost any exception
+        raise InputError(
+            f"{path}: this is not a MATLAB file of LFWA: {reason(error)}; download it again."
+        ) from error
 
 
 def _read_mat_old(path: Path, variables: Sequence[str]) -> dict[str, Any]:
@@ -181,7 +193,8 @@ def _official_splits(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     splits = np.full(count, _NO_SPLIT, "int8")
     times = np.zeros(count, int)
     for split, variable in _OFFICIAL_SPLITS.items():
-        rows = np.unique(np.asarray(content[variable]).astype(int)) - 1  # MATLAB counts from 1
+        with _damage_explained(path), np.errstate(invalid="raise"):  # NaN is not a number of a row
+            rows = np.unique(np.asarray(content[variable]).astype(int)) - 1  # MATLAB counts from 1
         if len(rows) and (rows[0] < 0 or rows[-1] >= count):
             raise InputError(
                 f"{path}: {variable} ranges from {rows[0] + 1} to {rows[-1] + 1}, but "

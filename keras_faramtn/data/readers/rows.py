@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -19,13 +19,24 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         For each row the number of the line where it begins, from 1, and its fields.
 
     Raises:
-        InputError: the file is empty, is not a text file, or has an unclosed quotation mark.
+        InputError: the file can't be read, is empty, is not a text file in UTF-8, or has an
+            unclosed quotation mark.
     """
     try:
-        # Not splitlines, which also splits at characters that editors don't count as line ends.
-        lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: this is not a text file in UTF-8: {error}.") from error
+        raise InputError(
+            f"{path}: this is not a text file in UTF-8: {reason(error)}; save it in UTF-8."
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: it can't be read: {reason(error)}.") from error
+    if "\0" in text:  # UTF-16 without a byte order mark, or a binary file
+        raise InputError(
+            f"{path}: this is not a text file in UTF-8: it contains null characters; save it in "
+            "UTF-8."
+        )
+    # Not splitlines, which also splits at characters that editors don't count as line ends.
+    lines = io.StringIO(text)
     numbered = _split_commas(path, lines) if path.suffix.lower() == ".csv" else _split_blanks(lines)
     rows = [(line, row) for line, row in numbered if any(row)]
     if not rows:
