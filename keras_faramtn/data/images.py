@@ -4,14 +4,18 @@
 prediction with a `.tflite` file does without it.
 """
 
+import collections
 import io
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 
 _FORMATS: dict[str, tuple[str, ...]] = {
     "JPEG": (".jpg", ".jpeg"),
@@ -20,9 +24,18 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "GIF": (".gif",),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
+    "PPM": (".pgm", ".ppm"),
 }
 """The formats that are read, by Pillow's names, and their file suffixes. JPEG includes MPO, the
 format of many phones. No other format is tried: some of Pillow's readers start other programs."""
+
+_SIXTEEN_BITS = {"PNG", "PPM"}
+"""The formats that Pillow opens as 32-bit integers although their values have at most 16 bits."""
+
+_THREADS = 4  # Pillow releases Python's global lock while it decodes
+
+_APPLE_DOUBLE = "._"
+"""How the names of the files begin in which macOS stores the attributes of others."""
 
 _SUFFIXES = {suffix for suffixes in _FORMATS.values() for suffix in suffixes}
 
@@ -31,7 +44,7 @@ def open_image(source: str | Path | io.BytesIO) -> Image.Image:
     """Opens an image file in one of the supported formats, without decoding its pixels.
 
     Args:
-        source: a JPEG, PNG, BMP, GIF, TIFF or WebP file, or its content.
+        source: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or PPM file, or its content.
 
     Returns:
         Pillow's image, to be used in a `with` statement.
@@ -39,7 +52,19 @@ def open_image(source: str | Path | io.BytesIO) -> Image.Image:
     Raises:
         OSError: the file is missing, can't be read, or is not an image in such a format.
     """
+    if isinstance(source, str | Path):
+        refuse_special_file(Path(source))
     return Image.open(source, formats=tuple(_FORMATS))
+
+
+def refuse_special_file(path: Path) -> None:
+    """Refuses a folder, and what could be read without end, such as a named pipe.
+
+    Raises:
+        OSError: `path` exists but is not a file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is a folder" if path.is_dir() else "it is a special file")
 
 
 def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
@@ -68,44 +93,111 @@ def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
     return np.asarray(load_upright(path).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def load_images(
+    paths: Iterable[str | Path], image_size: tuple[int, int], *, ahead: int
+) -> Iterator[np.ndarray | InputError]:
+    """Image files as by `load_image`, decoded in threads while the caller uses the ones before.
+
+    Args:
+        paths: the image files.
+        image_size: height and width in pixels.
+        ahead: how many images are decoded and kept in memory before they are asked for, at least 1.
+
+    Yields:
+        For each path, in order, uint8 `(height, width, 3)`, RGB; or its error, for a bad image.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (30, 20)).save(Path(folder) / "face.png")
+        ...     files = [Path(folder) / name for name in ("face.png", "missing.png")]
+        ...     face, missing = load_images(files, (2, 1), ahead=1)
+        >>> face.shape, type(missing).__name__
+        ((2, 1, 3), 'InputError')
+    """
+    waiting = iter(paths)
+    pool = ThreadPoolExecutor(_THREADS)
+
+    def start(count: int) -> Iterator[Future[np.ndarray | InputError]]:
+        return (
+            pool.submit(_try_load, path, image_size) for path in itertools.islice(waiting, count)
+        )
+
+    try:
+        started = collections.deque(start(ahead))
+        while started:
+            image = started.popleft().result()
+            started.extend(start(1))
+            yield image
+    finally:  # the caller may stop early, after an error or Ctrl-C
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _try_load(path: str | Path, image_size: tuple[int, int]) -> np.ndarray | InputError:
+    try:
+        return load_image(path, image_size)
+    except InputError as error:
+        return error
+
+
 def load_upright(path: str | Path) -> Image.Image:
     """An image file in RGB with 8 bits per channel, without alpha, rotated upright.
 
     Args:
-        path: a JPEG, PNG, BMP, GIF, TIFF or WebP file. It is rotated or flipped as the orientation
-            in its EXIF data requires.
+        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or PPM file. It is rotated or flipped as the
+            orientation in its EXIF data requires. Of 16-bit values, the high 8 bits are used.
 
     Returns:
         Pillow's image.
 
     Raises:
-        InputError: the file is missing or can't be read as an image.
+        InputError: the file is missing, can't be read as an image, or has pixels of 32-bit integers
+            or floating-point numbers, whose range for black and white is not defined.
     """
     try:
         with open_image(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):
-                # Pillow would clip values above 255; TensorFlow divides 16-bit values by 256.
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype("uint8"))
-            return upright.convert("RGB")
+            return _eight_bits(image).convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such image.") from error
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path}: this file can't be read as an image: it is in none of the formats "
+            f"{', '.join(_FORMATS)}."
+        ) from error
     except Exception as error:  # damaged files and EXIF data raise almost any exception
-        raise InputError(f"{path}: this file can't be read as an image: {error}.") from error
+        raise InputError(
+            f"{path}: this file can't be read as an image: {reason(error)}."
+        ) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The upright image; 16-bit values are reduced to their high 8 bits, as by TensorFlow."""
+    upright = ImageOps.exif_transpose(image)
+    sixteen_bits = upright.mode.startswith("I;16") or image.format in _SIXTEEN_BITS
+    if upright.mode == "F" or (upright.mode == "I" and not sixteen_bits):
+        raise ValueError(
+            "its pixels are 32-bit integers or floating-point numbers; save it with 8 or 16 bits "
+            "per channel"
+        )
+    if upright.mode.startswith("I"):
+        # Pillow would clip values above 255.
+        return Image.fromarray((np.asarray(upright) >> 8).astype("uint8"))
+    return upright
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
     """The image files among `paths`, and below the folders among them.
 
     Args:
-        paths: image files, and folders; a folder is searched with all its subfolders, for files
-            with the suffix of a supported format.
+        paths: image files, and folders; a folder is searched with all its subfolders, linked ones
+            too, for files with the suffix of a supported format. Names that begin with `._`, in
+            which macOS stores attributes, are skipped.
 
     Returns:
         The files, in the order of `paths`; those of one folder are sorted.
 
     Raises:
-        InputError: a path does not exist, or a folder contains no image.
+        InputError: a path does not exist, a folder can't be read, or a folder contains no image.
 
     Example:
         >>> import tempfile
@@ -117,13 +209,38 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
-            if not inside:
-                raise InputError(f"{path}: there is no image in this folder.")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"{path}: there is no such image or folder.")
+        try:
+            if path.is_dir():
+                inside = sorted(_images_below(path))
+                if not inside:
+                    raise InputError(f"{path}: there is no image in this folder.")
+                found += inside
+            elif path.exists():
+                refuse_special_file(path)
+                found.append(path)
+            else:
+                raise InputError(f"{path}: there is no such image or folder.")
+        except OSError as error:
+            # Of a folder, the error names the subfolder that can't be read.
+            raise InputError(
+                f"{error.filename or path}: it can't be read: {reason(error)}."
+            ) from error
     return found
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """The images in a folder and its subfolders, each folder once, however often it is linked."""
+    seen = {os.path.realpath(folder)}
+    for parent, subfolders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        for name in sorted(subfolders):
+            real = os.path.realpath(os.path.join(parent, name))  # noqa: PTH118
+            if real in seen:
+                subfolders.remove(name)
+            seen.add(real)
+        for name in names:
+            if Path(name).suffix.lower() in _SUFFIXES and not name.startswith(_APPLE_DOUBLE):
+                yield Path(parent, name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
