@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments.recipe import Recipe, read_content, validate
+from keras_faramtn.experiments.recipe import Recipe, Seed, read_content, validate
 
 # Names of variants are also names of folders.
 Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
-Seed = Annotated[int, pydantic.Field(ge=0)]
 
 
 class Changes(pydantic.BaseModel):

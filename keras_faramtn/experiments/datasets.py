@@ -9,7 +9,8 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.augmentation import Augmentation
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.pipeline import make_dataset
-from keras_faramtn.data.table import FaceTable
+from keras_faramtn.data.table import UNKNOWN, FaceTable
+from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.distillation import distil_labels
 from keras_faramtn.experiments.recipe import Recipe
 
@@ -32,10 +33,12 @@ def training_dataset(
         teacher.
 
     Raises:
-        InputError: as `make_dataset` and `distil_labels`.
+        InputError: every label of the train split is unknown; or as `make_dataset` and
+            `distil_labels`.
     """
     cache, teacher = cache_folder(recipe.data.cache), recipe.training.teacher
     images = table.split("train")
+    _check_labels(images)
     data = images.digest()
     if teacher:
         logger.info("Predicting the training images with the teacher, %s", teacher.model)
@@ -56,3 +59,20 @@ def training_dataset(
         cache=cache,
     )
     return dataset, data
+
+
+def _check_labels(images: FaceTable) -> None:
+    """Warns of attributes that nothing can be learned about; refuses images without any label."""
+    known = (images.labels != UNKNOWN).any(axis=0)
+    if not known.any():
+        raise InputError(f"{images.source}: every label of the train split is unknown.")
+    unknown = [
+        name for name, any_known in zip(images.attributes, known, strict=True) if not any_known
+    ]
+    if unknown:
+        logger.warning(
+            "%s: no training image has a known label of %s, so the network does not learn %s.",
+            images.source,
+            ", ".join(unknown),
+            "it" if len(unknown) == 1 else "them",
+        )

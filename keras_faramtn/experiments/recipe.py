@@ -1,7 +1,7 @@
 """A recipe: one experiment in a short YAML file, checked before anything runs."""
 
 import importlib.resources
-import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -11,9 +11,20 @@ import yaml
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
 from keras_faramtn.errors import InputError
+from keras_faramtn.experiments.yaml_files import read_yaml
 
 Positive = Annotated[float, pydantic.Field(gt=0)]
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
+Seed = Annotated[int, pydantic.Field(ge=0, lt=2**32)]  # NumPy's range, for Keras's global seed
+
+
+def _check_path(path: str) -> str:
+    if not path or any(character < " " for character in path):
+        raise ValueError("give the path of a file or folder, without control characters")
+    return path
+
+
+FilePath = Annotated[str, pydantic.AfterValidator(_check_path)]
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 
 
@@ -38,7 +49,7 @@ class Data(_Section):
             None for `keras_faramtn` in the user's cache folder.
     """
 
-    folder: str | None = None
+    folder: FilePath | None = None
     image_size: tuple[
         Annotated[int, pydantic.Field(ge=32, le=1024)],
         Annotated[int, pydantic.Field(ge=32, le=1024)],
@@ -46,7 +57,7 @@ class Data(_Section):
     augment: bool = True
     erase: Fraction = 0.0
     mixup: Annotated[float, pydantic.Field(ge=0)] = 0.0
-    cache: str | None = None
+    cache: FilePath | None = None
 
 
 class Model(_Section):
@@ -68,8 +79,8 @@ class Model(_Section):
     network: Literal["faramtn", "multi_label", "multi_task"] = "faramtn"
     backbone: Literal["resnet50", "mobilenetv3_large", "mobilenetv3_small", "efficientnetv2_b0"]
     groups: Literal["face_regions", "mcnn_aux"] | dict[str, list[str]] = "face_regions"
-    weights: str | None = None
-    start_from: str | None = None
+    weights: FilePath | None = None
+    start_from: FilePath | None = None
     attention: bool = True
     fusion: bool = True
     dropout: Fraction = 0.0
@@ -115,7 +126,7 @@ class Teacher(_Section):
         blend: the weight of its predictions, above 0 and at most 1.
     """
 
-    model: str
+    model: FilePath
     blend: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.7
 
 
@@ -132,7 +143,7 @@ class Training(_Section):
         positive_weight, label_smoothing: as in `MaskedBinaryCrossentropy`.
         teacher: a trained network to distil from, or None.
         dynamic_weighting: DWS, or None for equal weights.
-        seed: for the initial weights, the order of the images and the augmentation.
+        seed: 0 to 2³² - 1, for the initial weights, the order of the images and the augmentation.
         precision: `mixed_float16` and `mixed_bfloat16` compute in half precision, which suits GPUs;
             the saved model is always float32.
         jit_compile: whether XLA compiles the step; None for Keras's default, which uses XLA on GPUs
@@ -153,7 +164,7 @@ class Training(_Section):
     label_smoothing: Fraction = 0.0
     teacher: Teacher | None = None
     dynamic_weighting: Weighting | None = Weighting()
-    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    seed: Seed = 0
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit_compile: bool | None = None
     accumulate: Annotated[int, pydantic.Field(ge=1)] = 1
@@ -176,17 +187,6 @@ class Recipe(_Section):
                 "output; set it to null"
             )
         return self
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 with the floats of YAML 1.2: 1e-3 is a number, as 1.0e-3 is."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
@@ -216,10 +216,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:
 def read_content(name_or_path: str | Path) -> tuple[Mapping[str, Any], Path]:
     """Reads a recipe's file without checking its keys; otherwise as `read_recipe`."""
     path = _find(name_or_path)
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read this file as YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: a recipe must have the sections data, model and training.")
     return content, path
@@ -308,5 +305,12 @@ def _explain(problem: Any) -> str:
     if kind == "missing":
         return f"{key_path}: this key is required; add it."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    received = "" if isinstance(given, Mapping) else f"; got {given!r}"
+    received = "" if isinstance(given, Mapping) else f"; got {_short(given)}"
     return f"{key_path or 'recipe'}: {message}{received}."
+
+
+def _short(value: Any) -> str:
+    """The value as in Python, long texts and lists shortened."""
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = 80
+    return shortener.repr(value)

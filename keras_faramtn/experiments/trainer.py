@@ -165,14 +165,20 @@ def fit_model(
         The history of all epochs: for each name in the logs its values by epoch.
 
     Raises:
-        InputError: if there are no training images, `model` is an inference model, or the folder's
-            checkpoint belongs to another training.
+        InputError: if there are no training images, or fewer batches than `accumulate`; `model` is
+            an inference model; or the folder's checkpoint belongs to another training.
         FloatingPointError: if a loss is not finite; the message names the last good checkpoint.
         KeyboardInterrupt: after Ctrl-C.
     """
     steps = int(training.cardinality())
     if steps <= 0:
         raise InputError("there are no training images; check the partition file of the data set.")
+    if recipe.training.accumulate > steps * recipe.training.epochs:
+        raise InputError(
+            f"training.accumulate: {recipe.training.accumulate} batches make one update, but all "
+            f"epochs together have {steps * recipe.training.epochs}, so that the weights would "
+            "never change; lower it or train longer."
+        )
     check_trainable(model)
     groups = groups_of(model)
     weighting = _weighting(recipe.training)
