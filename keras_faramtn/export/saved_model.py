@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.export.image_decoding import decode_images
+from keras_faramtn.export.plain_paths import plain_path
 from keras_faramtn.export.serving_files import write_warmup_requests
 from keras_faramtn.models import groups_of
 
@@ -23,7 +24,7 @@ _SIGNATURES_TOLERANCE = 1e-3
 def write_serving_model(model: keras.Model, folder: Path) -> None:
     """Writes an inference model as a SavedModel for TensorFlow Serving.
 
-    It has three signatures, each for any batch size:
+    It has three signatures, each for any batch size, zero included:
 
     - `serving_default`: `images`, float32 `(batch, height, width, 3)`, RGB in 0..255
     - `serve_uint8`: `images`, uint8 of the same shape, a quarter of the bytes to send
@@ -54,8 +55,12 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
     names = tf.constant(groups_of(model).attributes)
 
     def serve_images(images: Any) -> dict[str, Any]:
-        probabilities = model(tf.cast(images, tf.float32), training=False)
-        attributes = tf.tile(names[None], [tf.shape(images)[0], 1])
+        count = tf.shape(images)[0]
+        # TensorFlow's optimised convolutions fail on an empty batch, so it gets a black image.
+        padding = [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]
+        padded = tf.pad(tf.cast(images, tf.float32), padding)
+        probabilities = model(padded, training=False)[:count]
+        attributes = tf.tile(names[None], [count, 1])
         return {"probabilities": probabilities, "attributes": attributes}
 
     def serve_bytes(image_bytes: Any) -> dict[str, Any]:
@@ -105,7 +110,8 @@ def _save(
         name: tf.function(function, input_signature=[spec]).get_concrete_function()
         for name, (function, spec) in endpoints.items()
     }
-    tf.saved_model.save(module, folder, signatures)
+    with plain_path(folder) as path:
+        tf.saved_model.save(module, path, signatures)
 
 
 def run_saved_model(folder: Path, images: np.ndarray) -> np.ndarray:
@@ -119,7 +125,8 @@ def run_saved_model(folder: Path, images: np.ndarray) -> np.ndarray:
         Probabilities from `serving_default`, float32 `(batch, attributes)`; NaN where another
         signature disagrees for the same image.
     """
-    signatures = tf.saved_model.load(folder).signatures
+    with plain_path(folder) as path:
+        signatures = tf.saved_model.load(path).signatures
     pixels = tf.cast(images, tf.uint8)
     probabilities = signatures["serving_default"](images=tf.cast(images, tf.float32))
     probabilities = probabilities["probabilities"].numpy()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from packaging.version import Version
 
 from keras_faramtn.data.decoding import resize
 from keras_faramtn.inference.serving_messages import predict_request, serving_apis
@@ -23,25 +24,39 @@ batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 100 }
 """
 
+# Releases of the Docker image tensorflow/serving, oldest first. The server follows TensorFlow by
+# months: look at hub.docker.com/r/tensorflow/serving/tags before adding one.
+_SERVER_RELEASES = ("2.19.0", "2.19.1", "2.20.0")
+
 _COMPOSE = """\
 # docker compose up --detach
 # Then: faramtn predict --server http://localhost:8501/v1/models/{name} IMAGES
 # or:   faramtn predict --server grpc://localhost:8500/{name} IMAGES
 services:
   tensorflow-serving:
-    # For a GPU, set TF_SERVING_TAG=latest-gpu and install the NVIDIA Container Toolkit.
-    image: tensorflow/serving:${{TF_SERVING_TAG:-latest}}
+    # The newest release that was known not to be newer than the TensorFlow that wrote the model,
+    # {tensorflow}. For a GPU, set TF_SERVING_TAG={release}-gpu and install the NVIDIA Container
+    # Toolkit.
+    image: tensorflow/serving:${{TF_SERVING_TAG:-{release}}}
     environment:
       MODEL_NAME: {name}
     command:
       - --enable_batching
       - --batching_parameters_file=/models/batching_parameters.txt
+    # The server has no authentication and no encryption, so only this computer can reach it. To
+    # open it to a network, put a proxy with both in front of it, or set TF_SERVING_ADDRESS to the
+    # address of a trusted network's interface.
     ports:
-      - "8500:8500"  # gRPC
-      - "8501:8501"  # REST
+      - "${{TF_SERVING_ADDRESS:-127.0.0.1}}:8500:8500"  # gRPC
+      - "${{TF_SERVING_ADDRESS:-127.0.0.1}}:8501:8501"  # REST
     volumes:
       - ./saved_model:/models/{name}:ro
       - ./batching_parameters.txt:/models/batching_parameters.txt:ro
+    # Protects the computer. A request with images of the largest accepted size takes 0.6 GB,
+    # one with photographs of 12 megapixels 0.1 GB; the model comes on top.
+    mem_limit: ${{TF_SERVING_MEMORY:-4g}}
+    # The server uses all cores. To leave some for other programs, for example:
+    # cpus: 2
     restart: unless-stopped
 """
 
@@ -53,8 +68,31 @@ def write_serving_files(folder: Path, name: str) -> None:
         folder: the export's folder.
         name: the model's name on the server.
     """
-    (folder / "compose.yaml").write_text(_COMPOSE.format(name=name))
+    compose = _COMPOSE.format(
+        name=name, tensorflow=tf.__version__, release=server_release(tf.__version__)
+    )
+    (folder / "compose.yaml").write_text(compose)
     (folder / "batching_parameters.txt").write_text(_BATCHING)
+
+
+def server_release(tensorflow: str) -> str:
+    """The release of TensorFlow Serving for models that a version of TensorFlow wrote.
+
+    Args:
+        tensorflow: the version of TensorFlow.
+
+    Returns:
+        The newest known release that is not newer; the oldest known if all are newer.
+
+    Example:
+        >>> server_release("2.19.1")
+        '2.19.1'
+        >>> server_release("2.99.0")
+        '2.20.0'
+    """
+    limit = Version(tensorflow).release
+    suitable = [release for release in _SERVER_RELEASES if Version(release).release <= limit]
+    return [*_SERVER_RELEASES[:1], *suitable][-1]
 
 
 def write_warmup_requests(folder: Path, image_size: tuple[int, int]) -> None:

@@ -1,53 +1,39 @@
 """Predicts image files with a TensorFlow Serving server."""
 
-import base64
-import http.client
 import io
-import json
-import random
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
+import tenacity
 from PIL import Image, UnidentifiedImageError
 
 from keras_faramtn.data.images import find_images, load_upright, open_image
 from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
-from keras_faramtn.inference.serving_messages import predict_request, serving_apis
+from keras_faramtn.inference.serving_address import ServerAddress, parse_address
+from keras_faramtn.inference.serving_grpc import connect_grpc
+from keras_faramtn.inference.serving_response import CHECK_MODEL, TransientError, read_rows
+from keras_faramtn.inference.serving_rest import connect_rest
 
 # The signature of `keras_faramtn.export.saved_model.write_serving_model` that takes image files.
 _SIGNATURE, _INPUT = "serve_bytes", "image_bytes"
-_DEFAULT_MODEL = "faramtn"
-_DEFAULT_GRPC_PORT = 8500
 
 # The limits of a request. The server's largest batch is twice as many images.
 _BATCH_IMAGES = 32
 _BATCH_BYTES = 8 * 1024 * 1024
 
-# Seconds between attempts, varied randomly by up to half so that many clients don't retry at once.
-_RETRY_DELAYS = (0.25, 0.5, 1.0)
+_ATTEMPTS = 4
+# Seconds between attempts, random so that many clients don't retry at the same moment: from the
+# minimum to a limit that doubles with each attempt.
+_BACKOFF = tenacity.wait_random_exponential(multiplier=0.25, min=0.1, max=2.0)
 
-# Failures after which a retry may succeed, as HTTP (too many requests, bad gateway, unavailable,
-# gateway timeout) and gRPC report them.
-_TRANSIENT_STATUS = {429, 502, 503, 504}
-_TRANSIENT_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+_MAX_TIMEOUT = 24 * 60 * 60.0
 
-_CHECK_MODEL = "check that it serves a model that `faramtn export` wrote."
-
-Row = dict[str, Any]
-"""The response for one image: lists `probabilities` and `attributes`, and a string `error`."""
-
-_Send = Callable[[list[bytes]], list[Row]]
-"""Sends image files to the server in one request; returns the response for each."""
-
-
-class _TransientError(Exception):
-    """A failure after which a retry may succeed."""
+_Send = Callable[[list[bytes], float], list[Any]]
+"""Sends image files to the server in one request; takes the seconds until the response must be
+complete."""
 
 
 def predict_on_server(
@@ -61,14 +47,16 @@ def predict_on_server(
     """Predicts image files with a TensorFlow Serving server that serves an exported SavedModel.
 
     JPEG and PNG files are sent unchanged. Other formats, and images with an EXIF orientation, are
-    converted to upright PNG files. Requests are retried up to three times after failures that may
-    be temporary.
+    converted to upright PNG files. Requests are repeated up to three times, with increasing delays
+    or those that the server demands, if the server can't be reached, is overloaded, or breaks off
+    its response. Redirects are not followed.
 
     Args:
-        server: `http://HOST:PORT/v1/models/NAME` (or https), or `grpc://HOST:PORT/NAME`; the
-            default of the name is `faramtn`.
+        server: `http://HOST:PORT/v1/models/NAME` or `grpc://HOST:PORT/NAME`, with `https` and
+            `grpcs` for TLS; the default of the name is `faramtn`. See `parse_address`.
         images: image files, and folders of image files, as for `find_images`.
-        timeout: seconds to wait for the response to a request with up to 32 images.
+        timeout: seconds until the response to a request with up to 32 images must be complete, all
+            attempts together.
         skip_bad: log a warning for a bad image and continue, instead of raising its error.
         progress: show a progress bar on standard error if there are several images.
 
@@ -76,37 +64,55 @@ def predict_on_server(
         Each image file with its probabilities in 0..1, by attribute in canonical order.
 
     Raises:
-        InputError: an invalid address, a missing package, or a bad image.
+        InputError: an invalid address or timeout, a missing package, or a bad image.
         ServerError: the server does not respond in time, refuses the request, or sends an invalid
             response.
+
+    Example:
+        >>> predict_on_server("ftp://localhost/faramtn", ["face.jpg"])
+        Traceback (most recent call last):
+            ...
+        keras_faramtn.errors.InputError: ...
+        >>> for path, probabilities in predict_on_server(
+        ...     "http://localhost:8501/v1/models/faramtn", ["face.jpg"]
+        ... ):  # doctest: +SKIP
+        ...     print(path, probabilities["Smiling"])
     """
-    parts = urlsplit(server)
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme not in _CONNECTIONS or not parts.hostname or port == 0:
+    address = parse_address(server)
+    if not 0 < timeout <= _MAX_TIMEOUT:
         raise InputError(
-            f"{server}: this is not a server address; give http://HOST:8501/v1/models/NAME or "
-            "grpc://HOST:8500/NAME."
+            f"timeout: {timeout} is not a number of seconds between 0 and {_MAX_TIMEOUT:,.0f}."
         )
     image_paths = find_images(images)
-    send = _CONNECTIONS[parts.scheme](parts, timeout)
-    results = _predict_batches(server, send, image_paths)
+    if address.rest:
+        send = connect_rest(address, _SIGNATURE)
+    else:
+        send = connect_grpc(address, _SIGNATURE, _INPUT)
+    results = _predict_batches(address, send, timeout, image_paths)
     return handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
 
 
 def _predict_batches(
-    server: str, send: _Send, image_paths: list[Path]
+    address: ServerAddress, send: _Send, timeout: float, image_paths: list[Path]
 ) -> Iterator[tuple[Path, dict[str, float] | InputError]]:
+    attributes: tuple[str, ...] | None = None
     for batch in _batches(image_paths):
         encoded = [content for _, content in batch if isinstance(content, bytes)]
-        responses = iter(_query(server, send, encoded) if encoded else [])
+        responses = iter(_query(address, send, timeout, encoded) if encoded else [])
         for image_path, content in batch:
             result = content if isinstance(content, InputError) else next(responses)
             if isinstance(result, str):
-                result = InputError(f"{image_path}: the server reports: {result}.")
-            yield image_path, result
+                yield image_path, InputError(f"{image_path}: the server reports: {result}.")
+            elif isinstance(result, InputError):
+                yield image_path, result
+            else:
+                attributes = attributes or tuple(result)
+                if set(result) != set(attributes):
+                    raise ServerError(
+                        f"{address}: it predicts other attributes for {image_path} than for the "
+                        "images before; its model was probably replaced. Start again."
+                    )
+                yield image_path, {name: result[name] for name in attributes}
 
 
 def _batches(image_paths: list[Path]) -> Iterator[list[tuple[Path, bytes | InputError]]]:
@@ -143,106 +149,33 @@ def _encode(image_path: Path) -> bytes:
     return file.getvalue()
 
 
-def _query(server: str, send: _Send, encoded: list[bytes]) -> list[dict[str, float] | str]:
+def _query(
+    address: ServerAddress, send: _Send, timeout: float, encoded: list[bytes]
+) -> list[dict[str, float] | str]:
     """Queries the server; returns for each image its probabilities by attribute, or its error."""
-    for delay in (*_RETRY_DELAYS, 0):
-        try:
-            results = [_read_row(row) for row in send(encoded)]
-            break
-        except _TransientError as error:
-            failure = error
-            time.sleep(delay * random.uniform(0.5, 1.5))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ServerError(f"{server}: the response can't be read; {_CHECK_MODEL}") from error
-    else:
-        raise ServerError(
-            f"{server}: no response in {len(_RETRY_DELAYS) + 1} attempts: {failure}. Check that "
-            "the server is running and the address is right. A slow server needs a longer timeout."
-        ) from failure
-    if len(results) != len(encoded):
-        raise ServerError(
-            f"{server}: {len(results)} predictions for {len(encoded)} images; {_CHECK_MODEL}"
-        )
-    return results
-
-
-def _read_row(row: Row) -> dict[str, float] | str:
-    if row["error"]:
-        return str(row["error"])
-    return dict(zip(row["attributes"], map(float, row["probabilities"]), strict=True))
-
-
-def _connect_rest(parts: SplitResult, timeout: float) -> _Send:
-    path = parts.path.rstrip("/").removesuffix(":predict") or f"/v1/models/{_DEFAULT_MODEL}"
-    url = f"{parts.scheme}://{parts.netloc}{path}:predict"
-
-    def send(encoded: list[bytes]) -> list[Row]:
-        instances = [{"b64": base64.b64encode(one).decode("ascii")} for one in encoded]
-        body = json.dumps({"signature_name": _SIGNATURE, "instances": instances}).encode("ascii")
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
-                content = response.read()
-        except urllib.error.HTTPError as error:
-            message = _error_message(error)
-            if error.code in _TRANSIENT_STATUS:
-                raise _TransientError(message) from error
-            raise ServerError(f"{url}: {message}; {_CHECK_MODEL}") from error
-        except urllib.error.URLError as error:
-            raise _TransientError(error.reason) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _TransientError(error or type(error).__name__) from error
-        return json.loads(content)["predictions"]
-
-    return send
-
-
-def _error_message(error: urllib.error.HTTPError) -> str:
+    deadline = time.monotonic() + timeout
+    attempts = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_before_delay(timeout),
+        wait=_delay,
+        retry=tenacity.retry_if_exception_type(TransientError),
+        reraise=True,
+    )
     try:
-        return f"HTTP {error.code}: {json.loads(error.read())['error']}"
-    except (ValueError, TypeError, KeyError, OSError):
-        return f"HTTP {error.code} {error.reason}"
+        rows = attempts(lambda: send(encoded, max(deadline - time.monotonic(), 1e-3)))
+        return read_rows(rows, len(encoded))
+    except TransientError as error:
+        number = attempts.statistics["attempt_number"]
+        raise ServerError(
+            f"{address}: no response in {number} attempt{'' if number == 1 else 's'}: {error}. "
+            "Check that the server is running and the address is right. A slow server needs a "
+            f"longer timeout than {timeout:g} s."
+        ) from error
+    except ValueError as error:
+        raise ServerError(
+            f"{address}: the response can't be read: {error}; {CHECK_MODEL}"
+        ) from error
 
 
-def _connect_grpc(parts: SplitResult, timeout: float) -> _Send:
-    stubs = serving_apis().prediction_service_pb2_grpc
-    import grpc
-    import tensorflow as tf
-
-    target = parts.netloc if parts.port else f"{parts.netloc}:{_DEFAULT_GRPC_PORT}"
-    # The default delay before gRPC reconnects is longer than the retries here.
-    channel = grpc.insecure_channel(target, [("grpc.initial_reconnect_backoff_ms", 100)])
-    stub = stubs.PredictionServiceStub(channel)
-    model = parts.path.strip("/") or _DEFAULT_MODEL
-
-    def send(encoded: list[bytes]) -> list[Row]:
-        tensor = tf.make_tensor_proto(encoded, tf.string)
-        request = predict_request(_SIGNATURE, _INPUT, tensor, model)
-        try:
-            response = stub.Predict(request, timeout=timeout)
-        except grpc.RpcError as error:
-            message = f"gRPC {error.code().name}: {error.details()}"
-            if error.code().name in _TRANSIENT_CODES:
-                raise _TransientError(message) from error
-            raise ServerError(f"{parts.geturl()}: {message}; {_CHECK_MODEL}") from error
-        outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
-        columns = zip(
-            outputs["probabilities"], outputs["attributes"], outputs["error"], strict=True
-        )
-        return [
-            {
-                "probabilities": probabilities.tolist(),
-                "attributes": [name.decode() for name in attributes],
-                "error": error.decode(),
-            }
-            for probabilities, attributes, error in columns
-        ]
-
-    return send
-
-
-_CONNECTIONS: dict[str, Callable[[SplitResult, float], _Send]] = {
-    "http": _connect_rest,
-    "https": _connect_rest,
-    "grpc": _connect_grpc,
-}
+def _delay(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return max(_BACKOFF(state), getattr(error, "retry_after", 0.0))

@@ -16,6 +16,7 @@ from keras_faramtn.data.images import load_image
 from keras_faramtn.errors import InputError
 from keras_faramtn.export import saved_model
 from keras_faramtn.export.image_decoding import MAX_PIXELS, decode_images
+from keras_faramtn.export.serving_files import server_release, write_warmup_requests
 from keras_faramtn.inference.serving_client import _BATCH_IMAGES
 
 DAMAGED = b"the image is damaged and can't be decoded"
@@ -60,6 +61,25 @@ def test_pixels_give_the_models_probabilities_and_names(exported, signatures, si
     )
 
 
+@pytest.mark.parametrize(
+    ("signature", "images"),
+    [
+        ("serving_default", {"images": np.zeros((0, *SIZE, 3), "float32")}),
+        ("serve_uint8", {"images": np.zeros((0, *SIZE, 3), "uint8")}),
+        ("serve_bytes", {"image_bytes": np.zeros((0,), object)}),
+    ],
+)
+def test_an_empty_batch_gives_empty_outputs(signatures, signature, images):
+    inputs = {
+        name: tf.constant(value, tf.string if value.dtype == object else value.dtype)
+        for name, value in images.items()
+    }
+    outputs = signatures[signature](**inputs)
+    expected = {"probabilities": (0, 40), "attributes": (0, 40)}
+    expected |= {"error": (0,)} if signature == "serve_bytes" else {}
+    assert {name: tuple(output.shape) for name, output in outputs.items()} == expected
+
+
 def test_files_give_the_same_probabilities_as_their_pixels(exported, signatures):
     files = [
         encode(kind, size=size, seed=seed)
@@ -75,16 +95,34 @@ def test_files_give_the_same_probabilities_as_their_pixels(exported, signatures)
     np.testing.assert_allclose(probabilities, same, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", list(GOOD))
+def _png_of_16_bits(channels):
+    values = np.random.default_rng(channels).integers(0, 2**16, (71, 53, channels), "uint16")
+    return tf.io.encode_png(values).numpy()
+
+
+UNUSUAL = {
+    **GOOD,
+    "rgb png of 16 bits": _png_of_16_bits(3),
+    "png of 16 bits with alpha": _png_of_16_bits(4),
+    "grey png of 16 bits with alpha": _png_of_16_bits(2),
+    "palette png with a transparent colour": encode("PNG", "P", transparency=0),
+    "palette png of four bits": encode("PNG", "P", bits=4),
+    "grey png with a transparent value": encode("PNG", "L", transparency=200),
+    "jpeg without colour transform": encode("JPEG", keep_rgb=True),
+    "jpeg of low quality": encode("JPEG", quality=5),
+}
+
+
+@pytest.mark.parametrize("kind", list(UNUSUAL))
 def test_unusual_images_are_converted_as_by_pillow(signatures, tmp_path, kind):
-    (tmp_path / "image").write_bytes(GOOD[kind])
+    (tmp_path / "image").write_bytes(UNUSUAL[kind])
     expected = load_image(tmp_path / "image", SIZE).astype(int)
-    [pixels], [error] = decode_images(tf.constant([GOOD[kind]]), SIZE)
+    [pixels], [error] = decode_images(tf.constant([UNUSUAL[kind]]), SIZE)
     assert error == b""
     # Both round twice, at different steps.
     assert np.abs(pixels.numpy() - expected).max() <= 2
     served = signatures["serve_uint8"](images=pixels[None])["probabilities"]
-    np.testing.assert_allclose(_serve_bytes(signatures, [GOOD[kind]])[0], served, atol=1e-4)
+    np.testing.assert_allclose(_serve_bytes(signatures, [UNUSUAL[kind]])[0], served, atol=1e-4)
 
 
 def test_16_bits_are_reduced_to_the_high_8(exported, signatures):
@@ -219,7 +257,11 @@ def test_each_weight_is_written_once(exported):
 def test_the_compose_file_starts_the_official_server_with_the_exported_files(exported):
     folder, _ = exported
     [service] = yaml.safe_load((folder / "compose.yaml").read_text())["services"].values()
-    assert service["image"] == "tensorflow/serving:${TF_SERVING_TAG:-latest}"
+    release = server_release(tf.__version__)
+    assert service["image"] == f"tensorflow/serving:${{TF_SERVING_TAG:-{release}}}"
+    # Nothing but this computer reaches a server without authentication.
+    assert service["ports"] == [f"${{TF_SERVING_ADDRESS:-127.0.0.1}}:{p}:{p}" for p in (8500, 8501)]
+    assert service["mem_limit"] == "${TF_SERVING_MEMORY:-4g}"
     mounted = {target: source for source, target, _ in (v.split(":") for v in service["volumes"])}
     # The start script of the Docker image looks for /models/${MODEL_NAME}.
     assert service["environment"] == {"MODEL_NAME": "faramtn"}
@@ -233,11 +275,24 @@ def test_the_compose_file_starts_the_official_server_with_the_exported_files(exp
     assert int(values["max_batch_size"]) >= _BATCH_IMAGES
 
 
+@pytest.mark.parametrize(
+    ("tensorflow", "release"),
+    [
+        ("2.19.0", "2.19.0"),
+        ("2.19.5", "2.19.1"),
+        ("2.20.0", "2.20.0"),
+        ("2.20.0rc1", "2.20.0"),
+        ("2.21.0-dev20260101", "2.20.0"),
+        ("2.18.1", "2.19.0"),
+    ],
+)
+def test_the_server_is_not_newer_than_the_exporters_tensorflow(tensorflow, release):
+    assert server_release(tensorflow) == release
+
+
 def test_a_missing_serving_api_is_reported_with_the_command_to_install_it(
     exported, tmp_path, monkeypatch
 ):
-    from keras_faramtn.export.serving_files import write_warmup_requests
-
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.predict_pb2", None)
     with pytest.raises(InputError, match=r"pip install 'keras-faramtn\[serving\]'"):
         write_warmup_requests(tmp_path, SIZE)

@@ -1,13 +1,12 @@
-import http.server
 import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
 import pytest
+import tenacity
 import tensorflow as tf
 from mutated import GOOD, encode
 from PIL import Image
@@ -38,7 +37,7 @@ def address(request, server, monkeypatch):
     serving, addresses = server
     serving.sizes.clear()
     serving.faults.clear()
-    monkeypatch.setattr(client, "_RETRY_DELAYS", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(client, "_BACKOFF", tenacity.wait_fixed(0.01))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return addresses[request.param]
 
@@ -131,15 +130,23 @@ def test_repeated_failures_are_reported(server, address, folder):
     assert server[0].sizes == [1] * 4
 
 
-def test_a_slow_server_times_out(server, address, folder):
+def test_the_timeout_is_the_total_time_of_a_request(server, address, folder):
     server[0].faults = [1.0] * 4
     started = time.perf_counter()
-    with pytest.raises(ServerError, match="A slow server needs a longer timeout"):
-        list(predict_on_server(address, [folder / "00.jpeg"], timeout=0.1))
-    assert time.perf_counter() - started < 4
-    server[0].faults = [1.0]
-    [(_, probabilities)] = predict_on_server(address, [folder / "00.jpeg"], timeout=0.5)
+    with pytest.raises(
+        ServerError, match=r"no response in 1 attempt: .*longer timeout than 0\.3 s"
+    ):
+        list(predict_on_server(address, [folder / "00.jpeg"], timeout=0.3))
+    assert time.perf_counter() - started < 0.9
+    server[0].faults = [0.5]
+    [(_, probabilities)] = predict_on_server(address, [folder / "00.jpeg"], timeout=5)
     assert len(probabilities) == 40
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e10])
+def test_a_timeout_is_a_positive_number(folder, timeout):
+    with pytest.raises(InputError, match=r"timeout: .* is not a number of seconds between 0"):
+        predict_on_server("http://localhost", [folder], timeout=timeout)
 
 
 def test_a_refusal_is_not_retried(server, address, folder):
@@ -149,6 +156,23 @@ def test_a_refusal_is_not_retried(server, address, folder):
     assert server[0].sizes == [1]
 
 
+@pytest.mark.parametrize("suffix", ["/versions/1", "/labels/stable"])
+def test_a_version_or_label_may_be_chosen(address, folder, suffix):
+    assert len(list(predict_on_server(address + suffix, [folder / "00.jpeg"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [
+        ("/versions/7", r"/versions/7: .*Servable not found for request: Specific\(faramtn, 7"),
+        ("/labels/canary", "/labels/canary: .*Unrecognized servable version label: canary"),
+    ],
+)
+def test_an_unknown_version_or_label_is_reported(address, folder, suffix, message):
+    with pytest.raises(ServerError, match=message):
+        list(predict_on_server(address + suffix, [folder / "00.jpeg"]))
+
+
 def test_the_model_name_is_optional(address, folder):
     short = address[: address.index("/", len("grpc://"))]
     assert len(list(predict_on_server(short, [folder]))) == 40
@@ -156,51 +180,62 @@ def test_the_model_name_is_optional(address, folder):
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_an_unreachable_server_is_reported(scheme, folder, monkeypatch):
-    monkeypatch.setattr(client, "_RETRY_DELAYS", (0.01,))
+    monkeypatch.setattr(client, "_BACKOFF", tenacity.wait_fixed(0.01))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as bound:  # but not listening
         bound.bind(("127.0.0.1", 0))
         address = f"{scheme}://127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(ServerError, match=rf"{address}: no response in 2 attempts.*refused"):
+        with pytest.raises(ServerError, match=rf"{address}/.*no response in 4 attempts.*refused"):
             list(predict_on_server(address, [folder]))
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"<html>Welcome</html>", "the response can't be read; check that it serves a model that"),
-        (b'{"predictions": [[0.1, 0.9]]}', "the response can't be read"),
-        (b'{"predictions": []}', "0 predictions for 1 images"),
-        (b'{"predictions": [{"error": "", "attributes": ["a"], "probabilities": []}]}', "be read"),
-    ],
-)
-def test_another_kind_of_server_is_reported(folder, body, message, monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        with pytest.raises(ServerError, match=message):
-            list(predict_on_server(f"http://127.0.0.1:{other.server_port}", [folder / "00.jpeg"]))
-        other.shutdown()
+def test_the_second_response_may_have_the_attributes_in_another_order(folder, monkeypatch):
+    rows = iter([{"Bald": 0.25, "Male": 0.75}, {"Male": 0.5, "Bald": 0.125}])
+    _respond_with(monkeypatch, lambda: [_row(next(rows))])
+    first, second = predict_on_server("http://localhost", sorted(folder.iterdir())[:2])
+    assert list(first[1].items()) == [("Bald", 0.25), ("Male", 0.75)]
+    assert list(second[1].items()) == [("Bald", 0.125), ("Male", 0.5)]
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["localhost:8501", "ftp://host/model", "http://", "grpc://host:many", "http://h:99999"],
-)
-def test_an_invalid_address_is_refused(address, folder):
-    with pytest.raises(InputError, match="this is not a server address; give http://HOST:8501"):
-        predict_on_server(address, [folder])
+def test_a_model_replaced_by_another_is_reported(folder, monkeypatch):
+    rows = iter([{"Bald": 0.25, "Male": 0.75}, {"Bald": 0.25, "Smiling": 0.75}])
+    _respond_with(monkeypatch, lambda: [_row(next(rows))])
+    results = predict_on_server("http://localhost", sorted(folder.iterdir())[:2])
+    assert next(results)[1] == {"Bald": 0.25, "Male": 0.75}
+    with pytest.raises(
+        ServerError, match=r"other attributes for .*01\.png than for the images bef"
+    ):
+        next(results)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.001, 1.001])
+def test_numbers_that_are_no_probabilities_make_an_image_bad(folder, monkeypatch, value):
+    numbers = iter([0.5, value, 0.5, value])
+    _respond_with(monkeypatch, lambda: [_row({"Smiling": next(numbers)})])
+    images = sorted(folder.iterdir())[:2]
+    [(path, _)] = predict_on_server("http://localhost", images, skip_bad=True)
+    assert path.name == "00.jpeg"
+    with pytest.raises(InputError, match=r"01\.png: the model predicts .* for Smiling, but a prob"):
+        list(predict_on_server("http://localhost", images))
+
+
+def _row(probabilities):
+    return {
+        "attributes": list(probabilities),
+        "probabilities": list(probabilities.values()),
+        "error": "",
+    }
+
+
+def _respond_with(monkeypatch, rows):
+    """Replaces the server by a function; each request has one image."""
+    monkeypatch.setattr(client, "_BATCH_IMAGES", 1)
+    monkeypatch.setattr(client, "connect_rest", lambda *_: lambda *_: rows())
+
+
+def test_an_invalid_address_is_refused(folder):
+    with pytest.raises(InputError, match=r"ftp://host: this is not a server address: .* Give http"):
+        predict_on_server("ftp://host", [folder])
 
 
 def test_a_missing_serving_api_is_reported_with_the_command_to_install_it(folder, monkeypatch):
