@@ -37,7 +37,12 @@ class LiteRTModel:
             ) from error
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
+        if (
+            len(inputs) != 1
+            or len(outputs) != 1
+            or len(inputs[0]["shape"]) != 4
+            or inputs[0]["shape"][3] != 3
+        ):
             raise InputError(
                 f"{path}: the model must have one image as input and one vector of probabilities "
                 "as output; export it with `faramtn export`."

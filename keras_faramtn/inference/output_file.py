@@ -42,7 +42,8 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
         The number of predictions.
 
     Raises:
-        InputError: as by `check_output_path`.
+        InputError: as by `check_output_path`; or, for a .csv file, the images have predictions of
+            different attributes.
 
     Example:
         >>> import tempfile
@@ -67,11 +68,18 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
 
 def _csv_writer(file: TextIO) -> _WriteRow:
     rows = csv.writer(file, lineterminator="\n")
+    columns: list[str] = []
 
     def write_row(image: str, probabilities: Mapping[str, float]) -> None:
-        if not file.tell():
-            rows.writerow(["image", *probabilities])
-        rows.writerow([image, *(f"{p:.6f}" for p in probabilities.values())])
+        if not columns:
+            columns.extend(probabilities)
+            rows.writerow(["image", *columns])
+        if set(probabilities) != set(columns):
+            raise InputError(
+                f"{image}: its prediction has other attributes than that of the first image; "
+                "predict all images with one model."
+            )
+        rows.writerow([image, *(f"{probabilities[name]:.6f}" for name in columns)])
 
     return write_row
 

@@ -1,39 +1,45 @@
 """Predicts attributes of image files. A `.tflite` file runs without TensorFlow or Keras."""
 
-import zipfile
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_faramtn.data.images import find_images, load_image
+from keras_faramtn.data.images import find_images, load_images
 from keras_faramtn.errors import InputError
-from keras_faramtn.inference.label_files import LABELS_FILE
+from keras_faramtn.inference.label_files import read_labels
 from keras_faramtn.inference.litert import LiteRTModel
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
+
+_MIN_AHEAD = 8  # images: enough for all threads that decode, also with batches of one image
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A loaded model that predicts one image at a time, whatever its file format.
+    """A loaded model that predicts batches of images, whatever its file format.
 
     Attributes:
         attributes: the names of the attributes, in the order of the probabilities.
         image_size: height and width in pixels of the images that it takes.
-        predict: a function from one image, uint8 `(height, width, 3)`, RGB in 0..255, to its
-            probabilities, float32 `(attributes,)` in 0..1.
+        predict: a function from images, uint8 `(batch, height, width, 3)`, RGB in 0..255, to their
+            probabilities, float32 `(batch, attributes)` in 0..1.
+        batch_size: how many images are efficiently predicted together.
 
     Example:
-        >>> import numpy as np
-        >>> predictor = Predictor(("Smiling",), (2, 2), lambda image: image.mean((0, 1))[:1] / 255)
-        >>> float(predictor.predict(np.full((2, 2, 3), 51, "uint8"))[0])
-        0.2
+        >>> predictor = Predictor(
+        ...     ("Smiling",), (2, 2), lambda images: images[:, 0, 0, :1] / 255, batch_size=64
+        ... )
+        >>> predictor.predict(np.full((1, 2, 2, 3), 51, "uint8")).tolist()
+        [[0.2]]
     """
 
     attributes: tuple[str, ...]
     image_size: tuple[int, int]
     predict: Callable[[np.ndarray], np.ndarray]
+    batch_size: int
 
 
 def load_predictor(path: str | Path) -> Predictor:
@@ -74,7 +80,7 @@ def predict_files(
     skip_bad: bool = False,
     progress: bool = False,
 ) -> Iterator[Prediction]:
-    """Predicts the attributes of image files, one by one.
+    """Predicts the attributes of image files; the next ones are decoded meanwhile.
 
     Args:
         model_file: as for `load_predictor`.
@@ -105,47 +111,53 @@ def predict_files(
     """
     image_paths = find_images(images)
     predictor = load_predictor(model_file)
-    results = ((path, _predict_file(predictor, path)) for path in image_paths)
+    results = _predict_batches(predictor, image_paths)
     return handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
 
 
-def _predict_file(predictor: Predictor, image_path: Path) -> dict[str, float] | InputError:
-    try:
-        image = load_image(image_path, predictor.image_size)
-    except InputError as error:
-        return error
-    probabilities = predictor.predict(image)
-    return dict(zip(predictor.attributes, map(float, probabilities), strict=True))
+def _predict_batches(
+    predictor: Predictor, image_paths: Sequence[Path]
+) -> Iterator[tuple[Path, dict[str, float] | InputError]]:
+    """Yields each image file with its probabilities or its error, in order."""
+    batch_size = max(1, min(predictor.batch_size, len(image_paths)))
+    # While the network predicts one batch, the next one is decoded.
+    images = load_images(image_paths, predictor.image_size, ahead=max(batch_size, _MIN_AHEAD))
+    with contextlib.closing(images):
+        for start in range(0, len(image_paths), batch_size):
+            paths = image_paths[start : start + batch_size]
+            loaded = list(itertools.islice(images, len(paths)))
+            valid = [image for image in loaded if not isinstance(image, InputError)]
+            # Padded to one size: Keras would compile the network again for another one.
+            batch = np.zeros((batch_size, *predictor.image_size, 3), "uint8")
+            if valid:
+                batch[: len(valid)] = valid
+            probabilities = iter(predictor.predict(batch) if valid else ())
+            for path, image in zip(paths, loaded, strict=True):
+                if isinstance(image, InputError):
+                    yield path, image
+                else:
+                    row = map(float, next(probabilities))
+                    yield path, dict(zip(predictor.attributes, row, strict=True))
 
 
 def _load_tflite(path: Path) -> Predictor:
     model = LiteRTModel(path)
-    labels_path, labels = _read_labels(path)
-    attributes = tuple(labels.splitlines())
+    labels_path, attributes = read_labels(path)
     if len(attributes) != model.outputs:
         raise InputError(
             f"{labels_path}: it names {len(attributes)} attributes, but {path.name} predicts "
             f"{model.outputs}; keep the files of one export together."
         )
-    return Predictor(attributes, model.image_size, model.predict)
-
-
-def _read_labels(path: Path) -> tuple[Path, str]:
-    """The file with the names of the attributes, and its text: one name per line."""
-    if zipfile.is_zipfile(path):  # exported files have the labels in an appended archive
-        with zipfile.ZipFile(path) as archive:
-            if LABELS_FILE in archive.namelist():
-                return path, archive.read(LABELS_FILE).decode("utf-8")
-    for labels_path in (path.with_name(LABELS_FILE), path.parent / ".." / LABELS_FILE):
-        if labels_path.is_file():
-            return labels_path, labels_path.read_text(encoding="utf-8")
-    raise InputError(
-        f"{path}: the names of the attributes are missing; put a {LABELS_FILE} into its folder "
-        "that lists them in the order of the outputs, one per line."
+    return Predictor(
+        attributes,
+        model.image_size,
+        lambda images: np.stack([model.predict(image) for image in images]),
+        batch_size=1,
     )
 
 
 def _load_keras(path: Path) -> Predictor:
+    from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE
     from keras_faramtn.models import groups_of, inference_model, load_model
 
     model = load_model(path)
@@ -153,5 +165,6 @@ def _load_keras(path: Path) -> Predictor:
     return Predictor(
         groups_of(model).attributes,
         inference.input_shape[1:3],
-        lambda image: np.asarray(inference.predict_on_batch(image[None]))[0],
+        lambda images: np.asarray(inference.predict_on_batch(images)),
+        EVALUATION_BATCH_SIZE,
     )
