@@ -1,7 +1,9 @@
+import dataclasses
 import shutil
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 
 import keras
@@ -12,12 +14,14 @@ from PIL import Image
 from sensitive_network import sensitive_network
 
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.data import images
 from keras_faramtn.data.decoding import decode_and_resize
-from keras_faramtn.data.images import find_images, load_image
+from keras_faramtn.data.images import find_images, load_image, load_images
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
+from keras_faramtn.inference import predictor
 from keras_faramtn.inference.litert import LiteRTModel
-from keras_faramtn.inference.predictor import predict_files
+from keras_faramtn.inference.predictor import load_predictor, predict_files
 from keras_faramtn.models import inference_model
 from keras_faramtn.synthetic.faces import draw_faces
 
@@ -43,12 +47,88 @@ def files(tmp_path_factory):
 @pytest.mark.parametrize("model_file", ["model.keras", "export/tflite/faramtn_float32.tflite"])
 def test_probabilities_are_those_of_the_model(files, model_file):
     folder, expected = files
-    images = [folder / "images" / "x.png", folder / "images" / "subfolder"]
-    results = list(predict_files(folder / model_file, images))
+    paths = [folder / "images" / "x.png", folder / "images" / "subfolder"]
+    results = list(predict_files(folder / model_file, paths))
     assert [path.name for path, _ in results] == ["x.png", "y.png"]
     for (_, probabilities), row in zip(results, expected, strict=True):
         assert list(probabilities) == ["glasses", "happy", "hat"]
         assert list(probabilities.values()) == pytest.approx(row, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def many(files, tmp_path_factory):
+    """A folder of seven images, of which the third is bad."""
+    folder = tmp_path_factory.mktemp("many")
+    for number, face in enumerate(draw_faces(7, SIZE, seed=2)):
+        Image.fromarray(face).save(folder / f"{number}.png")
+    (folder / "2.png").write_text("not an image")
+    return folder
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_batches_have_the_order_and_the_probabilities_of_single_images(
+    files, many, batch_size, monkeypatch
+):
+    loaded = load_predictor(files[0] / "model.keras")
+    sizes = set()
+
+    def predict(images):
+        sizes.add(len(images))
+        return loaded.predict(images)
+
+    replaced = dataclasses.replace(loaded, predict=predict, batch_size=batch_size)
+    monkeypatch.setattr(predictor, "load_predictor", lambda path: replaced)
+    results = list(predict_files("model.keras", [many], skip_bad=True))
+    assert [path.name for path, _ in results] == [f"{number}.png" for number in (0, 1, 3, 4, 5, 6)]
+    for path, probabilities in results:
+        [expected] = loaded.predict(load_image(path, SIZE)[None])
+        assert list(probabilities.values()) == pytest.approx(expected, abs=1e-5)
+    assert sizes == {min(batch_size, 7)}  # one size, so that the network is compiled once
+
+
+def test_predictions_before_a_bad_image_of_the_same_batch_are_kept(files, many):
+    results = predict_files(files[0] / "model.keras", [many])
+    assert [next(results)[0].name for _ in range(2)] == ["0.png", "1.png"]
+    with pytest.raises(InputError, match=r"2\.png: .*Use --skip-bad to skip"):
+        next(results)
+
+
+def test_no_images_are_reported(files):
+    with pytest.raises(InputError, match="none of the 0 images can be used"):
+        list(predict_files(files[0] / "model.keras", []))
+
+
+def test_a_bounded_number_of_images_is_decoded_ahead(monkeypatch):
+    decoded = []
+    monkeypatch.setattr(
+        images, "load_image", lambda path, size: decoded.append(path) or np.zeros((*size, 3))
+    )
+    loading = load_images(map(str, range(100)), SIZE, ahead=5)
+    next(loading)
+    time.sleep(0.2)
+    assert set(decoded) == set("012345")
+    assert len(list(loading)) == 99
+    assert sorted(decoded, key=int) == list(map(str, range(100)))
+
+
+def test_decoding_stops_when_its_caller_does(monkeypatch):
+    decoded = []
+
+    def load_slowly(path, size):
+        decoded.append(path)
+        time.sleep(0.05)
+        return np.zeros((*size, 3))
+
+    monkeypatch.setattr(images, "load_image", load_slowly)
+    loading = load_images(map(str, range(1000)), SIZE, ahead=500)
+    next(loading)
+    started = time.monotonic()
+    loading.close()
+    assert time.monotonic() - started < 1
+    time.sleep(0.2)
+    count = len(decoded)
+    time.sleep(0.2)
+    assert len(decoded) == count < 100
 
 
 def test_a_tflite_file_runs_without_tensorflow_and_keras(files):

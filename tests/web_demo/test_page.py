@@ -131,7 +131,7 @@ def face(tmp_path_factory):
 
 def _expected(model, image):
     predictor = load_predictor(model)
-    probabilities = predictor.predict(load_image(image, predictor.image_size))
+    [probabilities] = predictor.predict(load_image(image, predictor.image_size)[None])
     return dict(zip(predictor.attributes, map(float, probabilities), strict=True))
 
 
