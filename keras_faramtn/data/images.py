@@ -216,7 +216,6 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
                     raise InputError(f"{path}: there is no image in this folder.")
                 found += inside
             elif path.exists():
-                refuse_special_file(path)
                 found.append(path)
             else:
                 raise InputError(f"{path}: there is no such image or folder.")
