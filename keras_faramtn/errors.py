@@ -31,10 +31,10 @@ class ServerError(RuntimeError):
 
 
 def reason(error: BaseException) -> str:
-    """Why an operation failed, in words, for a message that names the file itself.
+    """Describes why an operation failed, for a message that already names the file.
 
     Args:
-        error: any exception; many an `OSError` has no `strerror`, or no text at all.
+        error: any exception; some `OSError`s have no `strerror`, or no text at all.
 
     Returns:
         The first line of the reason, without a period at its end; never empty.

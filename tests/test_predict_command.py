@@ -139,7 +139,7 @@ def test_a_file_name_that_is_not_utf_8_keeps_its_bytes(tmp_path):
 
 def test_a_model_without_images_is_a_usage_error(run, model_file):
     message, _, _ = run("predict", model_file)
-    assert "give a model and images: faramtn predict MODEL IMAGES..." in message
+    assert "specify a model and images: faramtn predict MODEL IMAGES..." in message
 
 
 def test_the_command_takes_at_most_1_5_seconds(model_file, folder):

@@ -1,4 +1,4 @@
-"""The state of a training in one file, from which it resumes after an interruption."""
+"""Saves the state of a training run to one file, and resumes from it after an interruption."""
 
 import csv
 import json
@@ -24,28 +24,28 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the state of a training in `CHECKPOINT_FILE` of its folder, and resumes from it.
+    """Saves the state of a training run to `CHECKPOINT_FILE`, and resumes from it.
 
     The file is a `.keras` file of the model and its optimizer after the last completed epoch
-    (before the first, with the initial weights), and contains also the history and the states of
+    (before the first, with the initial weights). It also contains the history and the states of
     `DynamicWeighting` and the random generators. The write is atomic: if the process is killed,
     the previous checkpoint remains.
 
     `keras.callbacks.BackupAndRestore` keeps neither the history nor the random generators' states,
     and overwrites its only file.
 
-    Place it last, so that the logs that it keeps are complete. Once `restored` is true, the model
-    has the weights of the training; before, `fit` has not restored it yet.
+    Place it last in the list of callbacks, so that it saves complete logs. Once `restored` is true,
+    the model has the weights of the training run; before that, `fit` has not restored them yet.
 
     Args:
         folder: an existing folder. `HISTORY_FILE` is written there too, in the format of
             `keras.callbacks.CSVLogger`.
-        run: identifies the training, in values that JSON can hold; a checkpoint of another is
-            refused.
+        run: identifies the training run, in JSON values; a checkpoint of a different run is
+            rejected.
 
     Raises:
-        InputError: when training begins, if the folder's checkpoint can't be read, or belongs to
-            another training or network.
+        InputError: when training begins, if the folder's checkpoint can't be read, or belongs to a
+            different training run or network.
         FloatingPointError: after a batch or at the end of an epoch, if the loss is NaN or infinite;
             the file is not changed.
 
@@ -136,14 +136,14 @@ class Checkpoint(keras.callbacks.Callback):
         different = describe_differences(state["run"], self.run)
         if different:
             raise InputError(
-                f"{path}: this checkpoint belongs to another training: {different}. Choose another "
-                "folder with --to, or remove this one to start again."
+                f"{path}: this checkpoint belongs to another training run: {different}. Choose "
+                "another folder with --to, or remove this one to start again."
             )
         try:
             self.model.load_weights(path)
         except (ValueError, OSError, KeyError) as error:
             raise InputError(
-                f"{path}: this checkpoint belongs to another network than the recipe's; choose "
+                f"{path}: this checkpoint belongs to another network; choose "
                 f"another folder with --to. Keras reports: {str(error).splitlines()[0]}"
             ) from error
         states = keras_internals.random_generator_states(self.model)
@@ -153,7 +153,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The state of a checkpoint next to its model: `run`, `epochs_done`, `history` and more.
+    """Reads the training state in a checkpoint: `run`, `epochs_done`, `history` and more.
 
     Raises:
         InputError: if the file can't be read, or is not a checkpoint.

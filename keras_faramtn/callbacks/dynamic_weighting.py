@@ -28,8 +28,8 @@ def dynamic_weights(
 ) -> np.ndarray:
     """The weights of the groups' losses for the next epoch.
 
-    FAR-AMTN's DWS (Gao et al., CVIU 2025, 104426) balances the groups' different convergence speed
-    and loss scale, so that they converge together. Its formula is not public; this one is the
+    FAR-AMTN's DWS (Gao et al., CVIU 2025, 104426) balances the groups' different convergence speeds
+    and loss scales, so that they converge together. Its formula is not public; this one is the
     package's. With L_g(t) the training loss of group g in epoch t, and b_g its initial weight:
 
         p_g = L_g(t) / L_g(1)        the remaining fraction of the first epoch's loss: the loss
@@ -157,7 +157,7 @@ class DynamicWeighting(TrainingLogs):
 class _DynamicWeights(keras.metrics.Metric):
     """The loss weights of a model and what they depend on, as state of the model.
 
-    A metric, though it measures nothing: Keras makes the variables of a model's metrics a part of
+    A metric, though it measures nothing: Keras makes the variables of a model's metrics part of
     the state of its train step. On JAX, any other variable is compiled into the step as a constant.
 
     Args:

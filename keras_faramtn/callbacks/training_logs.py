@@ -1,4 +1,4 @@
-"""The logs of an epoch's training, apart from those of its validation."""
+"""The training values of an epoch, separated from its validation values."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class TrainingLogs(keras.callbacks.Callback):
             self._before_validation = dict(self.model.get_metrics_result())
 
     def training_logs(self, logs: dict[str, Any] | None) -> dict[str, Any]:
-        """The training's own values; to be called in `on_epoch_end`, with the logs given to it."""
+        """The training values; call this in `on_epoch_end` with the `logs` that it receives."""
         self._in_epoch = False
         if self._before_validation is not None:
             return self._before_validation

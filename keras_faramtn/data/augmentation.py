@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_faramtn.errors import InputError
 
-# Ranges, small enough to keep each attribute recognisable. Hair colours limit the last one.
+# The ranges are small enough to keep each attribute recognisable; hair colours limit `_LIGHT`.
 _SHIFT = 0.08  # as a fraction of the image's side
 _ZOOM = 0.08  # as a fraction of the image's side
 _ROTATION = 0.12  # in radians
@@ -18,7 +18,7 @@ _LIGHT = 0.2  # brightness and contrast, as fractions
 # whole face.
 _ERASED = (0.1, 0.45)
 
-# Added to the seed, so that mixup draws other random numbers than the augmentation before it.
+# Added to the seed, so that mixup draws different random numbers from the augmentation before it.
 _MIXUP_SEED = 100
 
 
@@ -48,9 +48,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.erase <= 1:
-            raise InputError(f"erase is {self.erase}; give a fraction from 0 to 1.")
+            raise InputError(f"erase is {self.erase}; use a fraction from 0 to 1.")
         if not (self.mixup >= 0 and math.isfinite(self.mixup)):
-            raise InputError(f"mixup is {self.mixup}; give 0 or a positive number.")
+            raise InputError(f"mixup is {self.mixup}; use 0 or a positive number.")
 
 
 def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
@@ -125,7 +125,7 @@ def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
     """Mixup: blends each image and its labels with those of another image of the batch.
 
     Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, with one fraction for each
-    image. `keras.layers.MixUp` draws from a random state that a resumed training has lost.
+    image. `keras.layers.MixUp` draws from a random state that is lost when training is resumed.
 
     Args:
         images: uint8 `(batch, height, width, 3)`, in random order: the first is paired with the

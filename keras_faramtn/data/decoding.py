@@ -1,4 +1,4 @@
-"""Encoded images to pixels of one size, in TensorFlow. `images.py` does the same with Pillow."""
+"""Decodes and resizes images in TensorFlow. `images.py` does the same with Pillow."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """`dataset` without tf.data's autotuning; its calls run in parallel on all cores.
 
     The autotuner's thread sleeps for up to a minute, and deleting an iterator may have to wait for
-    it. On a single core it always does, so that training stood still between epochs.
+    it. On a single core it always does, which stalls training between epochs.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

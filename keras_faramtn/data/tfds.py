@@ -21,8 +21,8 @@ class CelebaFolder(tfds.core.GeneratorBasedBuilder):
     """A folder in one of CelebA's layouts, as the TensorFlow dataset `celeba_folder`.
 
     Each example has `image`, the file's image unchanged, and `attributes`, a dict from each of the
-    40 names to an int8: 1 present, 0 absent, -1 unknown. The splits are those of `train`,
-    `validation` and `test` that the folder has. Import this module before loading:
+    40 names to an int8: 1 present, 0 absent, -1 unknown. The splits are `train`,
+    `validation` and `test`, if the folder has them. Import this module before loading:
 
         import keras_faramtn.data.tfds
         config = tfds.download.DownloadConfig(manual_dir="FOLDER")
@@ -94,13 +94,13 @@ def from_tfds(
     missing = [attribute for attribute in groups.attributes if attribute not in known]
     if missing:
         raise InputError(
-            f"the dataset has no images with the attributes {', '.join(missing)}; give a split of "
+            f"the dataset has no images with the attributes {', '.join(missing)}; use a split of "
             "celeb_a or celeba_folder."
         )
 
     if examples.cardinality() < 0:
         raise InputError(
-            "the length of the dataset is unknown; give a split of celeb_a or celeba_folder as "
+            "the length of the dataset is unknown; use a split of celeb_a or celeba_folder as "
             "tfds.load returns it, or set the length: "
             "dataset.apply(tf.data.experimental.assert_cardinality(LENGTH))."
         )

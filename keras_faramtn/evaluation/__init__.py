@@ -1,1 +1,1 @@
-"""What a trained network is worth."""
+"""Evaluation of trained networks: scores, thresholds, comparisons, reports and figures."""

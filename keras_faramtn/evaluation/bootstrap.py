@@ -1,4 +1,4 @@
-"""Scores under resampling of the images: how much would they vary on other faces?
+"""Scores under resampling of the images: how much would they vary with different faces?
 
 A resample of n images with replacement is a count for each image. All scores here take such counts
 as weights, so a thousand resamples of every network are a few matrix products, and two networks
@@ -24,7 +24,7 @@ def resample_counts(images: int, resamples: int, seed: int = 0) -> np.ndarray:
         seed: the seed of the random draw.
 
     Returns:
-        `(resamples, n)` float32 whole numbers; each row sums to n.
+        `(resamples, n)` float32 integers; each row sums to n.
 
     Example:
         >>> counts = resample_counts(images=5, resamples=3)

@@ -29,8 +29,7 @@ def comparison_figure(content: Mapping[str, Any], path: str | Path) -> Figure:
         path: the PNG file; an older one is replaced.
 
     Returns:
-        The figure: for each row its axes of the differences by score; the two axes of the costs
-        last.
+        The figure. Its axes: for each row of panels one per score, then one per kind of cost.
 
     Raises:
         InputError: if the file cannot be written.

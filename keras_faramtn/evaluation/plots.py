@@ -45,9 +45,9 @@ def training_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> 
     """Draws loss, accuracy and balanced accuracy by epoch, and the weights of DWS by group.
 
     Args:
-        history: Keras's `History.history`: lists with one number per epoch. Drawn are `loss`,
-            `accuracy` and `balanced_accuracy`, each with its `val_` counterpart, and every
-            `dws_{group}`, as far as they exist; other keys are ignored.
+        history: Keras's `History.history`: lists with one number per epoch. `loss`, `accuracy`
+            and `balanced_accuracy`, each with its `val_` counterpart, and every `dws_{group}` are
+            drawn if present; other keys are ignored.
         path: the PNG file; an older one is replaced.
 
     Returns:
@@ -133,7 +133,7 @@ def contact_sheet(
     expected = (len(images), len(attributes))
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
         raise InputError(
-            f"the faces are a {images.dtype} array of shape {images.shape}; give at least one face "
+            f"the faces are a {images.dtype} array of shape {images.shape}; pass at least one face "
             "as uint8 (n, height, width, 3)."
         )
     if probabilities.shape != expected or (labels is not None and np.shape(labels) != expected):

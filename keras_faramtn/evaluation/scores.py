@@ -17,7 +17,7 @@ from keras_faramtn.errors import InputError
 
 VARYING_RATES = (0.05, 0.95)
 """An attribute varies if its positive rate among the evaluated labels is in this range, both ends
-included. On the others hardly any classifier improves on the majority-class baseline."""
+included. On other attributes, hardly any classifier beats the majority-class baseline."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,7 @@ def _one_per_attribute(what: str, values: Any, attributes: tuple[str, ...]) -> n
     values = np.asarray(values, dtype="float64")
     if values.shape not in {(), (len(attributes),)}:
         raise InputError(
-            f"{what} has shape {values.shape}; give one value, or one for each of the "
+            f"{what} has shape {values.shape}; pass one value, or one for each of the "
             f"{len(attributes)} attributes."
         )
     values = np.broadcast_to(values, (len(attributes),))

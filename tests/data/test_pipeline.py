@@ -156,13 +156,13 @@ def test_erasing_paints_one_rectangle_in_a_fraction_of_the_images(monkeypatch):
 
 @pytest.mark.parametrize("erase", [-0.1, 1.1, float("nan")])
 def test_a_fraction_to_erase_out_of_range_is_refused(erase):
-    with pytest.raises(InputError, match=r"erase is .*; give a fraction from 0 to 1"):
+    with pytest.raises(InputError, match=r"erase is .*; use a fraction from 0 to 1"):
         Augmentation(erase=erase)
 
 
 @pytest.mark.parametrize("mixup", [-0.1, float("inf"), float("nan")])
 def test_an_invalid_mixup_is_refused(mixup):
-    with pytest.raises(InputError, match=r"mixup is .*; give 0 or a positive number"):
+    with pytest.raises(InputError, match=r"mixup is .*; use 0 or a positive number"):
         Augmentation(mixup=mixup)
 
 

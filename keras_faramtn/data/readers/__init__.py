@@ -1,1 +1,1 @@
-"""Readers: from the files of each kind of data set to a table of images and labels."""
+"""Readers: each reads the files of one kind of data set into a table of images and labels."""

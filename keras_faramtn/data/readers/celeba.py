@@ -61,8 +61,8 @@ def read_celeba(
 ) -> FaceTable:
     """Reads the labels and splits of a folder in one of CelebA's layouts (`LAYOUTS`).
 
-    Labels in the file are 1 (present), -1 (absent) or 0 (unknown). If a file has no -1 at all, but
-    1 and 0, then 0 is read as absent. The images are not opened; `check_images` does that.
+    Labels in the file are 1 (present), -1 (absent) or 0 (unknown). If a file contains only 1 and
+    0, then 0 is read as absent. The images are not opened; `check_images` does that.
 
     Args:
         folder: the folder of the data set.
@@ -131,7 +131,7 @@ def is_celeba(folder: Path) -> bool:
 def _resolve_zeros(
     source: Path, rows: list[tuple[int, list[str]]], labels: np.ndarray
 ) -> np.ndarray:
-    """The labels; in a file that is written with 1 and 0 only, 0 is read as absent."""
+    """The labels; in a file that contains only 1 and 0, 0 is read as absent."""
     if not (labels == UNKNOWN).any() or not (labels == 1).any():
         return labels
     if any("-1" in values for _, values in rows):  # rows that are skipped too
@@ -142,7 +142,7 @@ def _resolve_zeros(
 
 def _recognise(folder: Path) -> Layout:
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; give the folder of the data set.")
+        raise InputError(f"{folder}: there is no such folder; specify the folder of the data set.")
     for layout in LAYOUTS.values():
         if (folder / layout.labels).is_file():
             if not (folder / layout.splits).is_file():
@@ -202,7 +202,7 @@ def _columns(path: Path, line: int, names: list[str], attributes: Sequence[str])
         ]
         raise InputError(
             f"{path}, line {line}: the header must have each of the {len(attributes)} attributes "
-            f"once; {'; '.join(found) or 'one is repeated'}."
+            f"exactly once; {'; '.join(found) or 'one is repeated'}."
         )
     return [names.index(attribute) for attribute in attributes]
 

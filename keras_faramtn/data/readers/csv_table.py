@@ -71,7 +71,7 @@ def read_csv_table(
     file = _file(Path(source))
     attributes = None if attributes is None else check_names(attributes)
     if not file.is_file():
-        raise InputError(f"{file}: there is no such file; give a .csv file of attributes.")
+        raise InputError(f"{file}: there is no such file; specify a .csv file of attributes.")
     (line, header), *rows = read_rows(file)
     header = [name.strip() for name in header]
     _refuse_header(file, line, header)

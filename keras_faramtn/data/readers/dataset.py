@@ -1,4 +1,4 @@
-"""Reads a data set of any supported kind, which is recognised by its files."""
+"""Reads a data set of any supported kind; recognises the kind by the files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def read_dataset(
     """
     source = Path(source)
     if not source.exists():
-        raise InputError(f"{source}: there is no such file or folder; give that of the data set.")
+        raise InputError(f"{source}: there is no such file or folder; correct the path.")
     arguments = () if attributes is None else (attributes,)
     for kind in KINDS.values():
         if kind.recognise(source):

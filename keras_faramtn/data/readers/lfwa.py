@@ -38,11 +38,11 @@ def read_lfwa(
 
     The folder, or a subfolder, contains `lfw_att_40.mat` and `indices_train_test.mat`; the folder
     contains the images as `lfw/PERSON/PERSON_0001.jpg` (or `lfw-deepfunneled`, or `lfw-funneled`).
-    The official `.mat` files have MATLAB's format 7.3, which is HDF5; older formats are read too.
+    The official `.mat` files are in MATLAB's format 7.3, which is HDF5; older formats are read too.
 
     The test split is the official one. LFWA has no validation split, so a tenth of the official
-    training images is held out for validation. The choice is reproducible, and no person in it
-    stays in the training split.
+    training images is held out for validation. The choice is reproducible, and no person is
+    in both splits.
 
     Args:
         folder: the folder of the data set.
@@ -181,8 +181,8 @@ def _columns(path: Path, names: list[str], attributes: Sequence[str]) -> list[in
     missing = [attribute for attribute in attributes if known.count(_plain(attribute)) != 1]
     if missing or len(known) != len(attributes):
         raise InputError(
-            f"{path}: AttrName must have each of the {len(attributes)} attributes once; wrong: "
-            f"{', '.join(missing) or f'it has {len(known)}'}."
+            f"{path}: AttrName must have each of the {len(attributes)} attributes exactly once; "
+            f"wrong: {', '.join(missing) or f'it has {len(known)}'}."
         )
     return [known.index(_plain(attribute)) for attribute in attributes]
 

@@ -16,7 +16,7 @@ def assign_splits(people: Sequence[str]) -> np.ndarray:
 
     Args:
         people: the person in each of the n rows; all rows of a person get the same split. If the
-            person is unknown, give a name that is unique to the row.
+            person is unknown, use a name that is unique to the row.
 
     Returns:
         int8 `(n,)`, numbers as in `SPLITS`. They depend only on the names, not on the row order.
