@@ -74,7 +74,7 @@ class AttributeGroups(Mapping[str, tuple[str, ...]]):
     Raises:
         InputError: an attribute is in two groups, twice in one group, unknown or missing; a group
             is empty; there is no group; a group's name can't be the name of a Keras output; or as
-            `check_names`. The message names the value and the remedy.
+            in `check_names`. The message names the value and the remedy.
 
     Example:
         >>> groups = AttributeGroups({"a": ["x", "z"], "b": ["y"]}, attributes=["x", "y", "z"])

@@ -1,4 +1,4 @@
-"""Everything that this package needs of Keras and that Keras keeps private, in one place.
+"""All uses of private parts of Keras, in one module.
 
 `tests/test_keras_internals.py` fails if a release of Keras changes any of it.
 """
@@ -34,7 +34,7 @@ def compiled_loss_weights(model: keras.Model) -> Any:
 
 
 def replace_loss_weights(model: keras.Model, weights: Mapping[str, Any]) -> None:
-    """Puts other `loss_weights` into a compiled model without compiling it again.
+    """Replaces the `loss_weights` of a compiled model without compiling it again.
 
     Args:
         model: compiled with a dict of losses by output.
@@ -51,7 +51,7 @@ def replace_loss_weights(model: keras.Model, weights: Mapping[str, Any]) -> None
 
 
 def untrack_metric(model: keras.Model, metric: keras.metrics.Metric) -> None:
-    """Removes from `model` a metric that became tracked as an attribute of it."""
+    """Removes a metric that `model` tracks because it was assigned to an attribute."""
     model._metrics[:] = [each for each in model._metrics if each is not metric]
 
 
@@ -59,14 +59,14 @@ def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
     """Sets the epoch that a running `fit` begins with, as `BackupAndRestore` does.
 
     Args:
-        model: whose `fit` has called `on_train_begin`.
+        model: a model whose `fit` has called `on_train_begin`.
         epoch: number of completed epochs; None for the `initial_epoch` given to `fit`.
     """
     model._initial_epoch = epoch
 
 
 def all_layers(model: keras.Model) -> Iterable[keras.layers.Layer]:
-    """All layers of `model`, those inside of other layers and models included."""
+    """All layers of `model`, including those inside other layers and models."""
     return model._flatten_layers(include_self=False)
 
 
@@ -77,6 +77,6 @@ def random_generator_states(model: keras.Model) -> list[keras.Variable]:
 
 
 def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
-    """Where to create variables for `model`: the scope of its `tf.distribute` strategy, if any."""
+    """The scope in which to create variables for `model`: that of its `tf.distribute` strategy."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()

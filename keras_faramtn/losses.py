@@ -10,24 +10,24 @@ from keras_faramtn import keras_internals  # the module: it may still be partly 
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
 class MaskedBinaryCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy of logits in which unknown labels do not count.
+    """Binary cross-entropy of logits that ignores unknown labels.
 
     With `l` the cross-entropy of a label, `n` the number of samples that have a known label and
     `m` the number of known labels of the batch, the value of a sample is
 
         v = (sum of l over the known labels of the sample) * n / m
 
-    that is the sum of its known labels' losses, divided by the mean number of known labels. Samples
-    without a known label are masked, as by a Keras mask: they don't count in a mean. So
+    that is, the sum of its known labels' losses, divided by the mean number of known labels.
+    Samples without a known label are masked, as by a Keras mask: they don't count in a mean. So
 
     - with all labels known, `v` is the mean over the sample's attributes, and every reduction
       and sample weight gives the value of `keras.losses.BinaryCrossentropy(from_logits=True)`;
     - with unknown labels, the mean of a batch is the mean over its known labels: each of them
-      counts alike, however many others of its sample are known.
+      counts equally, however many other labels of its sample are known.
 
     Args:
         positive_weight: factor on the loss of positive labels, above 0; 1 weights both classes
-            alike. Above 1, the network finds more of the rare attributes, at some cost in accuracy.
+            equally. Above 1, the network finds more rare attributes, at some cost in accuracy.
         label_smoothing: in [0, 1); a label y is replaced by `y * (1 - s) + s / 2`, as in Keras.
             Labels of faces are often wrong.
         **kwargs: `name`, `reduction` and `dtype` of `keras.losses.Loss`.

@@ -10,7 +10,7 @@ from keras_faramtn import losses  # the module: it may still be partly imported
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
 class MaskedAccuracy(keras.metrics.Mean):
-    """Share of the known labels that the logits predict correctly (positive for a logit above 0).
+    """Fraction of the known labels predicted correctly; a logit above 0 predicts positive.
 
     Args:
         name: name of the metric.

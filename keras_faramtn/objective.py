@@ -19,7 +19,7 @@ def objective(
     Returns:
         Keyword arguments `loss`, `loss_weights` and `metrics`, each a dict by group. The loss of a
         group is the mean over its attributes. Its weight is proportional to the number of its
-        attributes, so that all attributes count alike; the weights have a mean of 1.
+        attributes, so that all attributes count equally; the weights have a mean of 1.
         `DynamicWeighting` starts from them.
 
     Raises:

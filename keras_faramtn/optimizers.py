@@ -1,4 +1,4 @@
-"""Muon for networks of convolutions: from scratch it converges faster than AdamW."""
+"""Muon for convolutional networks, which converges faster than AdamW from scratch."""
 
 import inspect
 import math
@@ -13,7 +13,7 @@ from keras_faramtn.errors import InputError
 _Muon = getattr(keras.optimizers, "Muon", keras.optimizers.Optimizer)
 
 MUON_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
-"""Whether the installed Keras has the Muon of Keras 3.13; earlier ones scale updates differently."""
+"""Whether Keras has the Muon of version 3.13; earlier versions scale updates differently."""
 
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
@@ -21,9 +21,9 @@ class ConvolutionMuon(_Muon):
     """`keras.optimizers.Muon` that also updates the kernels of convolutions; needs Keras 3.13.
 
     Muon (Jordan, https://kellerjordan.github.io/posts/muon, 2024) makes the update of a matrix
-    orthogonal, so that all of its directions are learned at the same rate. As there, the kernel of
-    a convolution, `(height, width, in, out)`, is treated as the matrix `(height * width * in,
-    out)`. Keras's own Muon updates it with AdamW.
+    orthogonal, so that all of its directions are learned at the same rate. As in the original, the
+    kernel of a convolution, `(height, width, in, out)`, is treated as the matrix
+    `(height * width * in, out)`. Keras's own Muon updates it with AdamW.
 
     Muon updates these variables, and AdamW all others:
 
@@ -33,12 +33,12 @@ class ConvolutionMuon(_Muon):
     - variables of rank 3 whose name ends in `kernel`, if their layer has `conv` in its name:
       `Conv1D`. Other kernels of rank 3, as in attention, are not matrices of inputs by outputs.
 
-    Exceptions, which AdamW updates too: depthwise kernels, that is those with `depthwise` or
-    `dwconv` in the name of the layer or the variable (as Keras and its applications have it), and
-    kernels of shape `(..., 1)`; embeddings, unless `exclude_embeddings=False`; and what
-    `exclude_layers` names. The kernel of a `DepthwiseConv2D` with a depth multiplier above 1 has
-    the shape of an ordinary kernel: under a custom name, add it to `exclude_layers`. The heads
-    belong there too, as Muon's author advises.
+    Exceptions, which AdamW updates too: depthwise kernels, that is, those with `depthwise` or
+    `dwconv` in the name of the layer or the variable (as in Keras and its applications), and
+    kernels of shape `(..., 1)`; embeddings, unless `exclude_embeddings=False`; and variables
+    that `exclude_layers` matches. The kernel of a `DepthwiseConv2D` with a depth multiplier above
+    1 has the shape of an ordinary kernel: if its layer has a custom name, add it to
+    `exclude_layers`. The heads belong there too, as Muon's author advises.
 
     Args:
         learning_rate: a number or a schedule; updates are as large as AdamW's at the same rate

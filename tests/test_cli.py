@@ -145,7 +145,7 @@ def test_evaluate_writes_scores_and_a_contact_sheet(model_file, faces, tmp_path)
     assert f"{100 * metrics['means']['accuracy']:.1f}" in result.stdout
     assert min(Image.open(to / "contact_sheet.png").size) > 500
     again = _faramtn("evaluate", model_file, "--data", faces, "--to", to)
-    _fails(again, "scores: it exists already")
+    _fails(again, "scores: it already exists")
 
 
 def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
@@ -186,7 +186,7 @@ def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
     ("arguments", "message"),
     [
         (["train", "nowhere.yaml"], "nowhere.yaml: there is no such recipe"),
-        (["train", "crops_quick"], "data.folder is not set; set it or give --data FOLDER"),
+        (["train", "crops_quick"], "data.folder is not set; set it or pass --data FOLDER"),
         (["train", "crops_quick", "--data", "nowhere"], "nowhere: there is no such file or folder"),
         (
             ["train", "crops_quick", "--data", "."],
@@ -202,7 +202,7 @@ def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
             ["predict", "model.h5", "something"],
             "a model for prediction is a .tflite or a .keras file",
         ),
-        (["data", "synthesize", "."], "exists already; choose another folder, or remove it"),
+        (["data", "synthesize", "."], "already exists; choose another folder, or remove it"),
     ],
 )
 def test_invalid_input_is_reported_without_a_traceback(arguments, message, tmp_path):

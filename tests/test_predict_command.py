@@ -106,7 +106,7 @@ def test_csv_and_json_lines_have_the_same_content(run, model_file, folder, tmp_p
 def test_existing_files_are_kept(run, model_file, folder, tmp_path):
     (tmp_path / "mine.csv").write_text("precious")
     message, _, _ = run("predict", model_file, folder, "--output", tmp_path / "mine.csv")
-    assert "mine.csv: it exists already" in message
+    assert "mine.csv: it already exists" in message
     assert (tmp_path / "mine.csv").read_text() == "precious"
     message, _, _ = run("predict", model_file, folder, "--output", tmp_path / "mine.txt")
     assert "predictions are written to a .csv or .jsonl file" in message
@@ -133,7 +133,7 @@ def test_a_file_name_that_is_not_utf_8_keeps_its_bytes(tmp_path):
     for kind in ("csv", "jsonl"):
         write_predictions(tmp_path / f"out.{kind}", [(name, {"hat": 0.25})])
         assert b"\xff.jpg" in (tmp_path / f"out.{kind}").read_bytes()
-    with pytest.raises(InputError, match="it exists already"):
+    with pytest.raises(InputError, match="it already exists"):
         write_predictions(tmp_path / "out.csv", [])
 
 

@@ -1,4 +1,4 @@
-"""Image files to pixels with Pillow. Every image file that Pillow opens is opened here.
+"""Reads image files with Pillow. All uses of Pillow to open an image file go through this module.
 
 `decoding.py` does the same in TensorFlow, for training. This module must not import TensorFlow:
 prediction with a `.tflite` file does without it.
@@ -26,7 +26,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "WEBP": (".webp",),
     "PPM": (".pgm", ".ppm"),
 }
-"""The formats that are read, by Pillow's names, and their file suffixes. JPEG includes MPO, the
+"""The formats that are read, under Pillow's names, and their file suffixes. JPEG includes MPO, the
 format of many phones. No other format is tried: some of Pillow's readers start other programs."""
 
 _SIXTEEN_BITS = {"PNG", "PPM"}
@@ -35,7 +35,7 @@ _SIXTEEN_BITS = {"PNG", "PPM"}
 _THREADS = 4  # Pillow releases Python's global lock while it decodes
 
 _APPLE_DOUBLE = "._"
-"""How the names of the files begin in which macOS stores the attributes of others."""
+"""Prefix of the files in which macOS stores the metadata of other files."""
 
 _SUFFIXES = {suffix for suffixes in _FORMATS.values() for suffix in suffixes}
 
@@ -58,7 +58,7 @@ def open_image(source: str | Path | io.BytesIO) -> Image.Image:
 
 
 def refuse_special_file(path: Path) -> None:
-    """Refuses a folder, and what could be read without end, such as a named pipe.
+    """Refuses a folder, and a special file such as a named pipe, whose reading might never end.
 
     Raises:
         OSError: `path` exists but is not a file.
@@ -96,12 +96,12 @@ def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
 def load_images(
     paths: Iterable[str | Path], image_size: tuple[int, int], *, ahead: int
 ) -> Iterator[np.ndarray | InputError]:
-    """Image files as by `load_image`, decoded in threads while the caller uses the ones before.
+    """Loads image files like `load_image`, in threads that work ahead of the caller.
 
     Args:
         paths: the image files.
         image_size: height and width in pixels.
-        ahead: how many images are decoded and kept in memory before they are asked for, at least 1.
+        ahead: how many images are decoded and kept in memory before they are requested, at least 1.
 
     Yields:
         For each path, in order, uint8 `(height, width, 3)`, RGB; or its error, for a bad image.
@@ -145,7 +145,7 @@ def load_upright(path: str | Path) -> Image.Image:
 
     Args:
         path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or PPM file. It is rotated or flipped as the
-            orientation in its EXIF data requires. Of 16-bit values, the high 8 bits are used.
+            orientation in its EXIF data requires. 16-bit values are reduced to their high 8 bits.
 
     Returns:
         Pillow's image.
@@ -190,8 +190,8 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
 
     Args:
         paths: image files, and folders; a folder is searched with all its subfolders, linked ones
-            too, for files with the suffix of a supported format. Names that begin with `._`, in
-            which macOS stores attributes, are skipped.
+            included, for files with the suffix of a supported format. Files whose names begin with
+            `._`, in which macOS stores metadata, are skipped.
 
     Returns:
         The files, in the order of `paths`; those of one folder are sorted.

@@ -23,7 +23,7 @@ class Changes(pydantic.BaseModel):
 
 
 class ComparisonRecipe(pydantic.BaseModel):
-    """Networks that are trained in the same way, except for the changes of each variant.
+    """Networks that are trained in the same way except for the changes of each variant.
 
     Attributes:
         data, model, training: the base, as in a recipe, without `training.seed`.

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def training_dataset(
     recipe: Recipe, table: FaceTable, groups: AttributeGroups, epoch: tf.Variable
 ) -> tuple[tf.data.Dataset, str]:
-    """Makes the dataset of the train split, with the labels distilled if there is a teacher.
+    """Makes the dataset of the train split, with distilled labels if there is a teacher.
 
     Args:
         recipe: the experiment.
@@ -62,7 +62,7 @@ def training_dataset(
 
 
 def _check_labels(images: FaceTable) -> None:
-    """Warns of attributes that nothing can be learned about; refuses images without any label."""
+    """Warns about attributes without a known label; raises an error if no label is known at all."""
     known = (images.labels != UNKNOWN).any(axis=0)
     if not known.any():
         raise InputError(f"{images.source}: every label of the train split is unknown.")

@@ -20,7 +20,7 @@ Seed = Annotated[int, pydantic.Field(ge=0, lt=2**32)]  # NumPy's range, for Kera
 
 def _check_path(path: str) -> str:
     if not path or any(character < " " for character in path):
-        raise ValueError("give the path of a file or folder, without control characters")
+        raise ValueError("use the path of a file or folder, without control characters")
     return path
 
 
@@ -95,7 +95,7 @@ class Model(_Section):
     @pydantic.model_validator(mode="after")
     def _switches_are_of_faramtn(self) -> "Model":
         if self.network != "faramtn" and not (self.attention and self.fusion):
-            raise ValueError(f"attention and fusion exist in faramtn only, not in {self.network}")
+            raise ValueError(f"attention and fusion exist only in faramtn, not in {self.network}")
         return self
 
     @pydantic.model_validator(mode="after")
@@ -151,7 +151,7 @@ class Training(_Section):
         accumulate: the number of batches whose mean gradient makes one update, for large effective
             batches in the memory of a small one.
         all_devices: distribute each batch over all GPUs of the machine
-            (`tf.distribute.MirroredStrategy`), with batch statistics synchronised across them.
+            (`tf.distribute.MirroredStrategy`), with batch normalisation synchronised across them.
     """
 
     epochs: Annotated[int, pydantic.Field(ge=1)]
@@ -250,7 +250,7 @@ def refuse_missing_files(recipe: Recipe, source: str | Path) -> None:
     for key, file in files.items():
         if file not in (None, "imagenet") and not Path(file).is_file():
             raise InputError(
-                f"{source}: {key}: file {file} does not exist; give its path relative to "
+                f"{source}: {key}: file {file} does not exist; specify its path relative to "
                 f"{Path.cwd()}, or train that model first."
             )
 
@@ -275,7 +275,7 @@ def _find(name_or_path: str | Path) -> Path:
     if str(name_or_path) in packaged:
         return packaged[str(name_or_path)]
     raise InputError(
-        f"{name_or_path}: there is no such recipe; give the path of a YAML file or one of "
+        f"{name_or_path}: there is no such recipe; specify the path of a YAML file or one of "
         f"{', '.join(packaged)}."
     )
 
@@ -295,7 +295,7 @@ def packaged_recipes() -> dict[str, Path]:
 
 
 def _explain(problem: Any) -> str:
-    # pydantic names the branches of a union like keys; the user never wrote them, so skip them.
+    # pydantic names the branches of a union like keys; they are skipped: the user never wrote them.
     key_path = ".".join(
         str(key) for key in problem["loc"] if not str(key).startswith(("literal[", "dict["))
     )
@@ -310,7 +310,7 @@ def _explain(problem: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """The value as in Python, long texts and lists shortened."""
+    """The value in Python syntax, with long strings and lists shortened."""
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = 80
     return shortener.repr(value)

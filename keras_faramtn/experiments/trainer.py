@@ -68,8 +68,8 @@ def build_model(recipe: recipes.Recipe) -> keras.Model:
     Its initial weights depend on the recipe's seed, or come from its `start_from`.
 
     Raises:
-        InputError: as `FARAMTN`; if the file to start from cannot be read or holds another network;
-            if `all_devices` is set on a backend other than TensorFlow.
+        InputError: as `FARAMTN`; if the file to start from cannot be read or contains another
+            network; if `all_devices` is set on a backend other than TensorFlow.
 
     Example:
         >>> from keras_faramtn.experiments.recipe import read_recipe
@@ -146,8 +146,8 @@ def fit_model(
 ) -> dict[str, list[float]]:
     """Compiles and fits `model` as the recipe specifies, showing progress on the terminal.
 
-    If `folder` holds a checkpoint of the same training, training resumes from it: with the same
-    `epoch`, the results on one processor are identical to those of an uninterrupted training.
+    If `folder` contains a checkpoint of the same run, training resumes from it. With the same
+    `epoch`, the results on one processor are identical to those of an uninterrupted run.
 
     Args:
         model: from `build_model`.
@@ -158,7 +158,7 @@ def fit_model(
             are written to it; at the end `MODEL_FILE`; after Ctrl-C `INTERRUPTED_FILE`, the model
             as it was when interrupted.
         epoch: the variable that was given to `make_dataset` for `training`; None if a resumed
-            training need not repeat the order of the images.
+            run need not use the same order of images.
         data: identifies the training data, as `FaceTable.digest` does.
 
     Returns:
@@ -166,7 +166,7 @@ def fit_model(
 
     Raises:
         InputError: if there are no training images, or fewer batches than `accumulate`; `model` is
-            an inference model; or the folder's checkpoint belongs to another training.
+            an inference model; or the folder's checkpoint belongs to another run.
         FloatingPointError: if a loss is not finite; the message names the last good checkpoint.
         KeyboardInterrupt: after Ctrl-C.
     """
@@ -176,8 +176,8 @@ def fit_model(
     if recipe.training.accumulate > steps * recipe.training.epochs:
         raise InputError(
             f"training.accumulate: {recipe.training.accumulate} batches make one update, but all "
-            f"epochs together have {steps * recipe.training.epochs}, so that the weights would "
-            "never change; lower it or train longer."
+            f"epochs together have {steps * recipe.training.epochs}, so the weights would never "
+            "change; lower it or train longer."
         )
     check_trainable(model)
     groups = groups_of(model)
@@ -261,7 +261,7 @@ def _divergence_explained(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def _for_inference(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
-    """The model in float32 and for one device, as it is saved at the end."""
+    """The model in float32 and for one device, for `MODEL_FILE`."""
     if recipe.training.precision == "float32" and not recipe.training.all_devices:
         return model
     without_files = recipe.model.model_copy(update={"weights": None})

@@ -70,13 +70,13 @@ FORMATS: dict[str, Format] = {
         extra="onnx",
     ),
 }
-"""All formats by name. The tolerances allow for another order of summation and for float16's 11
-significant bits; a wrong conversion differs by orders of magnitude more. With 8-bit integers single
-probabilities may move far, so only equal decisions are required."""
+"""All formats by name. The tolerances allow for a different order of summation and for float16's
+11 significant bits; a wrong conversion differs by orders of magnitude more. With 8-bit integers,
+single probabilities may change a lot, so the equality of decisions is checked instead."""
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Checks that all formats exist and that the packages that they need are installed.
+    """Checks that all formats exist and that the packages they need are installed.
 
     Raises:
         InputError: an unknown format, no format at all, or a missing package.

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-# Chromium ships SwiftShader, a Vulkan device in software: a GPU for machines without one.
+# Chromium ships SwiftShader, a software Vulkan device: a GPU for machines without one.
 SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 
 _TIMEOUT = 300  # seconds; compiling shaders in software is slow
 _DEVICE = re.compile(r"Selected adapter: ([^,]+)")
 
-# The operations of Android's GPU delegate, according to `CheckGpuDelegateCompatibility` in
-# TensorFlow's lite/tools/versioning/gpu_compatibility.cc, except those that networks of this
+# The operations that Android's GPU delegate supports, according to `CheckGpuDelegateCompatibility`
+# in TensorFlow's lite/tools/versioning/gpu_compatibility.cc, except those that networks of this
 # package never use. `tf.lite.experimental.Analyzer` should report the same, but in TensorFlow 2.21
 # it calls every file compatible, even one with RFFT2D or UNIQUE.
 _OPERATIONS = frozenset(
@@ -37,7 +37,7 @@ class GPUCheck:
     """Whether a TFLite file runs on GPUs.
 
     Attributes:
-        unsupported_operations: its operations that Android's GPU delegate lacks; best empty.
+        unsupported_operations: its operations that Android's GPU delegate lacks; ideally empty.
         device: the GPU that LiteRT ran it on; None if this computer has none.
         fully_accelerated: whether every operation ran on that GPU; None without a device.
         max_difference: the largest absolute difference between a probability on the GPU and on
@@ -94,7 +94,7 @@ def _unsupported_operations(path: Path) -> tuple[str, ...]:
 
 
 def _run_on_gpu(path: Path, images: np.ndarray) -> dict[str, Any]:
-    """The fields of `GPUCheck` that running the file gives; none without a device."""
+    """The fields of `GPUCheck` that come from running the file; empty without a device."""
     environment = dict(os.environ)
     if SWIFTSHADER.is_file():
         environment.setdefault("VK_DRIVER_FILES", str(SWIFTSHADER))

@@ -15,12 +15,12 @@ IMAGE_ERRORS = (
     f"the image has more than {MAX_PIXELS:,} pixels",
     "the image is damaged and can't be decoded",
 )
-"""The error of an image; empty for a good one."""
+"""The possible errors of an image; empty for a valid one."""
 
 _GOOD, _NOT_AN_IMAGE, _TOO_LARGE, _DAMAGED = range(4)
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-# Images of one request decoded in parallel: bounds the memory that a request can take.
+# How many images of one request are decoded in parallel: this bounds the memory of a request.
 _PARALLEL_DECODERS = 4
 
 
@@ -60,7 +60,7 @@ def decode_images(encoded: Any, image_size: tuple[int, int]) -> tuple[Any, Any]:
 
 
 def _state(encoded: Any) -> Any:
-    """The state of an image as far as its header shows: an index into `IMAGE_ERRORS`."""
+    """The state of an image according to its header: an index into `IMAGE_ERRORS`."""
     jpeg = tf.strings.substr(encoded, 0, len(_JPEG_START)) == _JPEG_START
     png = tf.strings.substr(encoded, 0, len(_PNG_START)) == _PNG_START
     pixels = tf.case(

@@ -39,7 +39,7 @@ implementation.
 {files}
 
 Differences are absolute differences of probabilities on {image_source}; decisions are yes or no
-at a threshold of 0.5. The time is that of one image on one CPU thread of the exporting computer.
+at a threshold of 0.5. Times are for one image on one CPU thread of the computer that exported it.
 `parity.json` has the same figures in full precision.{calibration}
 
 ## Scores
@@ -54,8 +54,8 @@ at a threshold of 0.5. The time is that of one image on one CPU thread of the ex
   treating them as facts can be offensive.
 - Expect worse predictions for faces unlike the training data in age, skin tone, culture, pose,
   lighting or framing. How much worse has not been measured here. CelebA shows celebrities, most of
-  them young and light-skinned. Evaluate on images of your application before you rely on it.
-- The probabilities are not calibrated unless that was done separately: predictions of 0.9 need not
+  them young and light-skinned. Evaluate it on images from your application before you rely on it.
+- The probabilities are not calibrated unless that was done separately: predictions of 0.9 may not
   be correct nine times out of ten.
 
 ## Licence

@@ -15,8 +15,8 @@ class Parity:
         images: the number of images compared.
         max_difference: the largest absolute difference of a probability.
         mean_difference: the mean absolute difference.
-        decision_agreement: the fraction of yes/no decisions, over all attributes of all images,
-            that are equal.
+        decision_agreement: the fraction of equal yes/no decisions, over all attributes of all
+            images.
         tolerance: the largest `max_difference` that passes.
         min_decision_agreement: the smallest `decision_agreement` that passes.
     """

@@ -1,6 +1,7 @@
-"""Runs a TFLite file with LiteRT on the GPU and on the CPU: a program, run in its own process.
+"""Runs a TFLite file with LiteRT on the GPU and on the CPU, as a separate program.
 
-A graphics driver may crash the process that uses it, so `gpu_check` starts this program.
+A graphics driver may crash the process that uses it, so `gpu_check` starts this program in its own
+process.
 
     python -m keras_faramtn.export.run_on_gpu MODEL.tflite IMAGES.npy RESULT.npz
 """

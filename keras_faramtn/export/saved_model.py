@@ -14,7 +14,7 @@ from keras_faramtn.export.serving_files import write_warmup_requests
 from keras_faramtn.models import groups_of
 
 # The probabilities of a bad image. NaN would be more natural, but a single NaN makes a JSON
-# response unreadable for strict parsers.
+# response invalid for strict parsers.
 NO_PROBABILITY = -1.0
 
 # The largest difference between signatures for the same image, given as pixels or as a file.
@@ -81,7 +81,7 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
 
 
 def write_saved_model(model: keras.Model, folder: Path, batch_size: int | None = None) -> None:
-    """Writes an inference model as a plain SavedModel, the input of other converters.
+    """Writes an inference model as a plain SavedModel, the input format of other converters.
 
     Its only signature, `serving_default`, takes `images`, float32 `(batch, height, width, 3)`, RGB
     in 0..255, and returns `probabilities`, float32 `(batch, attributes)` in 0..1.

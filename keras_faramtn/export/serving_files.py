@@ -16,7 +16,7 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 _BATCHING = """\
 # For tensorflow_model_server --enable_batching --batching_parameters_file=THIS_FILE.
-# Requests that arrive within two milliseconds are run as one batch. A request may hold up to
+# Requests that arrive within two milliseconds are run as one batch. A request may contain up to
 # max_batch_size images. The number of batch threads is left at its default, the number of
 # cores, which suits a server with one model.
 max_batch_size { value: 64 }
@@ -24,8 +24,8 @@ batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 100 }
 """
 
-# Releases of the Docker image tensorflow/serving, oldest first. The server follows TensorFlow by
-# months: look at hub.docker.com/r/tensorflow/serving/tags before adding one.
+# Releases of the Docker image tensorflow/serving, oldest first. They appear months after
+# TensorFlow's: check hub.docker.com/r/tensorflow/serving/tags before adding one.
 _SERVER_RELEASES = ("2.19.0", "2.19.1", "2.20.0")
 
 _COMPOSE = """\
@@ -34,7 +34,7 @@ _COMPOSE = """\
 # or:   faramtn predict --server grpc://localhost:8500/{name} IMAGES
 services:
   tensorflow-serving:
-    # The newest release that was known not to be newer than the TensorFlow that wrote the model,
+    # The newest known release that is not newer than the TensorFlow that wrote the model,
     # {tensorflow}. For a GPU, set TF_SERVING_TAG={release}-gpu and install the NVIDIA Container
     # Toolkit.
     image: tensorflow/serving:${{TF_SERVING_TAG:-{release}}}
@@ -44,8 +44,8 @@ services:
       - --enable_batching
       - --batching_parameters_file=/models/batching_parameters.txt
     # The server has no authentication and no encryption, so only this computer can reach it. To
-    # open it to a network, put a proxy with both in front of it, or set TF_SERVING_ADDRESS to the
-    # address of a trusted network's interface.
+    # open it to a network, put a proxy that has both in front of it, or set TF_SERVING_ADDRESS
+    # to the address of a trusted network's interface.
     ports:
       - "${{TF_SERVING_ADDRESS:-127.0.0.1}}:8500:8500"  # gRPC
       - "${{TF_SERVING_ADDRESS:-127.0.0.1}}:8501:8501"  # REST
@@ -53,7 +53,7 @@ services:
       - ./saved_model:/models/{name}:ro
       - ./batching_parameters.txt:/models/batching_parameters.txt:ro
     # Protects the computer. A request with images of the largest accepted size takes 0.6 GB,
-    # one with photographs of 12 megapixels 0.1 GB; the model comes on top.
+    # one with photographs of 12 megapixels 0.1 GB; the model needs additional memory.
     mem_limit: ${{TF_SERVING_MEMORY:-4g}}
     # The server uses all cores. To leave some for other programs, for example:
     # cpus: 2

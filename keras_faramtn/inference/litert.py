@@ -27,7 +27,7 @@ class LiteRTModel:
 
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"{path}: no such model file; give a .tflite file.")
+            raise InputError(f"{path}: no such model file; specify a .tflite file.")
         try:
             self._interpreter = Interpreter(model_path=str(path))
             self._interpreter.allocate_tensors()

@@ -26,7 +26,7 @@ class Predictor:
         image_size: height and width in pixels of the images that it takes.
         predict: a function from images, uint8 `(batch, height, width, 3)`, RGB in 0..255, to their
             probabilities, float32 `(batch, attributes)` in 0..1.
-        batch_size: how many images are efficiently predicted together.
+        batch_size: the number of images to predict together for good speed.
 
     Example:
         >>> predictor = Predictor(
@@ -80,7 +80,7 @@ def predict_files(
     skip_bad: bool = False,
     progress: bool = False,
 ) -> Iterator[Prediction]:
-    """Predicts the attributes of image files; the next ones are decoded meanwhile.
+    """Predicts the attributes of image files, while the next files are decoded.
 
     Args:
         model_file: as for `load_predictor`.
@@ -127,7 +127,7 @@ def _predict_batches(
             paths = image_paths[start : start + batch_size]
             loaded = list(itertools.islice(images, len(paths)))
             valid = [image for image in loaded if not isinstance(image, InputError)]
-            # Padded to one size: Keras would compile the network again for another one.
+            # Padded to one size: Keras would compile the network again for every other size.
             batch = np.zeros((batch_size, *predictor.image_size, 3), "uint8")
             if valid:
                 batch[: len(valid)] = valid

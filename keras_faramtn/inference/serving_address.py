@@ -95,7 +95,7 @@ def parse_address(server: str) -> ServerAddress:
     if port == 0 or not re.fullmatch(r"[\w.-]+|\[.+\]", host):
         raise _invalid(server, "its host or port is invalid")
     if parts.query or parts.fragment:
-        raise _invalid(server, "TensorFlow Serving's addresses have no ? and no #")
+        raise _invalid(server, "TensorFlow Serving's addresses contain neither ? nor #")
     rest = parts.scheme in _REST_SCHEMES
     credentials = None
     if parts.username is not None:
@@ -121,6 +121,6 @@ def _invalid(server: str, reason: str) -> InputError:
     shown = re.split(r"[?#]", shown)[0]
     shown = "".join(character if character.isprintable() else "?" for character in shown)
     return InputError(
-        f"{shown}: this is not a server address: {reason}. Give http://HOST:8501/v1/models/NAME "
+        f"{shown}: this is not a server address: {reason}. Use http://HOST:8501/v1/models/NAME "
         "or grpc://HOST:8500/NAME."
     )

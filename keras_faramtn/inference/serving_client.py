@@ -48,12 +48,12 @@ def predict_on_server(
 
     JPEG and PNG files are sent unchanged. Other formats, and images with an EXIF orientation, are
     converted to upright PNG files. Requests are repeated up to three times, with increasing delays
-    or those that the server demands, if the server can't be reached, is overloaded, or breaks off
-    its response. Redirects are not followed.
+    or those that the server requests, if the server can't be reached, is overloaded, or does not
+    complete its response. Redirects are not followed.
 
     Args:
         server: `http://HOST:PORT/v1/models/NAME` or `grpc://HOST:PORT/NAME`, with `https` and
-            `grpcs` for TLS; the default of the name is `faramtn`. See `parse_address`.
+            `grpcs` for TLS; the name defaults to `faramtn`. See `parse_address`.
         images: image files, and folders of image files, as for `find_images`.
         timeout: seconds until the response to a request with up to 32 images must be complete, all
             attempts together.
@@ -65,7 +65,7 @@ def predict_on_server(
 
     Raises:
         InputError: an invalid address or timeout, a missing package, or a bad image.
-        ServerError: the server does not respond in time, refuses the request, or sends an invalid
+        ServerError: the server does not respond in time, rejects the request, or sends an invalid
             response.
 
     Example:
@@ -109,8 +109,8 @@ def _predict_batches(
                 attributes = attributes or tuple(result)
                 if set(result) != set(attributes):
                     raise ServerError(
-                        f"{address}: it predicts other attributes for {image_path} than for the "
-                        "images before; its model was probably replaced. Start again."
+                        f"{address}: its attributes for {image_path} differ from those for "
+                        "earlier images; its model was probably replaced. Start again."
                     )
                 yield image_path, {name: result[name] for name in attributes}
 
@@ -167,7 +167,7 @@ def _query(
         number = attempts.statistics["attempt_number"]
         raise ServerError(
             f"{address}: no response in {number} attempt{'' if number == 1 else 's'}: {error}. "
-            "Check that the server is running and the address is right. A slow server needs a "
+            "Check that the server is running and that the address is right. A slow server needs a "
             f"longer timeout than {timeout:g} s."
         ) from error
     except ValueError as error:

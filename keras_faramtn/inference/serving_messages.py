@@ -12,7 +12,7 @@ _MODULES = ("predict_pb2", "prediction_log_pb2", "prediction_service_pb2_grpc")
 def serving_apis() -> ModuleType:
     """Imports `tensorflow_serving.apis` with the submodules that this package uses.
 
-    This imports TensorFlow too, because the messages contain TensorFlow's.
+    This imports TensorFlow too, because the messages contain messages of TensorFlow.
 
     Raises:
         InputError: `tensorflow-serving-api` is not installed.

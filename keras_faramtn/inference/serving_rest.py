@@ -129,7 +129,7 @@ def _failure(
         shown = target._replace(netloc=target.netloc.rpartition("@")[2], query="", fragment="")
         return ServerError(
             f"{address}: {status}: the server redirects to {quote_message(shown.geturl())}. "
-            "Redirects are not followed; if you trust that server, give its address."
+            "Redirects are not followed; if you trust that server, use its address."
         )
     try:
         message = quote_message(f"{status}: {json.loads(content)['error']}")

@@ -10,7 +10,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
 class AttributeProbabilities(keras.layers.Layer):
-    """Concatenates the groups' logits, sorts them into canonical order and applies the sigmoid.
+    """Concatenates the groups' logits, puts them in canonical order and applies the sigmoid.
 
     Args:
         positions: maps each group's name to the indices of its logits in the canonical order. Each

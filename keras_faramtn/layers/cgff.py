@@ -25,7 +25,7 @@ class CGFF(keras.layers.Layer):
 
     The attention has several heads of width d / heads each (Vaswani et al., NeurIPS 2017).
 
-    Pooled features contain neither where on the face something is, nor details smaller than a
+    Pooled features contain neither the location of a detail nor any detail that is smaller than a
     position of the last feature map. A group recovers both from the positions of the trunk's finer
     map that it attends to, as a label does in Query2Label (Liu et al., arXiv 2107.10834). B, one
     learned row per group, lets the groups attend to different positions from the start. W_o is

@@ -1,4 +1,4 @@
-"""The check of a list of names that a layer is given."""
+"""Checks a list of names that is passed to a layer."""
 
 from collections.abc import Sequence
 
@@ -27,5 +27,5 @@ def distinct_names(argument: str, names: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise ValueError(f"{argument} must contain names only; got {name!r}.")
         if names.count(name) > 1:
-            raise ValueError(f"{argument} contains {name!r} more than once; give each name once.")
+            raise ValueError(f"{argument} contains {name!r} more than once; list each name once.")
     return names

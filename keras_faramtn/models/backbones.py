@@ -67,7 +67,7 @@ BACKBONES: dict[str, Cut] = {
 
 @dataclass(frozen=True)
 class Backbone:
-    """The symbolic tensors of a built backbone that a network continues from.
+    """The symbolic tensors of a backbone, from which a network is built.
 
     Attributes:
         images: the input, `(batch, height, width, 3)`, RGB in 0..255.
@@ -90,7 +90,7 @@ class Backbone:
 def build_backbone(
     name: str, input_shape: tuple[int, int, int], weights: str | Path | None = None
 ) -> Backbone:
-    """Builds a backbone that contains its normalisation.
+    """Builds a backbone, including its normalisation.
 
     Args:
         name: one of `BACKBONES`.
@@ -174,7 +174,7 @@ def _check_input_shape(input_shape: tuple[int, int, int]) -> None:
 
 def _load_weights(network: keras.Model, cut: Cut, path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: no such weights file; give the path of a file, or 'imagenet'.")
+        raise InputError(f"{path}: no such weights file; use the path of a file, or 'imagenet'.")
     try:
         network.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

@@ -30,7 +30,7 @@ def MultiLabel(
         A functional model like that of `FARAMTN`, with the single output `attributes`.
 
     Raises:
-        InputError: see `FARAMTN`; or `attributes` is not a list of different names.
+        InputError: see `FARAMTN`; or `attributes` is not a list of distinct names.
 
     Example:
         >>> model = MultiLabel("mobilenetv3_small", ["Smiling", "Young"], (32, 32, 3))
@@ -42,7 +42,7 @@ def MultiLabel(
     try:
         groups = single_group(attributes)
     except (TypeError, ValueError) as error:
-        raise InputError(f"attributes must be a list of different names: {error}") from error
+        raise InputError(f"attributes must be a list of distinct names: {error}") from error
     check_head_arguments(groups, dropout, name)
     tensors = build_backbone(backbone, input_shape, weights)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(tensors.transformed)
@@ -62,7 +62,7 @@ def MultiTask(
 
     Args:
         backbone, groups, input_shape, weights, dropout, name: see `FARAMTN`. With `weights`, all
-            high levels start from the same weights; without, from different random weights.
+            high levels start from the same weights; without them, from different random weights.
 
     Returns:
         A functional model like that of `FARAMTN`.

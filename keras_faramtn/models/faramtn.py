@@ -34,8 +34,8 @@ def FARAMTN(
         input_shape: `(height, width, 3)` of the images; height and width at least 32.
         weights: None, `"imagenet"`, or the path of a weights file of the `keras.applications`
             network without its top. The weights initialise the trunk and the high level.
-        attention: whether the network has WSGSA; without, all groups use the same pooled feature.
-            For ablation studies.
+        attention: whether the network has WSGSA; without it, all groups use the same pooled
+            feature. For ablation studies.
         fusion: whether the network has CGFF. For ablation studies.
         dropout: fraction of each group's feature that is dropped before its head in training, at
             least 0 and below 1.

@@ -31,7 +31,7 @@ def check_head_arguments(groups: AttributeGroups, dropout: float, name: str) -> 
             remedy = f"GROUPINGS[{groups!r}]"
         raise InputError(
             f"groups must be an AttributeGroups; got {groups!r} of type {type(groups).__name__}. "
-            f"Give {remedy}."
+            f"Use {remedy}."
         )
     if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise InputError(f"dropout must be a number of at least 0 and below 1; got {dropout!r}.")
@@ -49,7 +49,7 @@ def attach_heads(
     name: str,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Builds a network from its body: attaches a head to each group's feature.
+    """Completes a network: attaches a head to each group's feature.
 
     The logits are float32 under a mixed precision policy too, so that the loss is float32.
 
@@ -115,7 +115,7 @@ def groups_of(model: keras.Model) -> AttributeGroups:
     heads = {layer.name: layer for layer in model.layers if isinstance(layer, AttributeHead)}
     if not heads:
         raise InputError(
-            f"model {model.name!r} has no attribute heads; give one built by keras_faramtn."
+            f"model {model.name!r} has no attribute heads; use one built by keras_faramtn."
         )
     # Keras sorts the layers by name where it flattens the dict of outputs.
     output = _probabilities_layer(model)
@@ -175,7 +175,7 @@ def check_trainable(model: keras.Model) -> None:
     if _probabilities_layer(model) is not None:
         raise InputError(
             f"model {model.name!r} predicts probabilities: it was built by inference_model, and "
-            "can't be trained. Give the network that inference_model was called with."
+            "can't be trained. Use the network that inference_model was called with."
         )
 
 

@@ -20,7 +20,7 @@ def draw_face(
     rng: np.random.Generator,
     image_size: tuple[int, int] = FRAME,
 ) -> Image.Image:
-    """A synthetic face with given attributes; `drawing.portrait` describes how each looks.
+    """Draws a synthetic face with given attributes; `drawing.portrait` describes how each looks.
 
     Args:
         labels: for each of the 40 attributes, whether it is present.
@@ -50,7 +50,7 @@ def draw_face(
 
 
 def draw_faces(count: int, image_size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """Random faces, the same ones that `synthesize` writes.
+    """Draws random faces, the same ones that `synthesize` writes.
 
     Args:
         count: the number of faces.
@@ -76,7 +76,7 @@ def draw_faces(count: int, image_size: tuple[int, int], seed: int = 0) -> np.nda
 def draw_labelled_face(
     seed: int, row: int, image_size: tuple[int, int]
 ) -> tuple[np.ndarray, Image.Image]:
-    """Labels, bool `(40,)`, and image of one row; they depend only on `seed` and `row`."""
+    """The labels, bool `(40,)`, and the image of one row; both depend only on `seed` and `row`."""
     rng = np.random.default_rng([seed, row])
     labels = draw_labels(1, rng)[0]
     named = dict(zip(CELEBA_ATTRIBUTES, labels.tolist(), strict=True))
@@ -95,6 +95,6 @@ def refuse_image_size(image_size: tuple[int, int]) -> None:
         isinstance(side, Integral) and MIN_SIZE <= side <= MAX_SIZE for side in image_size
     ):
         raise InputError(
-            f"the image size is {image_size}; give height and width from {MIN_SIZE} to {MAX_SIZE} "
+            f"the image size is {image_size}; use a height and width from {MIN_SIZE} to {MAX_SIZE} "
             "pixels."
         )

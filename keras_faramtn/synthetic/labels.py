@@ -123,7 +123,7 @@ _RULES: dict[str, _Rule] = {
 
 
 def draw_labels(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Random labels of `count` people, with the attributes as frequent as in CelebA (`RATES`).
+    """Draws labels of `count` people, with the attributes as frequent as in CelebA (`RATES`).
 
     These dependencies hold for everyone: only men have a beard of any kind, and a beard excludes
     No_Beard; only women have Heavy_Makeup, only men Wearing_Necktie; there is at most one hair

@@ -234,7 +234,7 @@ def _respond_with(monkeypatch, rows):
 
 
 def test_an_invalid_address_is_refused(folder):
-    with pytest.raises(InputError, match=r"ftp://host: this is not a server address: .* Give http"):
+    with pytest.raises(InputError, match=r"ftp://host: this is not a server address: .* Use http"):
         predict_on_server("ftp://host", [folder])
 
 

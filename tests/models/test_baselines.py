@@ -28,10 +28,10 @@ def test_the_default_attributes_are_those_of_celeba():
     ("attributes", "message"),
     [
         ("Smiling", "attributes must be a list of names; got the string 'Smiling'"),
-        (["Smiling", "Smiling"], "attributes must be a list of different names"),
-        ([], "attributes must be a list of different names"),
-        (["Smiling", 3], "attributes must be a list of different names"),
-        (None, "attributes must be a list of different names"),
+        (["Smiling", "Smiling"], "attributes must be a list of distinct names"),
+        ([], "attributes must be a list of distinct names"),
+        (["Smiling", 3], "attributes must be a list of distinct names"),
+        (None, "attributes must be a list of distinct names"),
     ],
 )
 def test_invalid_attributes_raise_input_error(attributes, message):

@@ -95,10 +95,10 @@ def test_invalid_arguments_raise_input_error(network, arguments, message):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ("face_regions", r"got 'face_regions' of type str\. Give GROUPINGS\['face_regions'\]"),
-        ("regions", r"got 'regions' of type str\. Give AttributeGroups\("),
-        ({"mouth": ["Smiling"]}, r"of type dict\. Give AttributeGroups\("),
-        (None, r"got None of type NoneType\. Give AttributeGroups\("),
+        ("face_regions", r"got 'face_regions' of type str\. Use GROUPINGS\['face_regions'\]"),
+        ("regions", r"got 'regions' of type str\. Use AttributeGroups\("),
+        ({"mouth": ["Smiling"]}, r"of type dict\. Use AttributeGroups\("),
+        (None, r"got None of type NoneType\. Use AttributeGroups\("),
     ],
 )
 def test_groups_of_another_type_raise_input_error(network, groups, message):

@@ -108,9 +108,9 @@ def test_an_empty_folder_is_used(tmp_path):
 
 def test_a_folder_with_content_is_refused_and_kept(tmp_path):
     (tmp_path / "kept.json").write_text(json.dumps({"keep": True}))
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         synthesize(tmp_path, 2, progress=False)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         synthesize(tmp_path / "kept.json", 2, progress=False)
     with pytest.raises(InputError, match="can't be created"):
         synthesize(tmp_path / "kept.json" / "below" / "it", 2, progress=False)

@@ -442,7 +442,7 @@ def test_invalid_groups_are_reported(exported, tmp_path):
 
 def test_nothing_is_overwritten(exported, tmp_path):
     (tmp_path / "precious").write_text("keep me")
-    with pytest.raises(InputError, match="it exists already; choose another folder"):
+    with pytest.raises(InputError, match="it already exists; choose another folder"):
         write_web_demo(exported, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 

@@ -96,8 +96,8 @@ def paint(
 ) -> Image.Image:
     """Draws a face.
 
-    The frame of 178x218 units is drawn undistorted, as large as `image_size` allows; the rest of
-    the image shows more background and clothes.
+    The frame of 178x218 units is drawn without distortion, as large as `image_size` allows; the
+    rest of the image shows more background and clothes.
 
     Args:
         labels: for each of the 40 attributes, whether it is present.
@@ -140,7 +140,7 @@ def _background(person: Person, size: tuple[int, int]) -> Image.Image:
 
 
 def _photograph(image: Image.Image, face: Face, scale: float) -> Image.Image:
-    """Adds light from one side and, for Blurry, the blur of a lens out of focus."""
+    """Adds light from one side and, for Blurry, the blur of an out-of-focus lens."""
     p = face.person
     level = 1 - 0.22 * p.light
     fall = 0.3 * (p.light_side - 0.5)

@@ -1,4 +1,4 @@
-// Connects the page: an image from a file, a drop, a sample or the camera goes to the network.
+// The page's controls: sends images from files, samples and the camera to the network.
 
 import { makeChart, summary } from "./chart.js";
 import { loadModel } from "./model.js";
@@ -209,7 +209,7 @@ camera.addEventListener("click", () => {
 });
 
 async function startCamera() {
-  if (!navigator.mediaDevices) throw new Error("browsers allow it only on https pages.");
+  if (!navigator.mediaDevices) throw new Error("browsers allow it only on HTTPS pages.");
   const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
   stopCamera(); // started by an earlier click
   stream = opened;
