@@ -1,9 +1,10 @@
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def _never():
     raise AssertionError("decoded although it was stored")
 
 
-def test_images_are_decoded_once_and_mapped_read_only(paths, tmp_path, capsys, caplog):
+def test_images_are_decoded_once_and_mapped_read_only(paths, tmp_path, caplog):
     caplog.set_level("INFO")
     folder = tmp_path / "new" / "folder"
     first = cached_images(paths, SIZE, folder, _decode())
@@ -48,7 +49,11 @@ def test_images_are_decoded_once_and_mapped_read_only(paths, tmp_path, capsys, c
         np.testing.assert_array_equal(stored, _pixels())
     assert [file.suffix for file in folder.iterdir()] == [".npy"]
     assert caplog.text.count("Decoding 10 images once, to ") == 1
-    assert "10/10" in capsys.readouterr().err
+    [file] = folder.iterdir()
+    np.testing.assert_array_equal(np.load(file), _pixels())  # NumPy's own format
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask  # other users read a shared cache
 
 
 @pytest.mark.parametrize("change", ["content", "time", "order", "fewer", "size", "path"])
@@ -86,7 +91,7 @@ def test_an_interrupted_decoding_leaves_nothing(paths, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_the_file_of_a_killed_process_is_not_used_and_removed_later(paths, tmp_path):
+def test_the_file_of_a_killed_process_is_removed_and_not_used(paths, tmp_path):
     folder = tmp_path / "cache"
     code = f"""
 import os, pathlib, signal
@@ -99,14 +104,91 @@ paths = [pathlib.Path(path) for path in {list(map(str, paths))}]
 cached_images(paths, {SIZE}, pathlib.Path({str(folder)!r}), decode)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    [remaining] = folder.iterdir()
-    assert remaining.name.startswith(TEMPORARY_PREFIX)
+    assert list(folder.glob(f"{TEMPORARY_PREFIX}*/*.npy"))
     np.testing.assert_array_equal(cached_images(paths, SIZE, folder, _decode()), _pixels())
-    assert remaining.exists()  # another process may still be writing it
-    for path in (remaining, *remaining.iterdir()):
-        os.utime(path, (time.time() - 4000,) * 2)
-    cached_images(paths[:5], SIZE, folder, _decode(_pixels(5)))
-    assert not remaining.exists()
+    assert [file.suffix for file in folder.iterdir()] == [".npy"]
+
+
+def _truncate(content):
+    return content[:-300]
+
+
+def _extend(content):
+    return content + bytes(10)
+
+
+def _flip_a_pixel(content):
+    return content[:500] + bytes([content[500] ^ 1]) + content[501:]
+
+
+def _reshape(content):
+    return content.replace(b"(10, 6, 4, 3)", b"(10, 4, 6, 3)")
+
+
+def _replace_with_text(content):
+    return b"This is not a NumPy file."
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_truncate, _extend, _flip_a_pixel, _reshape, _replace_with_text, lambda content: b""],
+)
+def test_a_damaged_file_is_replaced(paths, tmp_path, caplog, damage):
+    cached_images(paths, SIZE, tmp_path / "cache", _decode())
+    [file] = (tmp_path / "cache").iterdir()
+    good = file.read_bytes()
+    file.write_bytes(damage(good))
+    assert file.read_bytes() != good
+    stored = cached_images(paths, SIZE, tmp_path / "cache", _decode())
+    np.testing.assert_array_equal(stored, _pixels())
+    assert file.read_bytes() == good
+    assert f"{file}: this file of decoded images is damaged; it is replaced" in caplog.text
+
+
+def test_files_of_the_user_in_the_folder_are_kept(paths, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for name in ("big.csv.part", "old.npy", f"{TEMPORARY_PREFIX}notes"):
+        (folder / name).write_text("mine")
+        os.utime(folder / name, (0, 0))
+    cached_images(paths, SIZE, folder, _decode())
+    kept = {file.name for file in folder.iterdir() if file.read_bytes() == b"mine"}
+    assert kept == {"big.csv.part", "old.npy", f"{TEMPORARY_PREFIX}notes"}
+
+
+def test_a_second_writer_waits_for_the_first(paths, tmp_path, caplog):
+    caplog.set_level("INFO")
+    waiting, results = threading.Event(), []
+
+    def decode():
+        other = threading.Thread(
+            target=lambda: results.append(cached_images(paths, SIZE, tmp_path / "cache", _never))
+        )
+        other.start()
+        while "waiting for another process" not in caplog.text:
+            assert not waiting.wait(0.01)
+        yield _pixels()
+        waiting.set()
+        threads.append(other)
+
+    threads = []
+    cached_images(paths, SIZE, tmp_path / "cache", decode)
+    threads[0].join()
+    np.testing.assert_array_equal(results[0], _pixels())
+
+
+def test_a_folder_that_cannot_be_written_is_read(paths, tmp_path, monkeypatch):
+    cached_images(paths, SIZE, tmp_path / "cache", _decode())
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(cache, "output_lock", refuse)
+    monkeypatch.setattr(cache, "atomic_write", refuse)
+    stored = cached_images(paths, SIZE, tmp_path / "cache", _never)
+    np.testing.assert_array_equal(stored, _pixels())
+    with pytest.raises(InputError, match=r"can't be stored there: .*Permission denied"):
+        cached_images(paths[:5], SIZE, tmp_path / "cache", _never)
 
 
 def test_without_enough_space_nothing_is_written(paths, tmp_path, monkeypatch, caplog):
@@ -120,7 +202,7 @@ def test_a_disk_that_fills_is_an_error_and_leaves_nothing(paths, tmp_path, monke
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(cache.np.lib.format, "write_array_header_1_0", full)
+    monkeypatch.setattr(cache, "_checksum_bytes", full)
     with pytest.raises(InputError, match=r"can't be stored there: .*No space left on device"):
         cached_images(paths, SIZE, tmp_path / "cache", _decode())
     assert list((tmp_path / "cache").iterdir()) == []

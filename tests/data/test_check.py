@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -90,6 +92,11 @@ def _replace(path, form):
     elif form == "JPEG without an end marker":
         image.save(path, "JPEG")
         path.write_bytes(path.read_bytes()[:-2] + b"\0" * 10)
+    elif form == "JPEG with a marker in its pixels":
+        image.save(path, "JPEG")
+        content = path.read_bytes()
+        start = content.index(b"\xff\xda") + 50
+        path.write_bytes(content[:start] + b"\xff\xeb\xff\xff" + content[start + 4 :])
     elif form.startswith("PNG without its last "):
         image.save(path, "PNG")
         # These bytes are in the last chunk, after all pixels.
@@ -106,6 +113,7 @@ def _replace(path, form):
         ("TIFF", "is a TIFF file; save it as JPEG or PNG"),
         ("frames", "has 2 frames; save one of them as JPEG or PNG"),
         ("PNG without its last 8", "can't be read as an image"),
+        ("JPEG with a marker in its pixels", "can't be read as an image: TensorFlow can't"),
         ("JPEG without an end marker", "can't be read as an image: TensorFlow can't"),
         ("PNG without its last 2", "can't be read as an image: TensorFlow can't"),
     ],
@@ -150,3 +158,39 @@ def test_the_digest_depends_on_labels_and_images(celeba_folder):
     assert table.split("train").digest() != table.digest()
     again.labels[3, 5] = 1 - again.labels[3, 5] ** 2
     assert table.digest() != again.digest()
+
+
+def test_a_truncated_animation_is_skipped_with_its_reason(celeba_folder):
+    path = celeba_folder / "img_align_celeba" / "000004.jpg"
+    _replace(path, "frames")
+    content = path.read_bytes()
+    # The second frame ends before its pixels, so that Pillow can't count the frames.
+    path.write_bytes(content[: content.rindex(b"\x21\xf9\x04") + 22])
+    table = check_images(read_celeba(celeba_folder), skip_bad=True, progress=False)
+    [problem] = table.problems
+    assert "line 6: " in str(problem)
+    assert "000004.jpg can't be read as an image: " in str(problem)
+
+
+def test_a_pipe_and_a_folder_in_place_of_an_image_are_skipped_with_their_reasons(celeba_folder):
+    images = celeba_folder / "img_align_celeba"
+    for name in ("000002.jpg", "000005.jpg"):
+        (images / name).unlink()
+    os.mkfifo(images / "000002.jpg")
+    (images / "000005.jpg").mkdir()
+    table = check_images(read_celeba(celeba_folder), skip_bad=True, progress=False)
+    assert len(table) == 18
+    assert str(table.problems[0]).endswith("000002.jpg can't be read: it is a special file.")
+    assert str(table.problems[1]).endswith("000005.jpg can't be read: it is a folder.")
+
+
+def test_the_reasons_are_kept_and_a_given_flag_is_not_advised(celeba_folder):
+    lines = (celeba_folder / "list_attr_celeba.txt").read_text().splitlines()
+    rows = [f"{line.split()[0]} 1" for line in lines[2:]]
+    (celeba_folder / "list_attr_celeba.txt").write_text("\n".join([*lines[:2], *rows]))
+    for skip_bad in (True, False):
+        with pytest.raises(InputError) as error:
+            check_data(celeba_folder, skip_bad=skip_bad)
+        assert "line 3: 000001.jpg has 1 values, but there are 40 attributes" in str(error.value)
+        assert "... and 15 more" in str(error.value)
+        assert "--skip-bad" not in str(error.value)  # it would not help

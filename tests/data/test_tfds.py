@@ -54,6 +54,30 @@ def test_a_folder_loads_by_name_and_keeps_images_and_unknown_labels(celeba_folde
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_folder_with_labels_0_and_1_has_no_unknown_labels(tmp_path):
+    values = np.random.default_rng(2).integers(0, 2, (6, 40))
+    folder = write_celeba(tmp_path / "zeros", values, [0] * 6)
+    config = tfds.download.DownloadConfig(manual_dir=folder)
+    train = tfds.load(
+        "celeba_folder",
+        split="train",
+        data_dir=tmp_path / "prepared",
+        download_and_prepare_kwargs={"download_config": config},
+    )
+    images, labels = _collect(from_tfds(train, SIZE, 4))
+    assert images.shape == (6, *SIZE, 3)
+    rows = np.stack(
+        [
+            labels[group][:, FACE_REGIONS[group].index(name)]
+            for name in CELEBA_ATTRIBUTES
+            for group in FACE_REGIONS
+            if name in FACE_REGIONS[group]
+        ],
+        axis=1,
+    )
+    assert sorted(rows.tolist()) == sorted(values.tolist())
+
+
 def _write_official_downloads(folder, labels):
     """Writes the files that the builder of `celeb_a` downloads, with random images."""
     write_celeba(folder, labels, [0, 0, 0, 1, 2], size=(178, 218))

@@ -166,6 +166,17 @@ def test_a_written_recipe_is_read_back_equal(tmp_path):
             r"training\.teacher\.blend: .*got 1\.1",
         ),
         ({"data": 3}, "data: Input should be a valid dictionary.*; got 3"),
+        ({"training__seed": 2**32}, "training.seed: .* less than 4294967296; got 4294967296"),
+        ({"training__seed": True}, "training.seed: Input should be a valid integer; got True"),
+        ({"training__learning_rate": True}, "learning_rate: .*valid number; got True"),
+        ({"data__image_size": [True, 64]}, "data.image_size.0: .*valid integer; got True"),
+        ({"data__image_size": ["64", 64]}, "data.image_size.0: .*valid integer; got '64'"),
+        ({"data__folder": ""}, "data.folder: give the path of a file or folder.*; got ''"),
+        ({"model__weights": "a\0b"}, "model.weights: .* without control characters"),
+        ({"model__backbone": "x" * 999}, r"model.backbone: .*; got 'x{20,60}\.\.\.x{20,60}'\.$"),
+        ({"model__groups": {"a": ["x\n"], "b": ["y"]}}, "can't be the name of an attribute"),
+        ({"model__groups": {"a": ["x"], "b": [" y"]}}, "' y' can't be the name of an attribute"),
+        ({"model__groups": {"a": ["x"], "b": "yz"}}, "model.groups.b: .*valid list; got 'yz'"),
     ],
 )
 def test_invalid_values_are_reported_with_file_key_and_remedy(changes, message, tmp_path):

@@ -222,3 +222,54 @@ def test_reading_does_not_import_tensorflow():
         "assert not {'tensorflow', 'keras'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Happé".encode("latin-1"), "not a text file in UTF-8: .*save it in UTF-8"),
+        ("20\nHappy".encode("utf-16"), "not a text file in UTF-8"),
+        ("20\nHappy".encode("utf-16-le"), "contains null characters; save it in UTF-8"),
+        (b"9" * 5000 + b"\nHappy\n", "line 1: the first line must be the number of images"),
+    ],
+)
+def test_files_in_another_encoding_or_with_a_huge_count(celeba_folder, text, message):
+    (celeba_folder / LABELS).write_bytes(text)
+    with pytest.raises(InputError, match=message):
+        read_celeba(celeba_folder)
+
+
+def test_a_byte_order_mark_is_ignored(celeba_folder):
+    expected = read_celeba(celeba_folder).labels
+    for name in (LABELS, SPLITS):
+        (celeba_folder / name).write_bytes(b"\xef\xbb\xbf" + (celeba_folder / name).read_bytes())
+    np.testing.assert_array_equal(read_celeba(celeba_folder).labels, expected)
+
+
+@pytest.mark.parametrize("values", [[1, -1, 0], [1, 0]])
+def test_zero_is_absent_only_in_a_file_without_minus_one(tmp_path, caplog, values):
+    caplog.set_level("INFO")
+    labels = np.random.default_rng(3).choice(values, (9, 40))
+    labels[0, :2] = values[:2]
+    folder = write_celeba(tmp_path / "celeba", labels, [0] * 9)
+    kaggle = tmp_path / "kaggle"
+    (kaggle / "img_align_celeba").mkdir(parents=True)
+    for name, header in (
+        (LABELS, ["image_id", *CELEBA_ATTRIBUTES]),
+        (SPLITS, ["image_id", "split"]),
+    ):
+        lines = (folder / name).read_text().splitlines()
+        rows = [line.split() for line in lines[2 if name == LABELS else 0 :]]
+        with (kaggle / name.replace("txt", "csv")).open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+    expected = labels if -1 not in values else np.choose(labels + 1, [0, -1, 1])
+    for source in (folder, kaggle):
+        np.testing.assert_array_equal(read_celeba(source).labels, expected)
+    assert len(caplog.messages) == (0 if -1 in values else 2)
+
+
+def test_minus_one_in_a_skipped_row_counts(tmp_path):
+    labels = [[1, 0], [0, 1], [-1, 2]]
+    folder = write_celeba(tmp_path / "celeba", labels, [0, 1, 2], names=["hat", "happy"])
+    table = read_celeba(folder, ["hat", "happy"], skip_bad=True)
+    assert table.labels.tolist() == [[1, -1], [-1, 1]]
