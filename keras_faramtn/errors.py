@@ -18,7 +18,7 @@ class InputError(ValueError):
 
 
 class ServerError(RuntimeError):
-    """A server can't be reached, refuses a request, or sends an invalid response.
+    """A server can't be reached, rejects a request, or sends an invalid response.
 
     The message names the server's address, its response and the remedy.
 

@@ -23,7 +23,7 @@ def objective(
         `DynamicWeighting` starts from them.
 
     Raises:
-        ValueError: as `MaskedBinaryCrossentropy`.
+        ValueError: as in `MaskedBinaryCrossentropy`.
 
     Example:
         >>> groups = AttributeGroups(

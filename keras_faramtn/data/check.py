@@ -43,7 +43,7 @@ def check_data(
         The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
-        InputError: as `read_dataset` and `check_images`.
+        InputError: as in `read_dataset` and `check_images`.
 
     Example:
         >>> import tempfile

@@ -84,7 +84,7 @@ def from_tfds(
         image_size, batch_size, groups, shuffle, augmentation, seed: as in `make_dataset`.
 
     Returns:
-        As `make_dataset`.
+        As in `make_dataset`.
 
     Raises:
         InputError: the examples have no image or lack an attribute, or their number is unknown.

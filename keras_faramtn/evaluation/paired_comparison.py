@@ -52,7 +52,7 @@ def paired_comparison(
           network.
 
     Raises:
-        InputError: as `score`.
+        InputError: as in `score`.
 
     Example:
         >>> labels = np.array([[1], [1], [0], [0]])

@@ -86,7 +86,7 @@ def read_comparison_recipe(name_or_path: str | Path) -> tuple[ComparisonRecipe, 
         The recipe of the comparison and the path of its file.
 
     Raises:
-        InputError: as `read_recipe`.
+        InputError: as in `read_recipe`.
 
     Example:
         >>> comparison, _ = read_comparison_recipe("crops_comparison")

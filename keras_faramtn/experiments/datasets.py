@@ -33,7 +33,7 @@ def training_dataset(
         teacher.
 
     Raises:
-        InputError: every label of the train split is unknown; or as `make_dataset` and
+        InputError: every label of the train split is unknown; or as in `make_dataset` and
             `distil_labels`.
     """
     cache, teacher = cache_folder(recipe.data.cache), recipe.training.teacher

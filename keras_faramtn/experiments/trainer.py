@@ -68,7 +68,7 @@ def build_model(recipe: recipes.Recipe) -> keras.Model:
     Its initial weights depend on the recipe's seed, or come from its `start_from`.
 
     Raises:
-        InputError: as `FARAMTN`; if the file to start from cannot be read or contains another
+        InputError: as in `FARAMTN`; if the file to start from cannot be read or contains another
             network; if `all_devices` is set on a backend other than TensorFlow.
 
     Example:

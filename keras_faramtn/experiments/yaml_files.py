@@ -1,4 +1,4 @@
-"""Reads YAML files strictly: what is ambiguous, or would take much memory, is refused."""
+"""Reads YAML files strictly: rejects what is ambiguous or would take too much memory."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from keras_faramtn.errors import InputError, reason
 
 _MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 20
-_MAX_INTEGER = 2**63 - 1  # what NumPy, TensorFlow and other readers of YAML have in common
+_MAX_INTEGER = 2**63 - 1  # the limit of NumPy, TensorFlow and other YAML readers
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -76,7 +76,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
-        # So many digits are never right, and Python refuses to print them.
+        # So many digits are always a mistake, and Python refuses to print them.
         value = super().construct_yaml_int(node) if len(node.value) <= 100 else _MAX_INTEGER + 1
         if abs(value) > _MAX_INTEGER:
             raise _error(f"a number must be between -{_MAX_INTEGER} and {_MAX_INTEGER}", node)

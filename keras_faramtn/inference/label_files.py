@@ -25,7 +25,7 @@ def read_labels(model_file: Path) -> tuple[Path, tuple[str, ...]]:
         The file that contains the names, and the names.
 
     Raises:
-        InputError: there is no such file, or it is damaged; or as `check_names`.
+        InputError: there is no such file, or it is damaged; or as in `check_names`.
     """
     labels_file, content = _find_labels(model_file)
     try:

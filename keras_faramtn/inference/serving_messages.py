@@ -38,7 +38,7 @@ def predict_request(signature: str, name: str, tensor: Any, model: str = "") -> 
         model: the model's name on the server; a warm-up request needs none.
 
     Raises:
-        InputError: as by `serving_apis`.
+        InputError: as in `serving_apis`.
     """
     request = serving_apis().predict_pb2.PredictRequest()
     request.model_spec.name = model

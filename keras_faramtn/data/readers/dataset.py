@@ -56,7 +56,7 @@ def read_dataset(
 
     Raises:
         InputError: `source` does not exist or is not of a supported kind; every label is unknown;
-            or as the readers.
+            or as in the readers.
 
     Example:
         >>> import tempfile
