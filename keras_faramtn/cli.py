@@ -216,11 +216,16 @@ def predict(
         typer.Option(
             metavar="URL",
             help="Query a TensorFlow Serving server: http://HOST:8501/v1/models/NAME, or "
-            "grpc://HOST:8500/NAME.",
+            "grpc://HOST:8500/NAME; https or grpcs for TLS.",
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for a response of the server.")
+        float,
+        typer.Option(
+            min=0.1,
+            help="Total seconds for each request to the server, of up to 32 images, with all "
+            "attempts.",
+        ),
     ] = 10.0,
     output: Annotated[
         Path | None,

@@ -25,7 +25,8 @@ def handle_bad_images(
     """Yields the predictions among `results`; skips bad images, or raises their errors.
 
     Args:
-        results: each image file with its probabilities or its error.
+        results: each image file with its probabilities or its error. Numbers outside 0..1, and
+            NaN, make an image bad too.
         total: the number of results.
         skip_bad: log a warning for a bad image and continue, instead of raising its error.
         progress: show a progress bar on standard error if there are several images.
@@ -44,8 +45,9 @@ def handle_bad_images(
     with tqdm(
         total=total, desc="Predicting", unit=" images", disable=not progress or total == 1
     ) as bar:
-        for image_path, result in results:
+        for image_path, prediction in results:
             bar.update()
+            result = _check_probabilities(image_path, prediction)
             if not isinstance(result, InputError):
                 yield image_path, result
             elif skip_bad:
@@ -59,6 +61,21 @@ def handle_bad_images(
         raise InputError(f"none of the {total:,} images can be used.")
     if bad:
         logger.warning("%s of %s images were skipped.", f"{bad:,}", f"{total:,}")
+
+
+def _check_probabilities(
+    image_path: Path, result: dict[str, float] | InputError
+) -> dict[str, float] | InputError:
+    """The result, or an error if its numbers can't be probabilities."""
+    if isinstance(result, InputError):
+        return result
+    for attribute, probability in result.items():
+        if not 0 <= probability <= 1:  # no comparison with NaN is true
+            return InputError(
+                f"{image_path}: the model predicts {probability:g} for {attribute}, but a "
+                "probability is between 0 and 1; the model can't be used for this image."
+            )
+    return result
 
 
 def describe_prediction(
