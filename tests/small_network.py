@@ -1,4 +1,4 @@
-"""A network that compiles in a second, and its training: shared by tests and their processes."""
+"""A network that compiles in a second, and its training, for tests and their subprocesses."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ COUNT = 48
 
 
 def small_network(model, input_shape):
-    """In the place of a backbone's network: a strided convolution, normalised, and the heads."""
+    """A small replacement for a backbone's network: a normalised strided convolution and heads."""
     images = keras.Input(input_shape, name="images")
     x = keras.layers.Rescaling(1 / 127.5, -1)(images)
     x = keras.layers.Conv2D(8, 8, strides=8, use_bias=False)(x)
@@ -78,7 +78,7 @@ def train(folder, initial=None, **training):
 
 
 def initial_weights():
-    """The same for every backend: their random generators differ."""
+    """The same weights for every backend, because their random generators differ."""
     rng = np.random.default_rng(8)
     model = small_network(recipe().model, (*SIZE, 3))
     names = [weight.path.rsplit("/", 1)[-1] for weight in model.weights]

@@ -1,4 +1,4 @@
-"""README and guides: code blocks run, commands and options exist, links lead somewhere.
+"""README and guides: code blocks run, commands and options exist, links are valid.
 
 A Python block runs in a folder with `celeba/` (synthetic faces), `faces/` (the images of it),
 `attributes.csv` with `images/`, and `model.keras` (untrained, 64x64). The blocks of a page run in

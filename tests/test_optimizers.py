@@ -12,7 +12,7 @@ RATE = 0.01
 
 
 def _first_step(shape, name="layer/kernel", **arguments):
-    """A gradient, and what the first step at `RATE` does to a variable of zeros."""
+    """A gradient, and the value of a zero variable after the first step at `RATE`."""
     layer = keras.layers.Layer(name=name.split("/")[0])
     variable = layer.add_weight(shape=shape, name=name.split("/")[1], initializer="zeros")
     gradient = np.random.default_rng(0).normal(size=shape).astype("float32")

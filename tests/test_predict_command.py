@@ -143,7 +143,7 @@ def test_a_model_without_images_is_a_usage_error(run, model_file):
 
 
 def test_the_command_takes_at_most_1_5_seconds(model_file, folder):
-    """The fastest of several runs counts, because other processes share the computer."""
+    """The fastest of several runs counts, because other processes use the computer too."""
     command = [sys.executable, "-c", "from keras_faramtn.cli import main; main()"]
     seconds = []
     for _ in range(5):

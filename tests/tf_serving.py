@@ -28,7 +28,7 @@ _STATUS = re.compile(f"(?i){_MODEL}(?P<metadata>/metadata)?")
 
 
 class RefusedError(Exception):
-    """A refused request, with the name of the gRPC status."""
+    """A rejected request, with the name of the gRPC status."""
 
     def __init__(self, status, message):
         super().__init__(message)
@@ -52,7 +52,7 @@ class TFServing:
         self.signatures = dict(meta.signature_def)
 
     def check_model(self, model, version=None, label=None):
-        """Refuses a model, version or label that the server does not have."""
+        """Rejects a model, version or label that the server does not have."""
         if label is not None and label != LABEL:
             message = f"Unrecognized servable version label: {label}"
             raise RefusedError("INVALID_ARGUMENT", message)
@@ -80,7 +80,7 @@ class TFServing:
             raise RefusedError("INVALID_ARGUMENT", str(error)) from error
 
     def begin(self, size):
-        """Records a request, and refuses or delays it if the test wants so."""
+        """Records a request, and rejects or delays it if the test says so."""
         with self._lock:
             self.sizes.append(size)
             fault = self.faults.pop(0) if self.faults else None

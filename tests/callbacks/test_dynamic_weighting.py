@@ -279,7 +279,7 @@ def test_logs_without_losses_change_no_weight_and_give_a_warning(caplog):
 
 
 class InterruptionError(Exception):
-    """Interrupts a training in these tests."""
+    """Interrupts training in these tests."""
 
 
 def test_backup_and_restore_resumes_dws(tmp_path):
@@ -301,7 +301,7 @@ def test_backup_and_restore_resumes_dws(tmp_path):
     assert resumed["loss"] == pytest.approx(expected["loss"][3:], rel=1e-6)
 
 
-def test_weights_of_a_training_without_dws_load_into_one_with_dws(tmp_path):
+def test_weights_of_a_run_without_dws_load_into_one_with_dws(tmp_path):
     plain = _two_groups()
     plain.save_weights(tmp_path / "plain.weights.h5")
     model = _two_groups()
@@ -364,7 +364,7 @@ def test_works_under_mirrored_strategy_with_the_losses_of_one_device(request):
     _run(MIRRORED, request.path.parent)
 
 
-def test_weights_are_in_tensorboards_scalars(tmp_path):
+def test_weights_are_in_the_scalars_of_tensorboard(tmp_path):
     event_accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator"
     )

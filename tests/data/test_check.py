@@ -172,7 +172,7 @@ def test_a_truncated_animation_is_skipped_with_its_reason(celeba_folder):
     assert "000004.jpg can't be read as an image: " in str(problem)
 
 
-def test_a_pipe_and_a_folder_in_place_of_an_image_are_skipped_with_their_reasons(celeba_folder):
+def test_a_pipe_and_a_folder_instead_of_an_image_are_skipped_with_their_reasons(celeba_folder):
     images = celeba_folder / "img_align_celeba"
     for name in ("000002.jpg", "000005.jpg"):
         (images / name).unlink()

@@ -43,7 +43,7 @@ def test_16_bit_values_keep_their_high_8_bits(tmp_path, name, content):
     assert find_images([tmp_path]) == [tmp_path / name]
 
 
-def test_a_pgm_of_12_bits_is_scaled_to_the_whole_range(tmp_path):
+def test_a_pgm_of_12_bits_is_scaled_to_the_full_range(tmp_path):
     (tmp_path / "scan.pgm").write_bytes(_pgm(VALUES >> 4, 4095))
     pixels = load_image(tmp_path / "scan.pgm", SIZE)[:, :, 0].astype(int)
     assert (pixels[0, 0], pixels[-1, -1]) == (0, 255)

@@ -1,4 +1,4 @@
-"""A killed and resumed training ends with the same numbers as an uninterrupted one."""
+"""A killed and resumed training run ends with the same numbers as an uninterrupted one."""
 
 import contextlib
 import csv
@@ -58,7 +58,7 @@ def _data():
 
 
 class InterruptionError(Exception):
-    """Interrupts a training in these tests."""
+    """Interrupts training in these tests."""
 
 
 def _fit(folder, model=None, epochs=4, stop_in=None, run=RUN):
@@ -108,7 +108,7 @@ def test_optimizer_dws_dropout_and_history_are_resumed(tmp_path):
         assert [float(row[name]) for row in rows] == values
 
 
-def test_a_finished_training_is_not_trained_again(tmp_path):
+def test_a_finished_run_is_not_trained_again(tmp_path):
     model, history = _fit(tmp_path / "run")
     again, history_again = _fit(tmp_path / "run")
     assert history_again == history
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, spoil, message):
         _fit(tmp_path / "run")
 
 
-def test_a_checkpoint_of_another_training_or_network_is_refused(tmp_path):
+def test_a_checkpoint_of_another_run_or_network_is_refused(tmp_path):
     _fit(tmp_path / "run", stop_in=1)
     other = {"recipe": {"training": {"epochs": 5}}, "steps_per_epoch": 4}
     with pytest.raises(InputError, match=r"recipe\.training\.epochs: found 4, expected 5"):
@@ -237,7 +237,7 @@ def _recipe(folder, **training):
 
 
 @pytest.mark.slow
-def test_a_training_killed_twice_gives_the_results_of_an_uninterrupted_one(
+def test_a_run_killed_twice_gives_the_results_of_an_uninterrupted_one(
     small_network, data, tmp_path
 ):
     recipe = _recipe(tmp_path, optimizer="muon")
@@ -288,7 +288,7 @@ def _train_into_the_second_epoch(recipe, data, folder):
             train_recipe(recipe, data, folder)
 
 
-def test_a_training_is_not_resumed_with_another_teacher(small_network, data, tmp_path):
+def test_a_run_is_not_resumed_with_another_teacher(small_network, data, tmp_path):
     teacher = tmp_path / "teacher" / "model.keras"
     train_recipe(_recipe(tmp_path, epochs=1), data, teacher.parent)
     recipe = _recipe(tmp_path, epochs=2, teacher={"model": str(teacher)})
@@ -347,7 +347,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_reports_the_previous_epoch(
     assert "To resume after epoch 0 of 2" in caplog.text
 
 
-def test_a_training_is_not_resumed_with_its_groups_in_another_order(small_network, data, tmp_path):
+def test_a_run_is_not_resumed_with_its_groups_in_another_order(small_network, data, tmp_path):
     groups = {"first": list(CELEBA_ATTRIBUTES[:7]), "rest": list(CELEBA_ATTRIBUTES[7:])}
     recipe = _recipe(tmp_path, epochs=2)
     content = yaml.safe_load(recipe.read_text())

@@ -209,7 +209,7 @@ def test_a_model_replaced_by_another_is_reported(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.001, 1.001])
-def test_numbers_that_are_no_probabilities_make_an_image_bad(folder, monkeypatch, value):
+def test_numbers_outside_0_to_1_make_an_image_bad(folder, monkeypatch, value):
     numbers = iter([0.5, value, 0.5, value])
     _respond_with(monkeypatch, lambda: [_row({"Smiling": next(numbers)})])
     images = sorted(folder.iterdir())[:2]

@@ -100,7 +100,7 @@ def test_the_order_of_features_and_positions_has_no_effect():
 
 
 def test_a_group_learns_which_position_to_attend_to():
-    """The mean doesn't contain whether a mark is in the upper position; attention finds it."""
+    """The mean doesn't tell whether a mark is in the upper position; attention finds it."""
     rng = np.random.default_rng(0)
     upper = rng.integers(0, 2, 256)
     trunk = np.zeros((256, 2, 1, 3), "float32")

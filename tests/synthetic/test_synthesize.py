@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_files_in_another_process(written, tmp_path
     assert contents(tmp_path / "again") == contents(written)
 
 
-def test_another_seed_gives_other_faces(written, tmp_path):
+def test_another_seed_gives_different_faces(written, tmp_path):
     other = contents(synthesize(tmp_path / "o", 40, image_size=(64, 48), seed=8, progress=False))
     same = [name for name, data in contents(written).items() if data == other[name]]
     assert same == []

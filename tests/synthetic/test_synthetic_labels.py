@@ -61,14 +61,14 @@ def test_no_man_wears_heavy_makeup(people):
         ("Wearing_Necklace", 0.12),
     ],
 )
-def test_few_men_have_attributes_that_are_mostly_womens(people, name, limit):
+def test_few_men_have_attributes_that_mostly_women_have(people, name, limit):
     assert people["Male"][people[name]].mean() < limit
 
 
 @pytest.mark.parametrize(
     ("name", "limit"), [("Bald", 0.9), ("Receding_Hairline", 0.75), ("Chubby", 0.75)]
 )
-def test_attributes_that_are_mostly_mens(people, name, limit):
+def test_attributes_that_mostly_men_have(people, name, limit):
     assert people["Male"][people[name]].mean() > limit
 
 
