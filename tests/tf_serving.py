@@ -80,7 +80,7 @@ class TFServing:
             raise RefusedError("INVALID_ARGUMENT", str(error)) from error
 
     def begin(self, size):
-        """Records a request, and rejects or delays it if the test says so."""
+        """Records a request, and rejects or delays it if the test requests it."""
         with self._lock:
             self.sizes.append(size)
             fault = self.faults.pop(0) if self.faults else None
