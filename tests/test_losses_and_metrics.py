@@ -115,6 +115,16 @@ def test_loss_values_computed_by_hand():
     )
 
 
+@pytest.mark.parametrize(
+    ("weights", "expected"), [([1, 0, 0], 0.0162), ([0, 1, 0], 0.1044), ([0, 0, 1], 0.231)]
+)
+def test_a_weight_belongs_to_a_sample_even_in_a_square_batch(weights, expected):
+    labels = np.array([[1.0, 1, 1], [0, 0, 0], [0, 0, 0]])
+    logits = np.array([[3.0, 3, 3], [-1, -1, -1], [0, 0, 0]])
+    value = float(MaskedBinaryCrossentropy()(labels, logits, sample_weight=np.array(weights)))
+    assert value == pytest.approx(expected, abs=5e-5)
+
+
 def test_smoothing_out_of_its_range_is_refused_and_the_config_keeps_it():
     loss = MaskedBinaryCrossentropy(label_smoothing=0.2, reduction="sum")
     copy = MaskedBinaryCrossentropy.from_config(loss.get_config())
@@ -167,8 +177,9 @@ SIZES = {"eyes": 2, "mouth": 3}
 
 
 @pytest.mark.parametrize("form", ["array", "column", "dict", "dataset"])
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_fit_and_evaluate_with_sample_weights_as_with_the_loss_of_keras(form, dtype):
+# Three is the number of attributes of an output: weights along the wrong axis would fit too.
+@pytest.mark.parametrize(("dtype", "batch_size"), [("float32", 5), ("int8", 3)])
+def test_fit_and_evaluate_with_sample_weights_as_with_the_loss_of_keras(form, dtype, batch_size):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(12, 4)).astype("float32")
     labels = {name: rng.integers(0, 2, (12, size)).astype(dtype) for name, size in SIZES.items()}
@@ -190,10 +201,12 @@ def test_fit_and_evaluate_with_sample_weights_as_with_the_loss_of_keras(form, dt
             weighted_metrics={name: [metrics(name="accuracy", **threshold)] for name in SIZES},
         )
         if form == "dataset":
-            data = (tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(5),)
+            data = (
+                tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(batch_size),
+            )
             arguments = {}
         else:
-            data, arguments = (images, labels), {"sample_weight": weights, "batch_size": 5}
+            data, arguments = (images, labels), {"sample_weight": weights, "batch_size": batch_size}
         history = model.fit(*data, epochs=2, shuffle=False, verbose=0, **arguments).history
         evaluated = model.evaluate(*data, return_dict=True, verbose=0, **arguments)
         results.append((history, evaluated, model.get_weights()))

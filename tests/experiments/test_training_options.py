@@ -1,4 +1,4 @@
-"""Precision, XLA, accumulation, several devices, JAX: the same training result."""
+"""Precision, XLA, accumulation, several devices and JAX give the same training result."""
 
 import importlib.util
 import json
@@ -83,6 +83,16 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path, monkeypatch):
     )
     np.testing.assert_allclose(accumulated[1], large[1], rtol=1e-4)
     assert np.abs(small[1] / large[1] - 1).min() > 1e-2
+
+
+def test_more_accumulated_batches_than_the_training_has_are_refused(tmp_path):
+    # Two epochs of six batches: twelve make one update, thirteen would make none.
+    settings = {"batch_size": 8, "epochs": 2}
+    train(tmp_path / "twelve", initial_weights(), accumulate=12, **settings)
+    with pytest.raises(
+        InputError, match=r"13 batches make one update, .* have 12, .* never change"
+    ):
+        train(tmp_path / "thirteen", initial_weights(), accumulate=13, **settings)
 
 
 def _frozen(self, inputs, training=None, mask=None, call=keras.layers.BatchNormalization.call):
