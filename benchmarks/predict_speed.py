@@ -1,4 +1,4 @@
-"""Measures how fast `predict_files` is, relative to predicting one image after the other.
+"""Measures how fast `predict_files` is, relative to predicting one image at a time.
 
 Each round measures every variant in turn on the same images, so that other load on the machine
 affects all of them equally; compare the ratios. On a busy machine, the ratios of processor time are

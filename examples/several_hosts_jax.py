@@ -59,7 +59,7 @@ def refuse_other_epochs(checkpoint: Path) -> None:
     epochs = multihost_utils.process_allgather(np.int32(local)).ravel().tolist()
     if len(set(epochs)) > 1:
         raise InputError(
-            f"{checkpoint}: the checkpoints of the hosts, from host 0 on, are from the epochs "
+            f"{checkpoint}: the checkpoints of the hosts, starting with host 0, are from epochs "
             f"{epochs} (-1 for none), but all hosts must resume from the same epoch. A checkpoint "
             "works on every host: copy the one of the latest epoch over the others."
         )
@@ -69,7 +69,7 @@ def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], 
     """Trains on this host's shard of each batch.
 
     Raises:
-        InputError: if the recipe or the data is unusable; or as `refuse_other_epochs`.
+        InputError: if the recipe or the data is unusable; or as in `refuse_other_epochs`.
         FloatingPointError: if training diverges.
     """
     if keras.config.backend() != "jax":
