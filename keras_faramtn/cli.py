@@ -1,30 +1,26 @@
 """The command line, `faramtn`. Heavy packages are imported only by the commands that need them."""
 
 import contextlib
-import io
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from keras_faramtn import __version__
-from keras_faramtn.errors import InputError, ServerError
-
-app = typer.Typer(
-    help="Face attribute recognition with FAR-AMTN, an attention multi-task network.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from keras_faramtn.console import (
+    console_logging,
+    hidden_stderr,
+    prepare_streams,
+    print_line,
+    report_errors,
 )
-data_app = typer.Typer(help="Create or check a data set.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+from keras_faramtn.errors import InputError
 
-# A default that is not a plain value is given as `show_default`. Square brackets in a help text
+# A default that is not a plain value is described by `show_default`. Square brackets in a help text
 # would vanish: rich reads them as markup.
 SkipBad = Annotated[
     bool,
@@ -43,48 +39,55 @@ Thresholds = Annotated[
     Path | None,
     typer.Option(
         metavar="METRICS",
-        help="The metrics.json of a training run, for the thresholds that were chosen there for "
-        "balanced accuracy.",
+        help="The metrics.json of a training run, for the thresholds that it chose for balanced "
+        "accuracy.",
         show_default="0.5 for all attributes",
     ),
 ]
 
 
-class _ConsoleHandler(logging.Handler):
-    """Prints messages as plain text, warnings to standard error and others to standard output."""
+class _Commands(typer.core.TyperGroup):
+    """The commands; their errors are reported without a traceback, unless --debug is given."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        file = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
-        tqdm.write(self.format(record), file=file)  # `print` would break a progress bar
+    def invoke(self, ctx: typer.Context) -> Any:
+        with report_errors(debug=ctx.params["debug"]):
+            return super().invoke(ctx)
 
 
-@contextlib.contextmanager
-def _console_logging() -> Iterator[None]:
-    """Prints the messages of this package while a command runs."""
-    logger, handler = logging.getLogger("keras_faramtn"), _ConsoleHandler()
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
-    logger.propagate = False  # other packages may install handlers that print messages again
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagate
+app = typer.Typer(
+    cls=_Commands,
+    help="Face attribute recognition with FAR-AMTN, an attention multi-task network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Create or check a data set.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:
-    """Runs the command line, and prints errors in the user's input without a traceback."""
-    # The bytes of an image's name may not be valid in the terminal's encoding.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
-    try:
-        app()
-    except (InputError, ServerError, FloatingPointError, OSError) as error:
-        sys.exit(f"faramtn: {error}")
+    """Runs the command line."""
+    prepare_streams()
+    app(_normalised(sys.argv[1:]), prog_name="faramtn")
+
+
+def _normalised(arguments: list[str]) -> list[str]:
+    """Accepts `--debug` after the command too, and `~` where no shell has replaced it."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = ["--debug"] if "--debug" in options else []
+    return [
+        *debug,
+        *(_expand_home(argument) for argument in options if argument != "--debug"),
+        *arguments[len(options) :],
+    ]
+
+
+def _expand_home(argument: str) -> str:
+    option, equals, value = argument.partition("=")
+    if option.startswith("--") and equals:
+        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111
+    return os.path.expanduser(argument)  # noqa: PTH111 - keeps a name that is not a user's
 
 
 def _show_version(requested: bool) -> None:
@@ -100,8 +103,11 @@ def _options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, for a bug report.")
+    ] = False,
 ) -> None:
-    context.with_resource(_console_logging())
+    context.with_resource(console_logging())
 
 
 @app.command()
@@ -110,7 +116,7 @@ def demo(
     count: Annotated[int, typer.Option(min=100, help="Number of faces to draw.")] = 2000,
 ) -> None:
     """Draw faces, train a small network, evaluate, export and predict, all in a few minutes."""
-    with _quiet_import():
+    with _with_keras("tensorflow"):  # required for export
         from keras_faramtn.experiments.demo import demo as run_demo
     run_demo(to, count, show=_show_prediction)
 
@@ -121,7 +127,7 @@ def synthesize(
     count: Annotated[int, typer.Option(min=1, help="Number of faces to draw.")] = 2000,
     height: Annotated[int, typer.Option(min=32, max=1024, help="In pixels.")] = 218,
     width: Annotated[int, typer.Option(min=32, max=1024, help="In pixels.")] = 178,
-    seed: Annotated[int, typer.Option(min=0, help="Each seed gives other faces.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Each seed gives different faces.")] = 0,
 ) -> None:
     """Draw synthetic faces with CelebA's 40 attributes, in CelebA's layout."""
     from keras_faramtn.synthetic.dataset import synthesize as draw
@@ -136,7 +142,8 @@ def check(
     skip_bad: SkipBad = False,
 ) -> None:
     """Read all labels of a data set, open all images, and report what it contains."""
-    from keras_faramtn.data.check import check_data, describe
+    with _with_keras():
+        from keras_faramtn.data.check import check_data, describe
 
     table = check_data(data, skip_bad=skip_bad)
     typer.echo(describe(table))
@@ -151,11 +158,11 @@ def train(
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Train a recipe, and evaluate on the validation split.
+    """Train the network of a recipe, and evaluate it on the validation split.
 
     After an interruption, the same command resumes from the last completed epoch.
     """
-    with _quiet_import():
+    with _with_keras():
         from keras_faramtn.experiments.run import train_recipe
     train_recipe(recipe, data, to or _run_folder(recipe), skip_bad=skip_bad)
 
@@ -174,7 +181,7 @@ def compare(
 
     After an interruption, the same command resumes where it stopped.
     """
-    with _quiet_import():
+    with _with_keras():
         from keras_faramtn.experiments.compare import run_comparison
     run_comparison(recipe, data, to or _run_folder(recipe), skip_bad=skip_bad)
 
@@ -196,7 +203,7 @@ def evaluate(
 ) -> None:
     """Score a model: accuracy, balanced accuracy, average precision, majority-class baseline."""
     folder = to or model.parent / f"evaluation_{split}"
-    with _quiet_import():
+    with _with_keras():
         from keras_faramtn.evaluation.evaluate import evaluate_file
     evaluate_file(model, data, split, folder, thresholds=thresholds, skip_bad=skip_bad)
 
@@ -242,9 +249,10 @@ def predict(
     if output:
         check_output_path(output)
     if server is None and len(paths) == 1:
-        raise InputError("give a model and images: faramtn predict MODEL IMAGES...")
+        raise InputError("specify a model and images: faramtn predict MODEL IMAGES...")
     options = {"skip_bad": skip_bad, "progress": True}
-    with _quiet_import():
+    keras_file = server is None and paths[0].suffix == ".keras"
+    with _with_keras() if keras_file else hidden_stderr():
         if server is not None:
             from keras_faramtn.inference.serving_client import predict_on_server
 
@@ -277,19 +285,19 @@ def export(
     faces: Annotated[
         Path | None,
         typer.Option(
-            help="Images to compare the files with the model on.", show_default="synthetic faces"
+            help="Images for comparing the files with the model.", show_default="synthetic faces"
         ),
     ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
-            help="Training images, to calibrate the 8-bit file on.", show_default="--faces"
+            help="Training images for calibrating the 8-bit file.", show_default="--faces"
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:
     """Write SavedModel, TFLite and ONNX files, and compare each with the model."""
-    with _quiet_import():
+    with _with_keras("tensorflow"):
         from keras_faramtn.export.export_model_file import export_model_file
     export_model_file(
         model, to, formats=formats, images=faces, calibration_images=calibrate, force=force
@@ -308,7 +316,7 @@ def demo_page(
     from keras_faramtn.web_demo.writer import write_web_demo
 
     used = write_web_demo(model, to)
-    typer.echo(f"{to}/ is a page that runs {used.name}. Any web server can serve it. To see it:")
+    typer.echo(f"{to}/ contains a page that runs {used.name}. Any web server can serve it:")
     typer.echo(f"  python -m http.server --bind localhost --directory {to} 8000")
     typer.echo("and open http://localhost:8000")
 
@@ -320,24 +328,36 @@ def _run_folder(recipe: str) -> Path:
 def _show_prediction(
     image: Path, probabilities: dict[str, float], thresholds: Mapping[str, float] | None = None
 ) -> None:
-    from tqdm import tqdm
-
     from keras_faramtn.inference.predictions import describe_prediction
 
-    # `print` would break a progress bar.
-    tqdm.write(f"{image}: {describe_prediction(probabilities, thresholds)}")
+    print_line(f"{image}: {describe_prediction(probabilities, thresholds)}")
 
 
 @contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Hides TensorFlow's start-up messages; no setting silences those from C++."""
+def _with_keras(backend: str | None = None) -> Iterator[None]:
+    """Imports Keras, and what the block imports, without TensorFlow's startup messages.
+
+    Args:
+        backend: the only backend that the command can use.
+
+    Raises:
+        InputError: Keras can't be imported as it is configured.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as devnull:  # noqa: PTH123
-        os.dup2(devnull.fileno(), 2)
-    try:
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook may not be installed here
+    if backend is not None:
+        os.environ["KERAS_BACKEND"] = backend
+    with hidden_stderr():
+        try:
+            import keras  # noqa: F401
+        except Exception as error:  # a bad setting raises almost any exception
+            raise InputError(
+                f"Keras can't be imported ({error}); check the environment variable KERAS_BACKEND, "
+                f"which is {os.environ.get('KERAS_BACKEND', 'not set')}, and Keras's settings in "
+                f"{_keras_settings()}"
+            ) from error
         yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+
+
+def _keras_settings() -> Path:
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")) / "keras.json"

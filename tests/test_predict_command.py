@@ -41,14 +41,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs the command; returns its exit message (None after success), stdout and stderr."""
+    """Runs the command; returns its error (None after success), stdout and stderr."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["faramtn", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             cli.main()
         out, err = capsys.readouterr()
-        return end.value.code or None, out, err
+        return err if end.value.code else None, out, err
 
     return run
 
@@ -74,13 +74,19 @@ def test_chosen_thresholds_select_the_attributes(run, model_file, folder, tmp_pa
     assert "can't be used with --thresholds" in message
 
 
-def test_each_image_gets_a_line_and_several_a_progress_bar(run, model_file, folder):
+def test_each_image_gets_a_line_and_several_a_bar_on_a_terminal(
+    run, model_file, folder, monkeypatch
+):
     message, out, err = run("predict", model_file, folder)
     assert message is None
     assert [line.split(": ")[0] for line in out.splitlines()] == [
         str(folder / name) for name in ("a.png", "b,ä.jpg", "c.png")
     ]
+    assert err == ""  # standard error is not a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    message, out, err = run("predict", model_file, folder)
     assert "Predicting: 100%" in err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     message, out, err = run("predict", model_file, folder / "a.png")
     assert out.count("\n") == 1
     assert "Predicting" not in err

@@ -1,6 +1,8 @@
-"""Mean scores in the logs, and a short progress bar, for networks of many groups."""
+"""Mean scores in the logs, and a short progress bar, for networks with many groups."""
 
 import logging
+import os
+import sys
 from typing import Any
 
 import keras
@@ -58,27 +60,54 @@ def _mean(scores: list[float], sizes: list[int]) -> float:
 class ShortProgressBar(keras.callbacks.ProgbarLogger):
     """Keras's progress bar with the loss only; logs a line of mean scores after each epoch.
 
-    A network of eight groups has some fifty numbers in its logs; Keras's own bar prints them all.
-    Place it after `MeanScores`.
+    A network with eight groups logs about fifty numbers; Keras's own bar prints them all.
+    If standard output is not a terminal, or the environment variable `NO_COLOR` is set, there is no
+    bar, and the line contains the epoch and the losses too. Place it after `MeanScores`.
 
     Example:
         >>> callbacks = [MeanScores(AttributeGroups({"a": ["x"]}, ["x"])), ShortProgressBar()]
         >>> # model.fit(dataset, callbacks=callbacks)
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_bar = _can_show_bar()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._has_bar:
+            super().on_epoch_begin(epoch, logs)
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        super().on_train_batch_end(batch, _only(logs, ("loss",)))
+        if self._has_bar:
+            super().on_train_batch_end(batch, _only(logs, ("loss",)))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        super().on_epoch_end(epoch, _only(logs, ("loss", "val_loss")))
-        logger.info("%s", _epoch_line(logs or {}))
+        line = _scores_line(logs or {})
+        if self._has_bar:
+            super().on_epoch_end(epoch, _only(logs, ("loss", "val_loss")))
+            logger.info("  %s", line)
+        else:
+            losses = _losses_line(logs or {})
+            logger.info("Epoch %d/%d: %s | %s", epoch + 1, self.epochs, losses, line)
+
+
+def _can_show_bar() -> bool:
+    """Whether the output understands the control characters of Keras's bar."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
 
 
 def _only(logs: dict[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in (logs or {}).items() if name in names}
 
 
-def _epoch_line(logs: dict[str, Any]) -> str:
+def _losses_line(logs: dict[str, Any]) -> str:
+    names = {"loss": "loss", "val_loss": "validation loss"}
+    return ", ".join(f"{names[name]} {logs[name]:.4f}" for name in names if name in logs)
+
+
+def _scores_line(logs: dict[str, Any]) -> str:
     parts = []
     for title, prefix in (("train", ""), ("validation", "val_")):
         if f"{prefix}accuracy" in logs:
@@ -91,4 +120,4 @@ def _epoch_line(logs: dict[str, Any]) -> str:
     ]
     if weights:
         parts.append(f"DWS: {', '.join(weights)}")
-    return "  " + " | ".join(parts)
+    return " | ".join(parts)

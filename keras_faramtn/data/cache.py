@@ -1,9 +1,13 @@
 """Decoded images on disk, for a data set that is too large for memory."""
 
 import hashlib
+import io
 import logging
 import math
+import os
 import shutil
+import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,14 +17,19 @@ from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.errors import InputError
+from keras_faramtn.locks import output_lock
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 1  # to be increased when the same image file would give other pixels
+_FORMAT = 2  # increase it when the same image file would give different pixels
+_CHECKSUM_BYTES = 4  # of a CRC-32
+_READ_BYTES = 16 * 1024**2
 
 
 def cache_folder(chosen: str | Path | None = None) -> Path:
     """The folder `chosen`, or the user's cache folder for this package if it is None.
+
+    A user without a home directory, as in some containers, gets one in the temporary folder.
 
     Example:
         >>> cache_folder("decoded").name
@@ -30,7 +39,11 @@ def cache_folder(chosen: str | Path | None = None) -> Path:
     """
     if chosen is not None:
         return Path(chosen)
-    return platformdirs.user_cache_path("keras_faramtn", appauthor=False)
+    folder = platformdirs.user_cache_path("keras_faramtn", appauthor=False)
+    if folder.parts[0] == "~":  # not expanded
+        user = getattr(os, "getuid", int)()
+        return Path(tempfile.gettempdir(), f"keras_faramtn-{user}")
+    return folder
 
 
 def cached_images(
@@ -42,7 +55,9 @@ def cached_images(
     """The pixels of all images in one file, which is written if it doesn't exist yet.
 
     The file's name is a hash of the image size and of each image's path, size and modification
-    time. The file is written with `atomic_write`, so an interrupted decoding is never used.
+    time. The file is written with `atomic_write`, so an interrupted decoding is never used. It is
+    read completely and compared with its checksum; a damaged file is replaced. While one process
+    writes it, others wait.
 
     Args:
         paths: n image paths.
@@ -56,30 +71,39 @@ def cached_images(
         log, if the disk has too little free space.
 
     Raises:
-        InputError: the folder can't be written to, or the disk is full.
+        InputError: the folder can't be read or written to, or the disk is full.
     """
     shape = (len(paths), *image_size, 3)
     folder = Path(folder)
     file = folder / f"{_key(paths, image_size)}.npy"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not file.is_file():
-            size, free = math.prod(shape), shutil.disk_usage(folder).free
-            if free < 1.05 * size:
-                _log.warning(
-                    f"{folder}: the decoded images need {size / 1e9:.1f} GB and "
-                    f"{free / 1e9:.1f} GB are free, so the images are decoded in each epoch; set "
-                    "data.cache to another folder."
-                )
-                return None
-            _log.info(f"Decoding {len(paths):,} images once, to {file} ({size / 1e9:.1f} GB)")
-            atomic_write(file, lambda temporary: _write(temporary, shape, decode()))
+        if not _is_valid(file, shape):
+            folder.mkdir(parents=True, exist_ok=True)
+            with output_lock(file, wait=True):
+                if not (_is_valid(file, shape) or _store(file, shape, decode)):
+                    return None
     except (OSError, InputError) as error:
         raise InputError(
             f"{folder}: the decoded images can't be stored there: {str(error).rstrip('.')}. Set "
             "data.cache to another folder."
         ) from error
-    return np.load(file, mmap_mode="r")
+    return np.memmap(file, np.uint8, "r", len(_header(shape)), shape)
+
+
+def _store(file: Path, shape: tuple[int, ...], decode: Callable[[], Iterator[np.ndarray]]) -> bool:
+    """Decodes the images into a file; False, with a warning, if the disk has too little space."""
+    size, free = math.prod(shape), shutil.disk_usage(file.parent).free
+    if free < 1.05 * size:
+        _log.warning(
+            f"{file.parent}: the decoded images need {size / 1e9:.1f} GB and {free / 1e9:.1f} GB "
+            "are free, so the images are decoded in each epoch; set data.cache to another folder."
+        )
+        return False
+    if file.exists():
+        _log.warning(f"{file}: this file of decoded images is damaged; it is replaced.")
+    _log.info(f"Decoding {shape[0]:,} images once, to {file} ({size / 1e9:.1f} GB)")
+    atomic_write(file, lambda temporary: _write(temporary, shape, decode()))
+    return True
 
 
 def _key(paths: Sequence[Path], image_size: tuple[int, int]) -> str:
@@ -90,11 +114,47 @@ def _key(paths: Sequence[Path], image_size: tuple[int, int]) -> str:
     return content.hexdigest()[:32]
 
 
+def _header(shape: tuple[int, ...]) -> bytes:
+    """The header of the file, as in a `.npy` file."""
+    header = io.BytesIO()
+    content = {"descr": np.dtype("uint8").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, content)
+    return header.getvalue()
+
+
 def _write(path: Path, shape: tuple[int, ...], decoded: Iterator[np.ndarray]) -> None:
-    """Writes a `.npy` file. A full disk raises OSError, where a memory map would end in SIGBUS."""
-    header = {"descr": np.dtype("uint8").str, "fortran_order": False, "shape": shape}
-    with path.open("wb") as file, tqdm(total=shape[0], desc="Decoding", unit=" images") as bar:
-        np.lib.format.write_array_header_1_0(file, header)
+    """Writes a file of images, and their checksum at its end.
+
+    A full disk raises OSError here, where writing to a memory map would end in SIGBUS.
+    """
+    checksum = 0
+    bar = tqdm(total=shape[0], desc="Decoding", unit=" images", disable=None)
+    with path.open("wb") as file, bar:
+        file.write(_header(shape))
         for images in decoded:
-            file.write(np.ascontiguousarray(images))
+            pixels = np.ascontiguousarray(images).data
+            file.write(pixels)
+            checksum = zlib.crc32(pixels, checksum)
             bar.update(len(images))
+        file.write(_checksum_bytes(checksum))
+
+
+def _is_valid(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file exists and is complete and undamaged."""
+    header = _header(shape)
+    size, checksum = len(header) + math.prod(shape), 0
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size + _CHECKSUM_BYTES:
+                return False
+            if file.read(len(header)) != header:
+                return False
+            while remaining := size - file.tell():
+                checksum = zlib.crc32(file.read(min(remaining, _READ_BYTES)), checksum)
+            return file.read() == _checksum_bytes(checksum)
+    except FileNotFoundError:
+        return False
+
+
+def _checksum_bytes(checksum: int) -> bytes:
+    return checksum.to_bytes(_CHECKSUM_BYTES, "little")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_faramtn.atomic_files import make_empty_folder
+from keras_faramtn.atomic_files import new_folder
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.images import load_image
@@ -17,7 +17,8 @@ from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, make_dataset
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots, report
-from keras_faramtn.evaluation.scores import Scores, predict_probabilities, score
+from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, write_predictions
+from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_probabilities, score
 from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted, read_thresholds
 from keras_faramtn.models import groups_of, inference_model, load_model
 
@@ -64,7 +65,7 @@ def evaluate_model(
         progress: wraps the iteration over the batches, as `tqdm.tqdm` does.
 
     Raises:
-        InputError: as `make_dataset` and `score`.
+        InputError: as in `make_dataset` and `score`.
 
     Example:
         >>> import tempfile
@@ -91,7 +92,7 @@ def evaluate_split(
     folder: Path,
     *,
     data: str,
-    training_rates: np.ndarray | None = None,
+    training: FaceTable | None = None,
     thresholds: float | np.ndarray = DEFAULT_THRESHOLD,
 ) -> Evaluation:
     """Evaluates a model on one split, logs the table of scores and writes the report.
@@ -100,29 +101,30 @@ def evaluate_split(
     that such thresholds achieve on images that they were not chosen on.
 
     Args:
-        model, training_rates, thresholds: as in `evaluate_model`.
+        model, thresholds: as in `evaluate_model`.
         table: all splits of the data.
         split: `train`, `validation` or `test`.
-        folder: an existing folder, for `METRICS_FILE` and `CONTACT_SHEET_FILE`.
+        folder: an existing folder, for `METRICS_FILE`, `CONTACT_SHEET_FILE` and
+            `PREDICTIONS_FILE`.
         data: name of the data set in the report.
+        training: the images that the model was trained on, for the majority-class baseline.
 
     Raises:
-        InputError: if the split has no images; or as `evaluate_model`.
+        InputError: if the split has no images; or as in `evaluate_model`.
     """
     groups, images = groups_of(model), table.split(split)
     evaluation = evaluate_model(
         model,
         images,
-        training_rates=training_rates,
+        training_rates=None if training is None else positive_rates(training.labels),
         thresholds=thresholds,
-        progress=lambda batches: tqdm(batches, desc="Evaluating", unit=" batch"),
+        progress=lambda batches: tqdm(batches, desc="Evaluating", unit=" batch", disable=None),
     )
     probabilities, labels = evaluation.probabilities, evaluation.labels
     chosen = on_other_half = None
     if split == "validation" and len(labels) > 1:
         chosen = choose_thresholds(probabilities, labels)
         on_other_half = cross_fitted(probabilities, labels, groups.attributes)
-    logger.info(report.table(evaluation.scores, groups, on_other_half))
     size = model.input_shape[1:3]
     plots.contact_sheet(
         np.stack([load_image(path, size) for path in images.paths[:_CONTACT_SHEET_FACES]]),
@@ -132,6 +134,7 @@ def evaluate_split(
         folder / CONTACT_SHEET_FILE,
         thresholds,
     )
+    write_predictions(folder / PREDICTIONS_FILE, probabilities, images, training)
     # Written last: this file marks a run as finished.
     report.write_metrics(
         folder / METRICS_FILE,
@@ -145,6 +148,7 @@ def evaluate_split(
             cross_fitted=on_other_half,
         ),
     )
+    logger.info(report.table(evaluation.scores, groups, on_other_half))
     return evaluation
 
 
@@ -164,7 +168,7 @@ def evaluate_file(
         data: the data set, as `read_dataset` takes it.
         split: `train`, `validation` or `test`.
         folder: a new or empty folder for the report.
-        thresholds: the `metrics.json` of a training, for its chosen thresholds; None for 0.5.
+        thresholds: the `metrics.json` of a training run, for its chosen thresholds; None for 0.5.
         skip_bad: skip rows and images that cannot be used.
 
     Raises:
@@ -175,7 +179,7 @@ def evaluate_file(
     model = load_model(model_file)
     attributes = groups_of(model).attributes
     values = read_thresholds(thresholds, attributes) if thresholds else DEFAULT_THRESHOLD
-    make_empty_folder(folder)
-    table = check_data(data, attributes, skip_bad=skip_bad)
-    evaluate_split(model, table, split, folder, data=data.resolve().name, thresholds=values)
+    with new_folder(folder):
+        table = check_data(data, attributes, skip_bad=skip_bad)
+        evaluate_split(model, table, split, folder, data=data.resolve().name, thresholds=values)
     logger.info("%s and %s are in %s/", METRICS_FILE, CONTACT_SHEET_FILE, folder)

@@ -9,6 +9,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_faramtn.atomic_files import atomic_write_bytes
@@ -31,5 +32,6 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         InputError: if the file cannot be written.
     """
     content = io.BytesIO()
-    figure.savefig(content, format="png", facecolor="white")
+    # Not `figure.savefig`, which may load the backend that the environment names.
+    FigureCanvasAgg(figure).print_figure(content, format="png", facecolor="white")
     atomic_write_bytes(path, content.getvalue())

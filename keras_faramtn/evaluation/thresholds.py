@@ -1,6 +1,5 @@
 """Thresholds for balanced accuracy: chosen on some images, scored on others."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.scores import Scores, score
+from keras_faramtn.json_files import read_json
 
 
 def choose_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -47,8 +47,8 @@ def cross_fitted(
 ) -> Scores:
     """Estimates the scores of chosen thresholds on images that they were not chosen on.
 
-    The thresholds are chosen on every other image and applied to the remaining half, and the other
-    way round.
+    The thresholds are chosen on every other image and applied to the remaining images, and vice
+    versa.
 
     Args:
         probabilities, labels, attributes: as in `score`; at least two images.
@@ -98,21 +98,18 @@ def read_thresholds(path: Path, attributes: Sequence[str]) -> np.ndarray:
     Raises:
         InputError: if the file cannot be read, or lacks a threshold in 0..1 for an attribute.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot read this file as JSON: {error}") from error
+    content = read_json(path)
     chosen = content.get("chosen_thresholds") if isinstance(content, Mapping) else None
     values = chosen.get("thresholds") if isinstance(chosen, Mapping) else None
     if not isinstance(values, Mapping):
         raise InputError(
-            f"{path}: this file has no chosen_thresholds; give the metrics.json written by "
+            f"{path}: this file has no chosen_thresholds; use the metrics.json written by "
             "`faramtn train` or `faramtn evaluate --split validation`."
         )
     missing = [name for name in attributes if name not in values]
     if missing:
         raise InputError(
-            f"{path}: there is no threshold for {', '.join(missing)}; give the metrics.json of a "
+            f"{path}: there is no threshold for {', '.join(missing)}; use the metrics.json of a "
             "model with the same attributes."
         )
     thresholds = [values[name] for name in attributes]

@@ -1,6 +1,5 @@
 """Export to TFLite, which LiteRT runs on phones."""
 
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_faramtn.export.plain_paths import plain_temporary_folder
 from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.export.tflite_metadata import add_metadata
 from keras_faramtn.inference.litert import LiteRTModel
@@ -46,7 +46,7 @@ def write_tflite_float16(model: keras.Model, path: Path) -> None:
 def write_tflite_int8(model: keras.Model, path: Path, images: Iterable[np.ndarray]) -> None:
     """Like `write_tflite`, with 8-bit integer weights and activations.
 
-    Input and output stay float32, so an app can exchange one file for another.
+    Input and output stay float32, so an app can swap one file for another.
 
     Args:
         model, path: as in `write_tflite`.
@@ -99,10 +99,10 @@ def measure_latency(path: Path, image: np.ndarray) -> float:
 def _write(
     model: keras.Model, path: Path, prepare: Callable[[tf.lite.TFLiteConverter], None]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with plain_temporary_folder() as folder:
         # Converting a function around a Keras model gives a file that runs and returns NaN.
-        write_saved_model(model, Path(folder), batch_size=1)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        write_saved_model(model, folder, batch_size=1)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
         prepare(converter)
         with warnings.catch_warnings():
             # Calibration uses TensorFlow's deprecated interpreter.

@@ -33,13 +33,14 @@ def load_model(path: str | Path) -> keras.Model:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such model file; give a .keras file.")
+        raise InputError(f"{path}: no such model file; specify a .keras file.")
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except Exception as error:  # a damaged file raises almost any exception
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
-            f"{path}: not a Keras model that can be loaded; give a .keras file saved by "
-            f"keras_faramtn. Keras reports: {str(error).splitlines()[0]}"
+            f"{path}: not a Keras model that can be loaded; use an undamaged .keras file saved by "
+            f"keras_faramtn. Keras reports: {reason}"
         ) from error
     groups_of(model)
     return model

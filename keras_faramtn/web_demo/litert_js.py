@@ -1,4 +1,4 @@
-"""Downloads LiteRT.js, which runs TFLite files in web pages, and adapts it to the demo page."""
+"""Downloads LiteRT.js, which runs TFLite files in web pages, and adapts it for the demo page."""
 
 import gzip
 import logging
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pooch
 
+from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.errors import ServerError
 
 _VERSION = "2.5.3"
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_litert_js(folder: Path) -> None:
-    """Writes the files of LiteRT.js into a folder, from packages in the user's cache folder.
+    """Writes the files of LiteRT.js into a folder, taken from packages in the user's cache folder.
 
     The packages, 12 MB in all, are downloaded from the npm registry if they are not in the cache,
     and verified by their checksums. The changes to their files are listed in
@@ -44,13 +45,13 @@ def write_litert_js(folder: Path) -> None:
     script = _without_source_map(_read(wasm_utils, "dist/index.js"))
     (folder / "wasm_utils.js").write_bytes(script.encode())
     (folder / f"{_BUILD}.js").write_bytes(_read(core, f"wasm/{_BUILD}.js"))
-    # Not named `.gz`, which some web servers take as a reason to decompress the file themselves.
+    # Not named `.gz`, because some web servers would decompress the file themselves.
     compressed = gzip.compress(_read(core, f"wasm/{_BUILD}.wasm"), mtime=0)
     (folder / f"{_BUILD}.wasm.gzip").write_bytes(compressed)
 
 
 def fetch_package(name: str) -> Path:
-    """Downloads a package of LiteRT.js, unless it is in the user's cache folder already.
+    """Downloads a package of LiteRT.js, unless it is already in the user's cache folder.
 
     Args:
         name: `core` or `wasm-utils`.
@@ -62,7 +63,7 @@ def fetch_package(name: str) -> Path:
         ServerError: the package can't be downloaded, or has the wrong checksum.
     """
     url = f"{_REGISTRY}/@litertjs/{name}/-/{name}-{_VERSION}.tgz"
-    path = pooch.os_cache("keras_faramtn") / f"litertjs-{name}-{_VERSION}.tgz"
+    path = cache_folder() / f"litertjs-{name}-{_VERSION}.tgz"
     remedy = (
         "It is needed only once. You can also download it on another computer and save it as "
         f"{path}"

@@ -12,6 +12,7 @@ from keras_faramtn.attributes import AttributeGroups, single_group
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.label_files import GROUPS_FILE
 from keras_faramtn.inference.predictor import load_predictor
+from keras_faramtn.json_files import read_json
 from keras_faramtn.synthetic.drawing.portrait import FRAME
 from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo.litert_js import write_litert_js
@@ -19,7 +20,7 @@ from keras_faramtn.web_demo.litert_js import write_litert_js
 _SITE = Path(__file__).with_name("site")
 _SAMPLES = 3
 _SAMPLES_SEED = 7  # faces with glasses, a hat and a beard
-# The float16 file is smaller, so it loads faster, and its predictions are practically the same.
+# The float16 file is smaller, so it loads faster, and its predictions are almost the same.
 _PREFERRED = ("*_float16.tflite", "*_float32.tflite")
 
 
@@ -27,7 +28,7 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
     """Writes a web page that runs a TFLite file in the browser with LiteRT.js.
 
     The page predicts images and camera frames, resized as by `faramtn predict`, and shows the
-    probabilities by group. Images never leave the browser. LiteRT.js is downloaded at the first
+    probabilities by group. Images never leave the browser. LiteRT.js is downloaded on first
     use; see `write_litert_js`.
 
     Args:
@@ -72,9 +73,14 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
 def _tflite_file(model: Path) -> Path:
     if model.suffix == ".tflite" and model.is_file():
         return model
+    if model.is_file():
+        raise InputError(
+            f"{model}: the page runs a .tflite file; export one with `faramtn export MODEL --to "
+            "FOLDER --format tflite_float16`, and specify FOLDER."
+        )
     if not model.is_dir():
         raise InputError(
-            f"{model}: no such export; give the folder of an export, or a .tflite file."
+            f"{model}: no such export; specify the folder of an export, or a .tflite file."
         )
     for pattern in _PREFERRED:
         found = sorted(model.glob(f"tflite/{pattern}"))
@@ -103,10 +109,12 @@ def _refuse_integer_tensors(model: Path) -> None:
 
 
 def _read_groups(model: Path, attributes: tuple[str, ...]) -> AttributeGroups:
-    for path in (model.with_name(GROUPS_FILE), model.parent.with_name(GROUPS_FILE)):
+    folder = model.absolute().parent
+    for path in (folder / GROUPS_FILE, folder.parent / GROUPS_FILE):
         if path.is_file():
+            content = read_json(path)
             try:
-                return AttributeGroups(json.loads(path.read_text(encoding="utf-8")), attributes)
-            except ValueError as error:
+                return AttributeGroups(content, attributes)
+            except InputError as error:
                 raise InputError(f"{path}: {error}") from error
     return single_group(attributes)

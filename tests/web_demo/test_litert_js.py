@@ -5,7 +5,6 @@ import http.server
 import socket
 import threading
 
-import pooch
 import pytest
 
 from keras_faramtn.errors import ServerError
@@ -16,9 +15,9 @@ from keras_faramtn.web_demo.litert_js import fetch_package, write_litert_js
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache folder."""
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    monkeypatch.setattr(litert_js, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache" / "keras_faramtn"
+    return tmp_path / "cache"
 
 
 @pytest.fixture
