@@ -1,7 +1,7 @@
 import pytest
 from conftest import write_celeba, write_csv_table
+from lfwa import write_lfwa
 from test_csv_table import HEADER, ROWS
-from test_lfwa import write_lfwa
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.readers.dataset import read_dataset

@@ -1,74 +1,20 @@
-import h5py
 import numpy as np
 import pytest
 import scipy.io
-from PIL import Image
+from lfwa import LABELS, NAMES, ORDER, SPLIT, lfwa_values, write_hdf5, write_lfwa, write_old
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.check import check_images
 from keras_faramtn.data.readers.lfwa import read_lfwa
 from keras_faramtn.errors import InputError
 
-LABELS, SPLIT = "lfw_att_40.mat", "indices_train_test.mat"
 
-# Fourteen people with four images each; the last four people are for test.
-PEOPLE = [f"Some_One{n}" for n in range(14)]
-IMAGES = [rf"{person}\{person}_{n:04d}.jpg" for person in PEOPLE for n in range(1, 5)]
-ORDER = np.random.default_rng(5).permutation(40)
-NAMES = [CELEBA_ATTRIBUTES[column].replace("_", " ") for column in ORDER]
-
-
-def _values():
-    return np.random.default_rng(6).integers(0, 2, (len(IMAGES), 40)).astype(float)
-
-
-def _cell(texts):
-    cell = np.empty((len(texts), 1), object)
-    cell[:, 0] = texts
-    return cell
-
-
-def _write_old(path, content):
-    scipy.io.savemat(path, {k: _cell(v) if isinstance(v, list) else v for k, v in content.items()})
-
-
-def _write_hdf5(path, content):
-    """Like MATLAB's -v7.3: after a header of 512 bytes, columns first, texts by reference."""
-    with h5py.File(path, "w", userblock_size=512) as file:
-        for name, value in content.items():
-            if isinstance(value, list):
-                references = np.empty((1, len(value)), h5py.ref_dtype)
-                for n, text in enumerate(value):
-                    codes = np.array([[ord(c)] for c in text], "uint16")
-                    references[0, n] = file.create_dataset(f"#refs#/{name}{n}", data=codes).ref
-                file.create_dataset(name, data=references)
-            else:
-                file[name] = value.T
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file, Platform: PCWIN64, CREATED BY HAND")
-
-
-def write_lfwa(folder, write=_write_old, *, names=NAMES, values=None, train=None, test=None):
-    folder.mkdir(parents=True, exist_ok=True)
-    values = _values() if values is None else values
-    train = np.arange(1, 41) if train is None else train
-    test = np.arange(41, 57) if test is None else test
-    write(folder / LABELS, {"AttrName": list(names), "label": values, "name": IMAGES})
-    split = {"indices_img_train": train[:, None], "indices_img_test": test[:, None]}
-    write(folder / SPLIT, {k: v.astype(float) for k, v in split.items()})
-    for image in IMAGES:
-        path = folder / "lfw" / image.replace("\\", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (25, 25), (len(image), 90, 60)).save(path)
-    return folder
-
-
-@pytest.mark.parametrize("write", [_write_old, _write_hdf5])
+@pytest.mark.parametrize("write", [write_old, write_hdf5])
 def test_labels_splits_and_paths(tmp_path, write):
     table = read_lfwa(write_lfwa(tmp_path / "lfwa", write))
     assert table.problems == ()
     assert table.attributes == CELEBA_ATTRIBUTES
-    np.testing.assert_array_equal(table.labels[:, ORDER], _values())
+    np.testing.assert_array_equal(table.labels[:, ORDER], lfwa_values())
     assert table.labels.dtype == table.splits.dtype == "int8"
     assert table.paths[5] == tmp_path / "lfwa" / "lfw" / "Some_One1" / "Some_One1_0002.jpg"
     assert table.lines.tolist() == list(range(1, 57))
@@ -107,7 +53,7 @@ def test_a_missing_image_is_named_with_its_row(tmp_path):
 
 
 def test_invalid_rows_are_named_and_can_be_skipped(tmp_path):
-    values = _values()
+    values = lfwa_values()
     values[2, 3] = 3
     values[4, 0] = np.nan
     write_lfwa(tmp_path, values=values, train=np.arange(2, 41), test=np.arange(40, 57))
@@ -137,7 +83,7 @@ def test_invalid_rows_are_named_and_can_be_skipped(tmp_path):
             f"each of the 40 .* wrong: {NAMES[0][:4]}",
         ),
         ({"names": [*NAMES, "Odd"]}, "label is 56 x 40, but there are 56 images and 41"),
-        ({"values": _values().T}, "label is 40 x 56, but"),
+        ({"values": lfwa_values().T}, "label is 40 x 56, but"),
         ({"names": [*NAMES, "Odd"], "values": np.ones((56, 41))}, "wrong: it has 41"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 from conftest import write_celeba, write_csv_table
-from test_lfwa import LABELS, write_lfwa
+from lfwa import LABELS, write_lfwa
 
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.data.readers.csv_table import read_csv_table
