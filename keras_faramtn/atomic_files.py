@@ -2,21 +2,26 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.locks import LOCK_FILE, output_lock, try_lock
 
 TEMPORARY_PREFIX = ".keras_faramtn-"
-"""How the names of this package's temporary folders begin."""
+"""Prefix of the names of this package's temporary folders."""
 
-_REPLACED_PREFIX = ".keras_faramtn.replaced."  # of an earlier folder, until the new one is in place
-_ABANDONED_SECONDS = 3600  # without a write for so long, a temporary folder has no writer
+# In each temporary folder: locked while its process lives; proves that the folder is ours.
+_OWNER_FILE = ".keras_faramtn-owner"
+_OWNER = b"A temporary folder of keras_faramtn\n"
+_CONTENT = "content"  # the finished files of an atomic folder
+_REPLACED = "replaced"  # the earlier files
+_MOVES_FILE = "moves.json"  # the names of the earlier files; exists once the content is complete
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], Any]) -> None:
@@ -61,23 +66,28 @@ def atomic_write_bytes(path: str | Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(folder: str | Path, *, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    folder: str | Path, *, refuse: Callable[[Path], None] | None = None
+) -> Iterator[Path]:
     """A temporary folder to write to, which becomes `folder` when the block ends without an error.
 
-    If the block raises, the temporary folder is removed. If `folder` exists and is empty, which
-    may be a mount point, the finished content is moved into it.
+    If the block raises, the temporary folder is removed. A folder that exists, such as a mount
+    point or the target of a symbolic link, is kept, and the finished content is moved into it,
+    hidden files last; if the process is killed during this, the next call for the same folder
+    completes the moves. One process at a time can write a folder.
 
     Args:
-        folder: must not exist, or be empty, unless `replace` is set.
-        replace: replace an earlier folder with all its content. If the process is killed between
-            the two renames that this needs, the next call for the same folder restores the earlier
-            one.
+        folder: the folder to create.
+        refuse: called with `folder` before the block, and again before its content is replaced;
+            raises InputError if that can't be replaced. If None, the folder must not exist, or be
+            empty.
 
     Yields:
         The temporary folder.
 
     Raises:
-        InputError: `folder` is not empty, is a file, or can't be created.
+        InputError: `folder` is refused, is a file, can't be created, or is written by another
+            process.
 
     Example:
         >>> import tempfile
@@ -87,52 +97,126 @@ def atomic_folder(folder: str | Path, *, replace: bool = False) -> Iterator[Path
         ...     [path.name for path in (Path(parent) / "new").iterdir()]
         ['file.txt']
     """
-    folder = Path(folder).absolute()
-    replaced = folder.with_name(f"{_REPLACED_PREFIX}{folder.name}")
-    if replaced.exists() and not folder.exists():
-        replaced.rename(folder)
-    if not replace:
-        refuse_non_empty(folder)
-    replace = replace and folder.exists() and any(folder.iterdir())
-    exists = folder.exists() and not replace
+    folder, refuse = Path(folder).absolute(), refuse or refuse_non_empty
+    _remove_abandoned(folder)
+    refuse(folder)
     with contextlib.ExitStack() as stack:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            # On the same file system as the result, so that the last step is only a rename.
+            stack.enter_context(output_lock(folder))
+            exists = folder.is_dir()
+            # On the same file system as the result, so that the last step only renames.
             temporary = stack.enter_context(_temporary_folder(folder if exists else folder.parent))
+            content = temporary / _CONTENT
+            content.mkdir()
         except OSError as error:
             raise InputError(f"{folder}: can't be created: {error.strerror}.") from error
-        content = temporary / folder.name
-        content.mkdir()
+        refuse(folder)
         yield content
-        if replace:
-            shutil.rmtree(replaced, ignore_errors=True)
-            folder.rename(replaced)
-        if exists:
-            for path in content.iterdir():
-                path.rename(folder / path.name)
-        else:
-            content.rename(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+        refuse(folder)
+        try:
+            if exists:
+                names = [path.name for path in visible_content(folder)]
+                atomic_write_bytes(temporary / _MOVES_FILE, json.dumps(names).encode())
+                _replace_content(folder, temporary)
+            else:
+                content.rename(folder)
+        except OSError as error:
+            raise InputError(f"{folder}: can't be written: {error.strerror}.") from error
+
+
+def _replace_content(folder: Path, temporary: Path) -> None:
+    """Moves earlier files out and finished files in; after a kill, completes that."""
+    moves, replaced = temporary / _MOVES_FILE, temporary / _REPLACED
+    replaced.mkdir(exist_ok=True)
+    # Hidden files are moved out first and in last: a marker means that the content is complete.
+    for name in sorted(json.loads(moves.read_text())):
+        if os.path.lexists(folder / name) and not os.path.lexists(replaced / name):
+            (folder / name).rename(replaced / name)
+    for path in sorted((temporary / _CONTENT).iterdir(), reverse=True):
+        path.rename(folder / path.name)
+    moves.unlink()
 
 
 @contextlib.contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, removed at the end; abandoned ones are removed too."""
-    _remove_abandoned(parent)
-    with tempfile.TemporaryDirectory(
-        dir=parent, prefix=TEMPORARY_PREFIX, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+def new_folder(folder: str | Path) -> Iterator[None]:
+    """Creates a folder, or accepts an empty one, and locks it during the block.
+
+    Raises:
+        InputError: the folder is not empty, is a file, can't be created, or is written by another
+            process.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with new_folder(Path(parent) / "scores"):
+        ...         (Path(parent) / "scores").is_dir()
+        True
+    """
+    folder = Path(folder)
+    refuse_non_empty(folder)
+    make_folder(folder)
+    with output_lock(folder):
+        refuse_non_empty(folder)  # another process may have written it meanwhile
+        yield
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Removes the temporary folders of processes that were killed."""
-    for folder in parent.glob(f"{TEMPORARY_PREFIX}*/"):
-        with contextlib.suppress(FileNotFoundError):  # another process may remove it meanwhile
-            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-            if time.time() - newest > _ABANDONED_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+def make_folder(folder: Path) -> None:
+    """Creates a folder and its parents if they are missing.
+
+    Raises:
+        InputError: it can't be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be created: {error.strerror}.") from error
+
+
+def refuse_non_empty(folder: str | Path) -> None:
+    """Refuses an output folder whose content could be overwritten.
+
+    Files that a killed process of this package left behind do not count.
+
+    Raises:
+        InputError: the folder is not empty, is a file, or is a broken symbolic link.
+    """
+    folder = Path(folder)
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(
+            f"{folder}: this symbolic link leads to {folder.readlink()}, which doesn't exist; "
+            "create that folder, or choose another."
+        )
+    if not folder.exists():
+        return
+    if not folder.is_dir() or visible_content(folder):
+        raise InputError(f"{folder}: it already exists; choose another folder, or remove it.")
+
+
+def visible_content(folder: Path) -> list[Path]:
+    """The files and folders in a folder, without the temporary ones and locks of this package.
+
+    Raises:
+        InputError: the folder can't be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not _is_temporary(path))
+    except OSError as error:
+        raise InputError(f"{folder}: can't be read: {error.strerror}.") from error
+
+
+def unused_path(path: Path) -> Path:
+    """`path`, with a number appended if it already exists.
+
+    Example:
+        >>> unused_path(Path("scores.csv.part")).name
+        'scores.csv.part'
+    """
+    candidate, number = path, 1
+    while os.path.lexists(candidate):
+        number += 1
+        candidate = path.with_name(f"{path.name}{number}")
+    return candidate
 
 
 def digest(path: str | Path) -> str:
@@ -141,26 +225,54 @@ def digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def refuse_non_empty(folder: str | Path) -> None:
-    """Refuses an output folder whose content could be overwritten.
-
-    Raises:
-        InputError: the folder is not empty, or is a file.
-    """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: it exists already; choose another folder, or remove it.")
-
-
-def make_empty_folder(folder: str | Path) -> None:
-    """Creates a folder; an existing one is accepted if it is empty.
-
-    Raises:
-        InputError: the folder is not empty, is a file, or can't be created.
-    """
-    folder = Path(folder)
-    refuse_non_empty(folder)
+@contextlib.contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent`, removed at the end; abandoned ones are removed too."""
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=TEMPORARY_PREFIX))
+    owner = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: can't be created: {error.strerror}.") from error
+        with contextlib.suppress(OSError):  # without locks, abandoned folders are not recognised
+            owner = try_lock(folder / _OWNER_FILE)
+        if owner is not None:
+            os.write(owner, _OWNER)
+        yield folder
+    finally:
+        _remove(folder, owner)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Removes the temporary folders of processes that were killed, after completing their moves."""
+    with contextlib.suppress(OSError):  # a folder that can't be read, or was removed meanwhile
+        for folder in parent.glob(f"{TEMPORARY_PREFIX}*/"):
+            if _is_temporary(folder) and (folder / _OWNER_FILE).exists():
+                owner = try_lock(folder / _OWNER_FILE)
+                if owner is not None:
+                    if (folder / _MOVES_FILE).exists():
+                        _replace_content(parent, folder)
+                    _remove(folder, owner)
+
+
+def _remove(folder: Path, owner: int | None) -> None:
+    """Removes a temporary folder, its owner file last, so that it stays recognisable."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _OWNER_FILE:
+                path.unlink(missing_ok=True)
+    if owner is not None:
+        os.close(owner)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_temporary(path: Path) -> bool:
+    """Whether a file or folder is a temporary one of this package; the name is not enough."""
+    if path.is_symlink() or not path.name.startswith((TEMPORARY_PREFIX, LOCK_FILE)):
+        return False
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            return path.suffix == ".lock" and path.stat().st_size == 0
+        owner = path / _OWNER_FILE
+        return owner.read_bytes() == _OWNER if owner.exists() else not any(path.iterdir())
+    return False

@@ -1,15 +1,18 @@
 import os
 import stat
-import time
+import subprocess
+import sys
 
 import pytest
 
-from keras_faramtn import atomic_files
 from keras_faramtn.atomic_files import (
     TEMPORARY_PREFIX,
     atomic_folder,
     atomic_write,
     atomic_write_bytes,
+    new_folder,
+    unused_path,
+    visible_content,
 )
 from keras_faramtn.errors import InputError
 
@@ -67,17 +70,45 @@ def test_two_writers_of_the_same_file_do_not_share_a_temporary_file(tmp_path):
     assert path.read_text() == "outer"
 
 
-def test_only_old_temporary_folders_of_this_package_are_removed(tmp_path):
-    old, recent = (tmp_path / f"{TEMPORARY_PREFIX}{name}" for name in ("old", "recent"))
-    other = tmp_path / "other.part"
-    for folder in (old, recent, other):
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from keras_faramtn.atomic_files import atomic_folder, atomic_write
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{}
+"""
+
+
+def _run_killed(code):
+    assert subprocess.run([sys.executable, "-c", KILLED.format(code)], check=False).returncode == -9
+
+
+def test_the_temporary_folder_of_a_killed_process_is_removed_and_no_other(tmp_path):
+    _run_killed(f"atomic_write({str(tmp_path / 'file')!r}, kill)")
+    [abandoned] = tmp_path.iterdir()
+    assert abandoned.name.startswith(TEMPORARY_PREFIX)
+    users = [tmp_path / f"{TEMPORARY_PREFIX}mine", tmp_path / ".file.old", tmp_path / "file.part"]
+    for folder in users:
         folder.mkdir()
-        (folder / "file").write_text("")
-    long_ago = (time.time() - 4000,) * 2
-    for path in (old, old / "file", other, other / "file", recent):
-        os.utime(path, long_ago)
+        (folder / "thesis.txt").write_text("mine")
+        os.utime(folder, (0, 0))
     atomic_write_bytes(tmp_path / "file", b"")
-    assert _names(tmp_path) == sorted(["file", "other.part", recent.name])
+    assert _names(tmp_path) == sorted(["file", *(folder.name for folder in users)])
+    assert all((folder / "thesis.txt").read_text() == "mine" for folder in users)
+
+
+def test_the_temporary_folder_of_a_running_process_is_kept(tmp_path):
+    def write(temporary):
+        os.utime(temporary.parent, (0, 0))
+        atomic_write_bytes(tmp_path / "other", b"")
+        temporary.write_text("complete")
+
+    atomic_write(tmp_path / "file", write)
+    assert (tmp_path / "file").read_text() == "complete"
+    assert _names(tmp_path) == ["file", "other"]
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -108,33 +139,107 @@ def test_an_empty_folder_keeps_its_identity(tmp_path, monkeypatch):
     assert _names(folder) == ["file"]
 
 
+def test_a_symbolic_link_to_an_empty_folder_is_written_through(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("disk")
+    with atomic_folder(link) as temporary:
+        (temporary / "file").write_text("")
+    assert link.is_symlink()
+    assert _names(tmp_path / "disk") == ["file"]
+    (tmp_path / "nowhere").symlink_to("missing")
+    with (
+        pytest.raises(InputError, match="symbolic link leads to missing, which doesn't exist"),
+        atomic_folder(tmp_path / "nowhere"),
+    ):
+        pass
+
+
+def _accept(folder):
+    pass
+
+
 def test_a_folder_with_content_is_replaced_only_on_request(tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()
     (folder / "old").write_text("")
-    with pytest.raises(InputError, match="export: it exists already"), atomic_folder(folder):
+    with pytest.raises(InputError, match="export: it already exists"), atomic_folder(folder):
         pass
-    with atomic_folder(folder, replace=True) as temporary:
+    with atomic_folder(folder, refuse=_accept) as temporary:
         (temporary / "new").write_text("")
-        assert _names(folder) == ["old"]
+        assert "new" not in _names(folder)
+        assert "old" in _names(folder)
     assert _names(folder) == ["new"]
     assert _names(tmp_path) == ["export"]
 
 
-def test_a_failed_replacement_keeps_the_earlier_folder(tmp_path):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError])
+def test_a_failed_replacement_keeps_the_earlier_folder(tmp_path, error):
     folder = tmp_path / "export"
     folder.mkdir()
     (folder / "old").write_text("")
-    with pytest.raises(KeyboardInterrupt), atomic_folder(folder, replace=True):
-        raise KeyboardInterrupt
+    with pytest.raises(error), atomic_folder(folder, refuse=_accept):
+        raise error
     assert _names(folder) == ["old"]
     assert _names(tmp_path) == ["export"]
 
 
-def test_a_folder_moved_aside_by_a_killed_replacement_is_restored(tmp_path):
-    replaced = tmp_path / f"{atomic_files._REPLACED_PREFIX}export"
-    replaced.mkdir()
-    (replaced / "old").write_text("")
-    with pytest.raises(InputError, match="it exists already"), atomic_folder(tmp_path / "export"):
+def test_content_that_appears_meanwhile_is_kept(tmp_path):
+    folder = tmp_path / "export"
+    with pytest.raises(InputError, match="export: it already exists"), atomic_folder(folder):
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("mine")
+    assert _names(folder) == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_replacement_killed_at_any_step_is_completed_by_the_next_call(tmp_path, step):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for name in (".marker", "both", "old"):
+        (folder / name).write_text("earlier")
+    _run_killed(
+        f"""
+steps = iter(range({step}))
+for name in ("rename", "unlink"):
+    def counted(path, *arguments, call=getattr(Path, name)):
+        if next(steps, None) is None:
+            kill()
+        return call(path, *arguments)
+    setattr(Path, name, counted)
+with atomic_folder({str(folder)!r}, refuse=lambda _: None) as temporary:
+    for name in (".marker", "both", "new"):
+        (temporary / name).write_text("finished")
+kill()
+"""
+    )
+    with pytest.raises(InputError, match="it already exists"), atomic_folder(folder):
         pass
-    assert _names(tmp_path / "export") == ["old"]
+    content = {path.name: path.read_text() for path in visible_content(folder)}
+    before = dict.fromkeys((".marker", "both", "old"), "earlier")
+    after = dict.fromkeys((".marker", "both", "new"), "finished")
+    assert content == after or (step == 0 and content == before)
+    assert _names(tmp_path) == ["export"]
+
+
+def test_an_empty_folder_is_locked_while_it_is_new(tmp_path):
+    folder = tmp_path / "scores"
+    with new_folder(folder):
+        with (
+            pytest.raises(InputError, match="another process is writing to it"),
+            new_folder(folder),
+        ):
+            pass
+        (folder / "file").write_text("")
+    assert _names(folder) == ["file"]
+    with pytest.raises(InputError, match="it already exists"), new_folder(folder):
+        pass
+
+
+def test_an_unused_path_gets_a_number(tmp_path):
+    path = tmp_path / "a.csv.part"
+    assert unused_path(path) == path
+    path.write_text("")
+    assert unused_path(path).name == "a.csv.part2"
+    (tmp_path / "a.csv.part2").symlink_to("missing")
+    assert unused_path(path).name == "a.csv.part3"

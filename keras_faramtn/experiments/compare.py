@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import io
 import json
 import logging
 import shlex
@@ -15,22 +14,26 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from keras_faramtn.atomic_files import atomic_write_bytes, make_empty_folder
+from keras_faramtn.atomic_files import atomic_write_bytes
+from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
+from keras_faramtn.data.pipeline import decode_images
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.cost import machine, step_times
-from keras_faramtn.evaluation.evaluate import METRICS_FILE, evaluate_model
+from keras_faramtn.evaluation.evaluate import METRICS_FILE, evaluate_split
 from keras_faramtn.evaluation.paired_comparison import comparison_markdown, paired_comparison
+from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
 from keras_faramtn.evaluation.report import versions
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe, read_comparison_recipe
 from keras_faramtn.experiments.recipe import read_recipe, refuse_missing_files
-from keras_faramtn.experiments.run import train_recipe
+from keras_faramtn.experiments.run import train_table
 from keras_faramtn.experiments.trainer import MODEL_FILE, build_model
 from keras_faramtn.models import load_model
+from keras_faramtn.ownership import owned_folder
 
 _RECIPE_FILE = "comparison.yaml"
 _RESULT_FILES = ("comparison.md", "comparison.json", "comparison.png")
@@ -74,53 +77,57 @@ def run_comparison(
         skip_bad: skip rows and images that cannot be used.
 
     Raises:
-        InputError: if the recipe or the data is unusable, or if `folder` holds anything else, runs
-            with other settings or runs on other data.
+        InputError: if the recipe or the data is unusable, or if `folder` contains anything else,
+            runs with different settings or runs on different data.
         FloatingPointError: if training diverges.
         KeyboardInterrupt: after Ctrl-C.
     """
     comparison, path = read_comparison_recipe(name_or_path)
     source = data or comparison.data.get("folder")
     if source is None:
-        raise InputError(f"{path}: data.folder is not set; set it or give --data FOLDER.")
+        raise InputError(f"{path}: data.folder is not set; set it or pass --data FOLDER.")
     for variant in comparison.variants:
         refuse_missing_files(comparison.recipe(variant, comparison.seeds[0]), f"{path}: {variant}")
-    _open_folder(folder, comparison)
-    table = check_data(source, comparison.attributes(), skip_bad=skip_bad)
-    training, scored = table.split("train"), table.split(comparison.split)
-    training_digest = training.digest()
-    done = {
-        run: _read_predictions(_run_folder(folder, *run), training_digest, scored)
-        for run in _runs(comparison)
-        if _predictions_file(_run_folder(folder, *run)).exists()
-    }
-    costs = _costs(comparison, folder)
-    about = {
-        "command": shlex.join(
-            ["faramtn", "compare", str(name_or_path), "--data", Path(source).resolve().name]
-        ),
-        "recipe": comparison.model_dump(mode="json", exclude_unset=True),
-        "data": Path(source).resolve().name,
-        "split": comparison.split,
-    }
-    rates = positive_rates(training.labels)
-    runs = _runs(comparison)
-    for number, (variant, seed) in enumerate(runs, 1):
-        logger.info("\n[%d/%d] %s, seed %d", number, len(runs), variant, seed)
-        run_folder = _run_folder(folder, variant, seed)
-        finished = (variant, seed) in done
-        if finished:
-            logger.info("finished already: %s/", run_folder)
-        else:
-            if not (run_folder / METRICS_FILE).exists():
-                train_recipe(_recipe_file(run_folder), source, run_folder, skip_bad=skip_bad)
-            done[variant, seed] = _predict(run_folder, training_digest, scored)
-        if number == len(runs) or (not finished and variant == list(comparison.variants)[-1]):
-            seeds = comparison.seeds[: comparison.seeds.index(seed) + 1]
-            content = about | _results(comparison, seeds, done, scored, rates, costs)
-            _write_results(folder, content)
-    logger.info("\n%s", comparison_markdown(content))
-    logger.info("%s are in %s/", ", ".join(_RESULT_FILES), folder)
+    with owned_folder(folder, "comparison"):
+        _write_recipes(folder, comparison)
+        table = check_data(source, comparison.attributes(), skip_bad=skip_bad)
+        training, scored = table.split("train"), table.split(comparison.split)
+        runs = _runs(comparison)
+        done = {
+            run: read_probabilities(scores / PREDICTIONS_FILE, scored, training)
+            for run in runs
+            if ((scores := _scores_folder(folder, comparison, *run)) / METRICS_FILE).exists()
+        }
+        if len(done) < len(runs):
+            settings = comparison.recipe(*runs[0]).data
+            table = decode_images(table, settings.image_size, cache_folder(settings.cache))
+        costs = _costs(comparison, folder)
+        about = {
+            "command": shlex.join(
+                ["faramtn", "compare", str(name_or_path), "--data", Path(source).resolve().name]
+            ),
+            "recipe": comparison.model_dump(mode="json", exclude_unset=True),
+            "data": Path(source).resolve().name,
+            "split": comparison.split,
+        }
+        rates = positive_rates(training.labels)
+        for number, (variant, seed) in enumerate(runs, 1):
+            logger.info("\n[%d/%d] %s, seed %d", number, len(runs), variant, seed)
+            finished = (variant, seed) in done
+            if finished:
+                logger.info("already finished: %s/", _run_folder(folder, variant, seed))
+            else:
+                _train_and_score(folder, comparison, variant, seed, table, data=about["data"])
+                scores = _scores_folder(folder, comparison, variant, seed)
+                done[variant, seed] = read_probabilities(
+                    scores / PREDICTIONS_FILE, scored, training
+                )
+            if number == len(runs) or (not finished and variant == list(comparison.variants)[-1]):
+                seeds = comparison.seeds[: comparison.seeds.index(seed) + 1]
+                content = about | _results(comparison, seeds, done, scored, rates, costs)
+                _write_results(folder, content)
+        logger.info("\n%s", comparison_markdown(content))
+        logger.info("%s are in %s/", ", ".join(_RESULT_FILES), folder)
 
 
 def _runs(comparison: ComparisonRecipe) -> list[tuple[str, int]]:
@@ -135,18 +142,20 @@ def _recipe_file(run_folder: Path) -> Path:
     return run_folder.with_name(f"{run_folder.name}.yaml")
 
 
-def _predictions_file(run_folder: Path) -> Path:
-    return run_folder / "predictions.npz"
+def _scores_folder(folder: Path, comparison: ComparisonRecipe, variant: str, seed: int) -> Path:
+    """Where the run is scored; training itself scores on the validation split."""
+    run_folder = _run_folder(folder, variant, seed)
+    if comparison.split == "validation":
+        return run_folder
+    return run_folder / f"evaluation_{comparison.split}"
 
 
-def _open_folder(folder: Path, comparison: ComparisonRecipe) -> None:
-    """Creates the folder with the recipe of each run, or checks that it holds the same ones."""
+def _write_recipes(folder: Path, comparison: ComparisonRecipe) -> None:
+    """Writes the recipe of each run; checks that earlier runs have the same ones."""
     recipe_file, runs = folder / _RECIPE_FILE, folder / _RUNS_FOLDER
-    if not recipe_file.exists():
-        make_empty_folder(folder)
     if runs.exists() and not any((runs / variant).exists() for variant in comparison.variants):
         raise InputError(
-            f"{folder}: this folder holds a comparison of other variants; choose another folder "
+            f"{folder}: this folder contains a comparison of other variants; choose another folder "
             "with --to, or remove it."
         )
     for variant in comparison.variants:
@@ -161,7 +170,6 @@ def _open_folder(folder: Path, comparison: ComparisonRecipe) -> None:
                     f"{run_recipe}: the settings of this run differ from the recipe: {different}. "
                     f"Choose another folder with --to, or remove {run_recipe.parent}/."
                 )
-    # Written first: this file marks the folder as a comparison.
     _write_yaml(recipe_file, comparison.model_dump(mode="json", exclude_unset=True))
     for variant, seed in _runs(comparison):
         content = comparison.recipe(variant, seed).model_dump(mode="json")
@@ -169,7 +177,26 @@ def _open_folder(folder: Path, comparison: ComparisonRecipe) -> None:
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    atomic_write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
+    """Writes a YAML file, unless one with the same content exists, perhaps with comments.
+
+    Raises:
+        InputError: it has other content and was edited.
+    """
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+        earlier = yaml.safe_load(text)
+        if earlier == content:
+            return
+        if text != _yaml(earlier):
+            raise InputError(
+                f"{path}: this file was edited, and differs from the recipe; move it to another "
+                "place."
+            )
+    atomic_write_bytes(path, _yaml(content).encode())
+
+
+def _yaml(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def _costs(comparison: ComparisonRecipe, folder: Path) -> dict[str, Any]:
@@ -195,7 +222,7 @@ def _costs(comparison: ComparisonRecipe, folder: Path) -> dict[str, Any]:
         batch_size,
         _COST_ROUNDS,
         ("train",),
-        lambda rounds: tqdm(rounds, desc="Measuring steps", unit=" round"),
+        lambda rounds: tqdm(rounds, desc="Measuring steps", unit=" round", disable=None),
     )["train"]
     costs = measured | {
         "networks": {
@@ -210,41 +237,28 @@ def _costs(comparison: ComparisonRecipe, folder: Path) -> dict[str, Any]:
     return costs
 
 
-def _predict(run_folder: Path, training_digest: str, scored: FaceTable) -> np.ndarray:
-    """Predicts with a trained run, `(n, k)`; the file of predictions marks it as finished."""
-    evaluation = evaluate_model(load_model(run_folder / MODEL_FILE), scored)
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        probabilities=evaluation.probabilities,
-        labels=evaluation.labels,
-        training_digest=training_digest,
-        images=np.array([image.name for image in scored.paths]),
-        attributes=np.array(scored.attributes),
-    )
-    atomic_write_bytes(_predictions_file(run_folder), content.getvalue())
-    # Frees the network and its cached images: those of all runs would not fit into memory.
+def _train_and_score(
+    folder: Path,
+    comparison: ComparisonRecipe,
+    variant: str,
+    seed: int,
+    table: FaceTable,
+    *,
+    data: str,
+) -> None:
+    """Trains a run, if it is not finished, and writes its predictions and scores."""
+    run_folder = _run_folder(folder, variant, seed)
+    if not (run_folder / METRICS_FILE).exists():
+        train_table(comparison.recipe(variant, seed), table, run_folder, data=data)
+    scores = _scores_folder(folder, comparison, variant, seed)
+    if not (scores / METRICS_FILE).exists():
+        scores.mkdir(exist_ok=True)
+        model = load_model(run_folder / MODEL_FILE)
+        training = table.split("train")
+        evaluate_split(model, table, comparison.split, scores, data=data, training=training)
+    # Frees the network: those of all runs together would not fit into memory.
     keras.backend.clear_session()
     gc.collect()
-    return evaluation.probabilities
-
-
-def _read_predictions(run_folder: Path, training_digest: str, scored: FaceTable) -> np.ndarray:
-    """Reads the probabilities written by `_predict`, if the images and labels are the same."""
-    path = _predictions_file(run_folder)
-    with np.load(path) as content:
-        same = (
-            content["images"].tolist() == [image.name for image in scored.paths]
-            and content["attributes"].tolist() == list(scored.attributes)
-            and np.array_equal(content["labels"], scored.labels)
-            and content.get("training_digest") == training_digest
-        )
-        if not same:
-            raise InputError(
-                f"{path}: this run was trained or scored on other images or labels; choose another "
-                "folder with --to, or give the data that the comparison was started with."
-            )
-        return content["probabilities"]
 
 
 def _results(
@@ -262,7 +276,7 @@ def _results(
         scored.attributes,
         comparison.against,
         training_rates=rates,
-        progress=lambda names: tqdm(names, desc="Resampling", unit=" network"),
+        progress=lambda names: tqdm(names, desc="Resampling", unit=" network", disable=None),
     )
     networks = {
         name: costs["networks"][name] | each for name, each in result.pop("networks").items()

@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_faramtn.atomic_files import make_empty_folder
+from keras_faramtn.atomic_files import new_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
-from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.recipe import read_recipe
 from keras_faramtn.experiments.run import TRAINING_CURVE_FILE, train_model
 from keras_faramtn.experiments.trainer import MODEL_FILE
@@ -28,10 +27,17 @@ def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
         show: called with the path and the probabilities of each of three test images.
 
     Raises:
-        InputError: if the folder is in use.
+        InputError: if the folder is not empty.
     """
     started = time.perf_counter()
-    make_empty_folder(folder)
+    with new_folder(folder):
+        _run(folder, count, show)
+    files = f"{MODEL_FILE}, {METRICS_FILE}, {TRAINING_CURVE_FILE}, {CONTACT_SHEET_FILE}"
+    minutes = (time.perf_counter() - started) / 60
+    logger.info("Done in %.1f minutes. %s and export/ are in %s/", minutes, files, folder)
+
+
+def _run(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None]) -> None:
     faces = folder / "faces"
     logger.info("1/5 Drawing %s synthetic faces", f"{count:,}")
     synthesize(faces, count)
@@ -46,7 +52,7 @@ def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
         "test",
         folder,
         data=f"{count:,} synthetic faces",
-        training_rates=positive_rates(table.split("train").labels),
+        training=table.split("train"),
     )
     logger.info("4/5 Exporting for phones")
     export_model_file(
@@ -56,6 +62,3 @@ def demo(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
     [exported] = (folder / "export").glob("tflite/*.tflite")
     for image, probabilities in predict_files(exported, table.split("test").paths[:3]):
         show(image, probabilities)
-    files = f"{MODEL_FILE}, {METRICS_FILE}, {TRAINING_CURVE_FILE}, {CONTACT_SHEET_FILE}"
-    minutes = (time.perf_counter() - started) / 60
-    logger.info("Done in %.1f minutes. %s and export/ are in %s/", minutes, files, folder)

@@ -1,11 +1,11 @@
-"""Trains a recipe: from the data set to the trained model and its evaluation, in one folder."""
+"""Trains the network of a recipe on a data set and evaluates it; writes all results to a folder."""
 
 import logging
 from pathlib import Path
 
 import keras
 
-from keras_faramtn.atomic_files import atomic_write, make_empty_folder
+from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, epoch_variable, make_dataset
@@ -14,15 +14,16 @@ from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots
 from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
-from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.datasets import training_dataset
 from keras_faramtn.experiments.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.experiments.trainer import MODEL_FILE, build_model, fit_model
 from keras_faramtn.models import groups_of, load_model
+from keras_faramtn.ownership import owned_folder
 
 TRAINING_CURVE_FILE = "training_curve.png"
 
 _RECIPE_FILE = "recipe.yaml"
+_KIND = "training run"
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 def train_recipe(
     name_or_path: str | Path, data: str | Path | None, folder: Path, *, skip_bad: bool = False
 ) -> None:
-    """The command `faramtn train`: trains a recipe and evaluates on the validation split.
+    """The command `faramtn train`: trains a network and evaluates it on the validation split.
 
     Writes model, recipe, history, scores and figures to `folder`. After an interruption, the same
     call resumes from the last completed epoch.
@@ -38,7 +39,7 @@ def train_recipe(
     Args:
         name_or_path: a recipe, as in `read_recipe`.
         data: the data set's folder or file; None if the recipe names it.
-        folder: a new or empty folder, or one with an unfinished run of the same recipe.
+        folder: a new or empty folder, or one in which this function started the same run.
         skip_bad: skip rows and images that cannot be used.
 
     Raises:
@@ -68,17 +69,33 @@ def train_recipe(
     refuse_missing_files(recipe, path)
     source = data or recipe.data.folder
     if source is None:
-        raise InputError(f"{path}: data.folder is not set; set it or give --data FOLDER.")
-    _open_run(recipe, folder)
-    table = check_data(source, recipe.model.attribute_groups().attributes, skip_bad=skip_bad)
-    evaluate_split(
-        train_model(recipe, table, folder),
-        table,
-        "validation",
-        folder,
-        data=Path(source).resolve().name,
-        training_rates=positive_rates(table.split("train").labels),
-    )
+        raise InputError(f"{path}: data.folder is not set; set it or pass --data FOLDER.")
+    with owned_folder(folder, _KIND):
+        _refuse_other_run(recipe, folder)
+        table = check_data(source, recipe.model.attribute_groups().attributes, skip_bad=skip_bad)
+        _train_and_evaluate(recipe, table, folder, Path(source).resolve().name)
+
+
+def train_table(recipe: Recipe, table: FaceTable, folder: Path, *, data: str) -> None:
+    """Like `train_recipe`, but with a recipe and data that are already checked.
+
+    Args:
+        recipe: the experiment.
+        table: the data, with a train and a validation split, as `check_data` returns it.
+        folder: as in `train_recipe`.
+        data: name of the data set in the report.
+
+    Raises:
+        InputError, FloatingPointError, KeyboardInterrupt: as in `train_recipe`.
+    """
+    with owned_folder(folder, _KIND):
+        _refuse_other_run(recipe, folder)
+        _train_and_evaluate(recipe, table, folder, data)
+
+
+def _train_and_evaluate(recipe: Recipe, table: FaceTable, folder: Path, data: str) -> None:
+    model = train_model(recipe, table, folder)
+    evaluate_split(model, table, "validation", folder, data=data, training=table.split("train"))
     files = f"{MODEL_FILE}, {METRICS_FILE}, {TRAINING_CURVE_FILE} and {CONTACT_SHEET_FILE}"
     logger.info("%s are in %s/", files, folder)
 
@@ -89,14 +106,14 @@ def train_model(recipe: Recipe, table: FaceTable, folder: Path) -> keras.Model:
     Args:
         recipe: the experiment.
         table: the data, with a train and a validation split.
-        folder: an existing folder for the recipe, the model, the history, its curve and the
-            checkpoint; training resumes from a checkpoint that is already there.
+        folder: an existing folder for the recipe, the model, the history, the training curve
+            and the checkpoint; training resumes from a checkpoint that is already there.
 
     Returns:
         The trained model, as loaded from `MODEL_FILE`.
 
     Raises:
-        InputError, FloatingPointError, KeyboardInterrupt: as `fit_model`.
+        InputError, FloatingPointError, KeyboardInterrupt: as in `fit_model`.
     """
     model = build_model(recipe)
     groups = groups_of(model)
@@ -112,16 +129,16 @@ def train_model(recipe: Recipe, table: FaceTable, folder: Path) -> keras.Model:
     logger.info(
         "%s: %s parameters, %d groups", model.name, f"{model.count_params():,}", len(groups)
     )
-    atomic_write(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
+    if not (folder / _RECIPE_FILE).exists():  # it may have comments that the user has added
+        atomic_write(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
     history = fit_model(model, recipe, training, validation, folder, epoch=epoch, data=data)
     plots.training_curve(history, folder / TRAINING_CURVE_FILE)
     return load_model(folder / MODEL_FILE)
 
 
-def _open_run(recipe: Recipe, folder: Path) -> None:
-    """Creates the folder of a run, or checks that it holds an unfinished run of the same recipe."""
+def _refuse_other_run(recipe: Recipe, folder: Path) -> None:
+    """Checks that an earlier run in the folder is of the same recipe and unfinished."""
     if not (folder / _RECIPE_FILE).is_file():
-        make_empty_folder(folder)
         return
     earlier, _ = read_recipe(folder / _RECIPE_FILE)
     different = describe_differences(
@@ -129,7 +146,7 @@ def _open_run(recipe: Recipe, folder: Path) -> None:
     )
     if different:
         raise InputError(
-            f"{folder}: this folder holds a run of another recipe: {different}. Choose another "
+            f"{folder}: this folder contains a run of another recipe: {different}. Choose another "
             "folder with --to, or remove it."
         )
     if (folder / METRICS_FILE).exists():

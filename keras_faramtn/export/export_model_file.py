@@ -1,4 +1,4 @@
-"""The work of `faramtn export`: exports a model file to a folder."""
+"""The command `faramtn export`: exports a model file to a folder."""
 
 import json
 import logging
@@ -41,10 +41,10 @@ def export_model_file(
         images: an image, or a folder of images, to compare on; None for synthetic faces.
         calibration_images: an image, or a folder of images, for the quantization ranges of the
             8-bit file, preferably training images; None for `images`.
-        force: replace an earlier export.
+        force: replace an earlier export, if no file was added or changed since.
 
     Raises:
-        InputError: the model, the scores or an image can't be read; or as by `export_model`.
+        InputError: the model, the scores or an image can't be read; or as in `export_model`.
     """
     metrics = _read_metrics(model_file.with_name(METRICS_FILE))
     formats = tuple(FORMATS) if formats is None else tuple(formats)
@@ -60,7 +60,7 @@ def export_model_file(
         calibration = {"calibration_images": loaded, "calibration_source": source}
         logger.info("Calibrating the 8-bit file on %s.", source)
         if path is None:
-            logger.info("  Real images like those of training are better: --calibrate FOLDER.")
+            logger.info("  Images like those used for training are better: --calibrate FOLDER.")
     export_model(
         model,
         folder,

@@ -13,7 +13,12 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_faramtn.atomic_files import atomic_folder
+from keras_faramtn.atomic_files import (
+    atomic_folder,
+    refuse_non_empty,
+    unused_path,
+    visible_content,
+)
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.formats import FORMATS, Format, check_formats
@@ -24,7 +29,9 @@ from keras_faramtn.export.serving_files import write_serving_files
 from keras_faramtn.export.tflite import measure_latency
 from keras_faramtn.inference.label_files import GROUPS_FILE, LABELS_FILE
 from keras_faramtn.models import groups_of, inference_model
+from keras_faramtn.ownership import mark_files, refuse_other_files
 
+_KIND = "export"
 _PARITY_FILE = "parity.json"
 _MODEL_CARD_FILE = "model_card.md"
 _GPU_IMAGES = 4  # a GPU emulated in software is slow
@@ -51,13 +58,14 @@ def export_model(
     files; `labels.txt`, the attributes in the order of the probabilities, one per line;
     `groups.json`, from each group to its attributes; `parity.json`, the comparisons;
     `model_card.md`; and with a SavedModel, `compose.yaml` and `batching_parameters.txt`, which
-    start TensorFlow Serving. The result of each comparison is logged.
+    start TensorFlow Serving. A hidden marker lists the files with their digests. The result of each
+    comparison is logged.
 
     Args:
         model: a network of this package.
         folder: the folder to create.
-        images: the images to compare on, `(n, height, width, 3)` in 0..255, RGB, of the model's
-            input size.
+        images: the images for the comparison, `(n, height, width, 3)` in 0..255, RGB, of the
+            model's input size.
         formats: keys of `FORMATS`.
         image_source: a description of `images` for the model card.
         calibration_images: images like `images` that determine the quantization ranges of the
@@ -65,7 +73,7 @@ def export_model(
         calibration_source: their description for the model card.
         metrics: the model's scores for the model card, as `evaluation.report.metrics` returns
             them.
-        force: replace an earlier export.
+        force: replace an earlier export, if no file was added or changed since.
         progress: show a progress bar on standard error.
 
     Returns:
@@ -73,8 +81,8 @@ def export_model(
 
     Raises:
         InputError: an unknown format; a missing package; `folder` exists and `force` is not set,
-            or it is not an export; or a file differs from the model, in which case all files are
-            kept in the folder that the message names.
+            or it contains anything other than an export; or a file differs from the model, in which
+            case all files are kept in the folder that the message names.
 
     Example:
         >>> from pathlib import Path
@@ -91,13 +99,15 @@ def export_model(
     """
     folder = Path(folder).absolute()
     check_formats(formats)
-    _refuse_existing(folder, force)
+    refuse = _refuse_other_files if force else _refuse_existing
+    refuse(folder)
     inference = inference_model(model)
     expected = inference.predict(images, verbose=0)
     calibration = images if calibration_images is None else calibration_images
     files = {}
-    with atomic_folder(folder, replace=force) as export:
-        with tqdm(dict.fromkeys(formats), unit=" file", leave=False, disable=not progress) as bar:
+    with atomic_folder(folder, refuse=refuse) as export:
+        hidden = None if progress else True  # None hides the bar where there is no terminal
+        with tqdm(dict.fromkeys(formats), unit=" file", leave=False, disable=hidden) as bar:
             for name in bar:
                 bar.set_description(f"Exporting {name}")
                 kind = FORMATS[name]
@@ -115,19 +125,18 @@ def export_model(
         )
         (export / _MODEL_CARD_FILE).write_text(card, encoding="utf-8")
         _refuse_mismatches(files, export, folder)
+        mark_files(export, _KIND)
     return files
 
 
-def _refuse_existing(folder: Path, force: bool) -> None:
-    if not folder.exists():
-        return
-    if not force:
-        raise InputError(f"{folder}: it exists already; choose another folder, or --force.")
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / _PARITY_FILE).is_file()):
-        raise InputError(
-            f"{folder}: this is not an earlier export, so --force does not replace it; choose "
-            "another folder."
-        )
+def _refuse_existing(folder: Path) -> None:
+    if folder.is_dir() and visible_content(folder):
+        raise InputError(f"{folder}: it already exists; choose another folder, or use --force.")
+    refuse_non_empty(folder)
+
+
+def _refuse_other_files(folder: Path) -> None:
+    refuse_other_files(folder, _KIND)
 
 
 def _measure(
@@ -190,9 +199,8 @@ def _refuse_mismatches(files: dict[str, ExportedFile], export: Path, folder: Pat
     failed = [file for file in files.values() if not file.parity.passed]
     if not failed:
         return
-    kept = folder.with_name(f"{folder.name}.mismatch")
-    shutil.rmtree(kept, ignore_errors=True)
-    export.rename(kept)
+    kept = unused_path(folder.with_name(f"{folder.name}.mismatch"))
+    shutil.move(export, kept)  # a mount point may be on another file system
     raise InputError(
         "\n".join(
             f"{kept / file.path}: it differs from the model by {file.parity.max_difference:.2g} "

@@ -2,12 +2,18 @@
 
 import csv
 import json
+import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
+from keras_faramtn.atomic_files import unused_path
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.predictions import Prediction
+from keras_faramtn.locks import output_lock
+
+_log = logging.getLogger(__name__)
 
 _WriteRow = Callable[[str, Mapping[str, float]], None]
 
@@ -20,8 +26,7 @@ def check_output_path(path: Path) -> None:
     """
     if path.suffix not in _WRITERS:
         raise InputError(f"{path}: predictions are written to a {' or '.join(_WRITERS)} file.")
-    if path.exists():
-        raise InputError(f"{path}: it exists already; choose another name, or remove it.")
+    _refuse_existing(path)
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}; create it first.")
 
@@ -31,8 +36,8 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
 
     A .csv file has a header, `image` and the attributes, and one row per image. A .jsonl file has
     one object per line: `{"image": path, "probabilities": {attribute: number}}`. Until all
-    predictions are written, the file is called `{name}.part`; after an error, the predictions made
-    before it stay in that file.
+    predictions are written, the file is called `{name}.part`, or `{name}.part2` and so on if that
+    already exists; after an error, the predictions made before it stay in that file.
 
     Args:
         path: the file to create.
@@ -42,8 +47,8 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
         The number of predictions.
 
     Raises:
-        InputError: as by `check_output_path`; or, for a .csv file, the images have predictions of
-            different attributes.
+        InputError: as in `check_output_path`; another process writes the file; or, for a .csv
+            file, the images have predictions of different attributes.
 
     Example:
         >>> import tempfile
@@ -54,15 +59,37 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
         ['image,Smiling', 'face.jpg,0.900000']
     """
     check_output_path(path)
-    unfinished = path.with_name(f"{path.name}.part")
+    with output_lock(path):
+        _refuse_existing(path)  # another process may have written it meanwhile
+        unfinished = unused_path(path.with_name(f"{path.name}.part"))
+        try:
+            count = _write(unfinished, _WRITERS[path.suffix], predictions)
+            _refuse_existing(path)
+            unfinished.rename(path)
+        except BaseException:
+            if unfinished.exists() and unfinished.stat().st_size:
+                _log.warning("The predictions made until then are in %s", unfinished)
+            else:
+                unfinished.unlink(missing_ok=True)
+            raise
+    return count
+
+
+def _refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise InputError(f"{path}: it already exists; choose another name, or remove it.")
+
+
+def _write(
+    path: Path, writer: Callable[[TextIO], _WriteRow], predictions: Iterable[Prediction]
+) -> int:
     count = 0
     # The bytes of an image's name may not be valid UTF-8.
-    with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        write_row = _WRITERS[path.suffix](file)
+    with path.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        write_row = writer(file)
         for count, (image, probabilities) in enumerate(predictions, start=1):  # noqa: B007
             write_row(str(image), probabilities)
             file.flush()
-    unfinished.rename(path)
     return count
 
 

@@ -169,21 +169,40 @@ def test_the_model_card_has_the_known_scores(model):
     assert "| mean balanced accuracy | not defined |" in card
 
 
-def test_an_existing_folder_is_kept_unless_forced(model, faces, tmp_path):
+def test_a_folder_of_the_user_is_kept_even_if_forced(model, faces, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "precious").write_text("keep me")
-    with pytest.raises(InputError, match="mine: it exists already"):
+    (folder / "thesis.txt").write_text("mine")
+    (folder / "parity.json").write_text("{}")
+    with pytest.raises(InputError, match="mine: it already exists"):
         export_model(model, folder, faces, ["saved_model"])
     with pytest.raises(InputError, match="mine: this is not an earlier export"):
         export_model(model, folder, faces, ["saved_model"], force=True)
-    assert (folder / "precious").read_text() == "keep me"
-    (folder / "parity.json").write_text("{}")
-    export_model(model, folder, faces, ["saved_model"], force=True)
-    assert {path.name for path in folder.iterdir()} == {
-        *("saved_model", "compose.yaml", "batching_parameters.txt"),
-        *("labels.txt", "groups.json", "parity.json", "model_card.md"),
-    }
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_an_earlier_export_is_replaced_if_nothing_in_it_was_changed(model, faces, tmp_path):
+    folder = tmp_path / "mine"
+    files = {"labels.txt", "groups.json", "parity.json", "model_card.md", ".keras_faramtn.json"}
+    serving = {"saved_model", "compose.yaml", "batching_parameters.txt"}
+    export_model(model, folder, faces, ["saved_model"])
+    assert {path.name for path in folder.iterdir()} == files | serving
+    with pytest.raises(InputError, match="mine: it already exists"):
+        export_model(model, folder, faces, ["onnx"])
+
+    compose = folder / "compose.yaml"
+    content = compose.read_text()
+    compose.write_text(content + "# my port\n")
+    (folder / "saved_model" / "thesis.txt").write_text("mine")
+    message = r"mine: compose\.yaml, saved_model/thesis\.txt: added or changed after the export"
+    with pytest.raises(InputError, match=message):
+        export_model(model, folder, faces, ["onnx"], force=True)
+    assert (folder / "saved_model" / "thesis.txt").read_text() == "mine"
+
+    compose.write_text(content)
+    (folder / "saved_model" / "thesis.txt").unlink()
+    export_model(model, folder, faces, ["onnx"], force=True)
+    assert {path.name for path in folder.iterdir()} == files | {"onnx"}
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -202,7 +221,9 @@ def test_a_file_that_differs_raises_an_error_and_is_kept_for_inspection(
         InputError, match=r"mine\.mismatch/saved_model/1: it differs from the model by"
     ):
         export_model(model, tmp_path / "mine", faces, ["saved_model"])
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.mismatch"]
+    with pytest.raises(InputError, match=r"mine\.mismatch2/saved_model/1: it differs"):
+        export_model(model, tmp_path / "mine", faces, ["saved_model"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.mismatch", "mine.mismatch2"]
     parity = json.loads((tmp_path / "mine.mismatch" / "parity.json").read_text())
     assert parity["saved_model"]["parity"]["max_difference"] > 1e-4
 
@@ -219,15 +240,14 @@ def test_a_crash_leaves_no_files(model, faces, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kept", ["mine", ".keras_faramtn.replaced.mine"])
-def test_an_earlier_export_survives_a_kill(model, faces, tmp_path, kept):
-    """Killed before the earlier export is renamed, or between the two renames."""
-    (tmp_path / kept).mkdir()
-    (tmp_path / kept / "precious").write_text("keep me")
-    with pytest.raises(InputError, match="mine: it exists already"):
-        export_model(model, tmp_path / "mine", faces, ["saved_model"])
-    assert (tmp_path / "mine" / "precious").read_text() == "keep me"
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+@pytest.mark.parametrize("name", [".mine.old", ".mine.unfinished", "mine.mismatch"])
+def test_files_next_to_an_export_are_kept(model, faces, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("mine")
+    for force in (False, True):
+        export_model(model, tmp_path / "mine", faces, ["onnx"], force=force)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["mine", name])
+    assert (tmp_path / name / "thesis.txt").read_text() == "mine"
 
 
 def test_an_unknown_format_is_reported(model, faces, tmp_path):
