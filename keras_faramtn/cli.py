@@ -341,7 +341,7 @@ def _with_keras(backend: str | None = None) -> Iterator[None]:
         backend: the only backend that the command can use.
 
     Raises:
-        InputError: Keras can't be imported as it is configured.
+        InputError: Keras can't be imported with its current configuration.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["MPLBACKEND"] = "agg"  # that of a notebook may not be installed here

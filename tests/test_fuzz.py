@@ -1,4 +1,4 @@
-"""Damaged files and responses, reproducible by seeds: only errors in words escape, and quickly."""
+"""Damaged files and responses, reproducible by seeds, raise only clear errors, and quickly."""
 
 import json
 import shutil
@@ -40,22 +40,22 @@ ODD = (
 
 
 def mutate_text(text, rng):
-    """The bytes of `text` with odd words in it; every third time with random faults."""
+    """The bytes of `text` with odd words inserted, and in 30 % of the calls with random faults."""
     words = text.split(" ")
     for _ in range(rng.integers(1, 4)):
         word = str(rng.choice(ODD))
-        place = int(rng.integers(len(words)))
+        position = int(rng.integers(len(words)))
         if rng.random() < 0.3:
-            words[place] = word
+            words[position] = word
         else:
-            cut = int(rng.integers(len(words[place]) + 1))
-            words[place] = words[place][:cut] + word + words[place][cut:]
+            cut = int(rng.integers(len(words[position]) + 1))
+            words[position] = words[position][:cut] + word + words[position][cut:]
     encoded = " ".join(words).encode()
     return mutate(encoded, rng) if rng.random() < 0.3 else encoded
 
 
 def survives(function, seed):
-    """Calls a function that may fail in words; returns whether it did not."""
+    """Calls a function that may raise a clear error; returns whether it succeeded."""
     started = time.perf_counter()
     try:
         with warnings.catch_warnings():
@@ -185,7 +185,7 @@ ROW = {"attributes": ["Smiling", "Young"], "probabilities": [0.75, 0.5], "error"
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server that sends `server.response` to each request, byte by byte as it is."""
+    """A server that answers each request with the bytes of `server.response`, unchanged."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):

@@ -73,7 +73,7 @@ def marked(tmp_path):
         (lambda folder: (folder / "model" / "empty" / "x").write_text("mine"), "model/empty/x"),
     ],
 )
-def test_what_was_added_or_changed_is_named(marked, change, named):
+def test_added_or_changed_files_are_named(marked, change, named):
     change(marked)
     with pytest.raises(InputError, match=f"{marked}: {named}: added or changed after the export"):
         refuse_other_files(marked, "export")

@@ -43,7 +43,7 @@ def resize(image: Any, image_size: tuple[int, int]) -> Any:
         lambda: tf.image.resize(image, image_size),
         lambda: tf.image.resize(image, image_size, antialias=True),
     )
-    # The weights are positive and sum to one, so no value leaves 0..255: adding one half and
+    # The weights are positive and sum to one, so no value leaves 0..255: adding 0.5 and
     # truncating rounds to the nearest integer.
     return tf.cast(resized + 0.5, tf.uint8)
 

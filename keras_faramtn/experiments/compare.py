@@ -189,8 +189,7 @@ def _write_yaml(path: Path, content: dict[str, Any]) -> None:
             return
         if text != _yaml(earlier):
             raise InputError(
-                f"{path}: this file was edited, and differs from the recipe; move it to another "
-                "place."
+                f"{path}: this file was edited, and differs from the recipe; move it elsewhere."
             )
     atomic_write_bytes(path, _yaml(content).encode())
 

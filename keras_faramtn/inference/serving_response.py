@@ -15,7 +15,7 @@ class TransientError(Exception):
 
     Args:
         reason: a description without a full stop.
-        retry_after: seconds that the server asks to wait for.
+        retry_after: seconds that the server requests to wait.
     """
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:

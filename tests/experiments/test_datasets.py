@@ -26,7 +26,7 @@ def _training(folder, *labels):
     return training_dataset(RECIPE, table, RECIPE.model.attribute_groups(), epoch_variable())[0]
 
 
-def test_an_attribute_without_a_known_label_in_training_is_warned_of(tmp_path, caplog):
+def test_an_attribute_without_a_known_training_label_gives_a_warning(tmp_path, caplog):
     dataset = _training(tmp_path, ["1", "", ""], ["0", "", "1"])
     [message] = caplog.messages
     assert "no training image has a known label of Hat, so the network does not learn it" in message

@@ -48,7 +48,7 @@ def test_a_key_of_several_sections_is_not_repeated(tmp_path):
         ("a: " + "x" * 300_000, "the file has more than 262,144 bytes"),
     ],
 )
-def test_what_is_refused(tmp_path, text, message):
+def test_invalid_files_are_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=f"recipe.yaml.*{message}"):
         _read(tmp_path, text)
 
