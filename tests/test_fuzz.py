@@ -185,7 +185,7 @@ ROW = {"attributes": ["Smiling", "Young"], "probabilities": [0.75, 0.5], "error"
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server that answers each request with the bytes of `server.response`, unchanged."""
+    """A server that responds to each request with the bytes of `server.response`, unchanged."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
