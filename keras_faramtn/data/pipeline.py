@@ -1,5 +1,7 @@
-"""From a table of faces to a `tf.data.Dataset` of batches for `model.fit`."""
+"""Makes a `tf.data.Dataset` of batches for `model.fit` from a table of faces."""
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.augmentation import Augmentation, augment_images, mix
 from keras_faramtn.data.cache import cached_images
 from keras_faramtn.data.decoding import decode_and_resize, without_autotuning
-from keras_faramtn.data.table import FaceTable
+from keras_faramtn.data.table import DecodedImages, FaceTable
 from keras_faramtn.errors import InputError
 
 EVALUATION_BATCH_SIZE = 64
@@ -21,7 +23,7 @@ EVALUATION_BATCH_SIZE = 64
 # Decoded images are kept in memory up to this size; those of a larger data set go to disk.
 _MEMORY_BYTES = 4 * 1024**3
 
-# An upper bound on epochs, so that no epoch of one seed is shuffled like an epoch of the next.
+# Above any number of epochs, so that no epoch of one seed is shuffled like an epoch of the next.
 _SEED_STEP = 1_000_003
 
 _DECODING_BATCH_SIZE = 64  # images that are decoded and written to the cache at a time
@@ -41,7 +43,8 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Batches of images and labels by group.
 
-    Images are decoded once and kept in memory if they take at most 4 GiB.
+    Images are decoded once and kept in memory if they take at most 4 GiB; those of a table from
+    `decode_images` with the same size are not decoded again.
 
     Args:
         table: the images; its attributes must be those of `groups`.
@@ -49,11 +52,11 @@ def make_dataset(
         image_size: height and width in pixels.
         batch_size: images in a batch; the last batch may be smaller.
         shuffle: use a new random order in each epoch.
-        augmentation: how images are changed at random, anew in each epoch; None for no
+        augmentation: the random changes of images, different in each epoch; None for no
             augmentation.
         seed: decides the order and the augmentation.
         epoch: a variable from `epoch_variable`. Its value at the start of an epoch decides, with
-            the seed, the epoch's order and augmentation, so that a resumed training sees the same
+            the seed, the epoch's order and augmentation, so that a resumed run sees the same
             batches as an uninterrupted one. If None, the epochs are counted.
         cache: a folder for the decoded images of a larger data set, see `cached_images`; if None,
             they are decoded in each epoch.
@@ -64,7 +67,7 @@ def make_dataset(
         `(batch, attributes of the group)`: 1 present, 0 absent, -1 unknown.
 
     Raises:
-        InputError: the table has other attributes than `groups`, or `cache` can't be written to.
+        InputError: the attributes of the table and of `groups` differ, or `cache` can't be written.
 
     Example:
         >>> import tempfile
@@ -86,15 +89,18 @@ def make_dataset(
             f"{table.source}: the data's attributes differ from those of the groups; build the "
             f"groups from {', '.join(table.attributes)}."
         )
-    paths = [str(path) for path in table.paths]
-    stored = None
-    if cache is not None and len(table) > _images_in_memory(image_size):
-        stored = cached_images(table.paths, image_size, cache, lambda: _decode(paths, image_size))
+    decoded = table.decoded
+    if decoded is None or decoded.pixels.shape[1:3] != image_size:
+        decoded = None
+        if cache is not None and len(table) > _images_in_memory(image_size):
+            decoded = _decode_to_disk(table, image_size, cache)
     keys: Any
-    if stored is None:
-        keys, load_image = paths, lambda path: _read(path, image_size)
+    if decoded is None:
+        keys = list(map(str, table.paths))
+        load_image = functools.partial(_read, image_size=image_size)
     else:
-        keys, load_image = np.arange(len(table)), lambda row: _read_stored(stored, row)
+        keys = decoded.rows
+        load_image = functools.partial(_read_stored, decoded.pixels)
     return make_batches(
         tf.data.Dataset.from_tensor_slices((keys, group_labels(table.labels, groups))),
         lambda key, labels: (load_image(key), labels),
@@ -105,7 +111,54 @@ def make_dataset(
         seed=seed,
         epoch=epoch,
         shuffle_before_loading=True,
+        keep_in_memory=decoded is None,
     )
+
+
+def decode_images(
+    table: FaceTable, image_size: tuple[int, int], cache: str | Path | None = None
+) -> FaceTable:
+    """Decodes all images of a table, so that datasets made from it don't decode them again.
+
+    Args:
+        table: the images.
+        image_size: height and width in pixels.
+        cache: as in `make_dataset`.
+
+    Returns:
+        The table with `decoded`; or unchanged, if the images take more than 4 GiB and there is no
+        `cache` or not enough space in it.
+
+    Raises:
+        InputError: as in `make_dataset`.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_faramtn.data.readers.dataset import read_dataset
+        >>> from keras_faramtn.synthetic.dataset import synthesize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = synthesize(folder, 4, image_size=(64, 64), progress=False)
+        ...     table = decode_images(read_dataset(folder), (32, 32))
+        >>> table.decoded.pixels.shape
+        (4, 32, 32, 3)
+    """
+    if len(table) > _images_in_memory(image_size):
+        decoded = None if cache is None else _decode_to_disk(table, image_size, cache)
+        return dataclasses.replace(table, decoded=decoded)
+    pixels = np.empty((len(table), *image_size, 3), "uint8")
+    start = 0
+    for images in _decode([str(path) for path in table.paths], image_size):
+        pixels[start : start + len(images)] = images
+        start += len(images)
+    return dataclasses.replace(table, decoded=DecodedImages(pixels, np.arange(len(table))))
+
+
+def _decode_to_disk(
+    table: FaceTable, image_size: tuple[int, int], cache: str | Path
+) -> DecodedImages | None:
+    paths = [str(path) for path in table.paths]
+    pixels = cached_images(table.paths, image_size, cache, lambda: _decode(paths, image_size))
+    return None if pixels is None else DecodedImages(pixels, np.arange(len(table)))
 
 
 def make_batches(
@@ -119,6 +172,7 @@ def make_batches(
     seed: int,
     shuffle_before_loading: bool,
     epoch: tf.Variable | None = None,
+    keep_in_memory: bool = True,
 ) -> tf.data.Dataset:
     """Loads, caches, shuffles, batches and augments examples from any source.
 
@@ -128,13 +182,15 @@ def make_batches(
         image_size, batch_size, shuffle, augmentation, seed, epoch: as in `make_dataset`.
         shuffle_before_loading: whether all elements of `examples` fit in memory, as paths do. If
             not, and if the loaded images don't fit either, they are shuffled in a buffer.
+        keep_in_memory: whether to load each image once, if all fit in memory; False if loading is
+            cheap.
 
     Returns:
-        As `make_dataset`.
+        As in `make_dataset`.
     """
     count = int(examples.cardinality())
     room = _images_in_memory(image_size)
-    in_memory = count <= room
+    in_memory = keep_in_memory and count <= room
     if shuffle and shuffle_before_loading and not in_memory:
         examples = _shuffled(examples, count, seed, epoch)
     dataset = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)

@@ -23,7 +23,7 @@ _SHOWN_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with one row of a label file, or with the row's image.
+    """A problem with one row of a label file, or with the row's image.
 
     Attributes:
         file: the label or partition file.
@@ -42,6 +42,20 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class DecodedImages:
+    """The pixels of some images.
+
+    Attributes:
+        pixels: uint8 `(any number, height, width, 3)`, RGB.
+        rows: int `(n,)`: the pixels of the n images are `pixels[rows]`. Tables of single splits
+            share `pixels`.
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class FaceTable:
     """Images, labels and splits of a data set: one row for each image.
 
@@ -55,6 +69,7 @@ class FaceTable:
         lines: int `(n,)`: the line of each row in the label file, from 1.
         unit: what `lines` counts: `line`, or `row` for a file without lines.
         problems: the skipped rows and images, and why they were skipped.
+        decoded: the pixels of the images, after `decode_images`.
 
     Example:
         >>> table = FaceTable(
@@ -77,6 +92,7 @@ class FaceTable:
     lines: np.ndarray
     unit: str = "line"
     problems: tuple[Problem, ...] = ()
+    decoded: DecodedImages | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -91,8 +107,10 @@ class FaceTable:
     def take(self, rows: Any) -> "FaceTable":
         """The rows selected by a slice, a boolean mask or an integer array, in its order."""
         chosen = np.arange(len(self))[rows]
+        decoded = self.decoded
         return dataclasses.replace(
             self,
+            decoded=decoded and DecodedImages(decoded.pixels, decoded.rows[chosen]),
             paths=tuple(self.paths[row] for row in chosen),
             labels=self.labels[chosen],
             splits=self.splits[chosen],
