@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from typer.testing import CliRunner
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.callbacks import Checkpoint
 from keras_faramtn.cli import app
+from keras_faramtn.data import pipeline
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation import evaluate
 from keras_faramtn.evaluation.scores import score
-from keras_faramtn.experiments import compare
+from keras_faramtn.experiments import compare, run
 from keras_faramtn.synthetic.dataset import synthesize
 
 pytestmark = pytest.mark.slow
@@ -43,7 +46,7 @@ def _interrupt(*arguments, **keywords):
 
 
 def _modification_times(folder):
-    """When each file of the runs was written."""
+    """The modification time of each file of the runs."""
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
         for path in (folder / "runs").rglob("*")
@@ -59,17 +62,30 @@ class InterruptedComparison:
         synthesize(self.data, 60, image_size=(48, 36))
         self.recipe = _write(folder)
         self.folder = folder / "compared"
-        train, trained = compare.train_recipe, []
+        train, trained = compare.train_table, []
+        self.calls = Counter()
 
-        def recorded(recipe_file, data, run_folder, **keywords):
-            train(recipe_file, data, run_folder, **keywords)
+        def recorded(recipe, table, run_folder, **keywords):
+            train(recipe, table, run_folder, **keywords)
             trained.append(str(run_folder.relative_to(self.folder / "runs")))
 
+        def count(patch, module, name):
+            function = getattr(module, name)
+
+            def counted(*arguments, **keywords):
+                self.calls[name] += 1
+                return function(*arguments, **keywords)
+
+            patch.setattr(module, name, counted)
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compare, "train_recipe", recorded)
+            patch.setattr(compare, "train_table", recorded)
+            count(patch, compare, "check_data")
+            count(patch, pipeline, "decode_and_resize")  # called when a dataset is built
+            count(patch, evaluate, "predict_probabilities")
             # Trained, but interrupted before its predictions are written.
             with pytest.MonkeyPatch.context() as interruption:
-                interruption.setattr(compare, "_predict", _interrupt)
+                interruption.setattr(run, "evaluate_split", _interrupt)
                 self.interrupt()
             self.after_first = _modification_times(self.folder)
             # The first seed is complete; the next run is interrupted in its second epoch.
@@ -112,7 +128,9 @@ def test_each_run_is_trained_once_and_a_finished_run_is_not_changed(compared):
     assert "plain/seed_3/predictions.npz" not in {
         name.removeprefix("runs/") for name in compared.after_first
     }
-    assert compared.after_first.items() <= compared.after_second.items()
+    for name in ("checkpoint.keras", "history.csv"):  # no epoch was repeated
+        name = f"runs/plain/seed_3/{name}"
+        assert compared.after_first[name] == compared.after_second[name]
     finished = {
         name: written
         for name, written in compared.after_second.items()
@@ -121,10 +139,19 @@ def test_each_run_is_trained_once_and_a_finished_run_is_not_changed(compared):
     assert finished.items() <= compared.after_all.items()
     with (compared.folder / "runs/plain/seed_1/history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
-    for run in RUNS:
-        assert {f"runs/{run}/{name}" for name in ("predictions.npz", "metrics.json")} <= set(
+    for each in RUNS:
+        assert {f"runs/{each}/{name}" for name in ("predictions.npz", "metrics.json")} <= set(
             compared.after_all
         )
+
+
+def test_data_is_read_once_per_command_and_predicted_once_per_run(compared):
+    # Three commands: two that were interrupted, and the last.
+    assert compared.calls == {
+        "check_data": 3,
+        "decode_and_resize": 3,
+        "predict_probabilities": len(RUNS),
+    }
 
 
 def test_an_interrupted_comparison_has_the_results_of_its_complete_seeds(compared):
@@ -147,7 +174,7 @@ def test_results_match_the_saved_predictions(compared):
             assert saved["attributes"].tolist() == list(CELEBA_ATTRIBUTES)
             assert len(saved["images"]) == compared.content["images"] == 6
             scores.append(score(saved["probabilities"], saved["labels"], CELEBA_ATTRIBUTES))
-            # Equal to the evaluation after each training.
+            # Equal to the evaluation after each run.
             metrics = json.loads(
                 (compared.folder / "runs" / variant / f"seed_{seed}/metrics.json").read_text()
             )
@@ -173,7 +200,7 @@ def test_the_results_record_command_data_machine_and_recipe(compared):
 
 
 def test_repeating_the_command_trains_nothing_and_prints_the_table(compared, monkeypatch):
-    monkeypatch.setattr(compare, "train_recipe", _interrupt)
+    monkeypatch.setattr(compare, "train_table", _interrupt)
     before = (compared.folder / "comparison.json").read_text()
     arguments = ["compare", compared.recipe, "--data", compared.data, "--to", compared.folder]
     result = CliRunner().invoke(app, list(map(str, arguments)))
@@ -194,7 +221,7 @@ def test_different_settings_are_refused_even_for_other_seeds(compared, tmp_path,
 def test_other_variants_are_refused(compared, tmp_path):
     path = _write(tmp_path, variants={"a": {}, "b": {}}, against=["a"])
     before = (compared.folder / "comparison.yaml").read_text()
-    with pytest.raises(InputError, match="holds a comparison of other variants"):
+    with pytest.raises(InputError, match="contains a comparison of other variants"):
         compare.run_comparison(path, compared.data, compared.folder)
     assert (compared.folder / "comparison.yaml").read_text() == before
 
@@ -231,12 +258,12 @@ def test_an_unrelated_folder_is_not_changed(tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         compare.run_comparison(_write(tmp_path), tmp_path, folder)
     assert [path.name for path in folder.iterdir()] == ["chapter.txt"]
 
 
 def test_a_data_set_is_required(tmp_path):
-    with pytest.raises(InputError, match=r"data\.folder is not set; set it or give --data"):
+    with pytest.raises(InputError, match=r"data\.folder is not set; set it or pass --data"):
         compare.run_comparison(_write(tmp_path), None, tmp_path / "compared")
     assert not (tmp_path / "compared").exists()
