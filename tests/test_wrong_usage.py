@@ -17,7 +17,7 @@ LONG = "x" * 300
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    """A data set `D`, a model `M.keras`, an exported file `T.tflite`, and files that are neither."""
+    """A data set D, a model M.keras, an exported file T.tflite, and files of other kinds."""
     folder = tmp_path_factory.mktemp("examples")
     synthesize(folder / "D", 10, image_size=(40, 32), progress=False)
     small_network(recipe().model, (*SIZE, 3)).save(folder / "M.keras")
@@ -126,7 +126,7 @@ train crops_quick --data nowhere | nowhere
 train crops_quick --data empty | empty
 train crops_quick --data text.csv | text.csv
 train crops_quick --data P.jpg | P.jpg
-train crops_quick --data D --to D | D: 
+train crops_quick --data D --to D | D:
 train crops_quick --data D --to text.txt | text.txt
 train crops_quick --data D --to text.txt/new | text.txt
 train crops_comparison --data D | crops_comparison
@@ -137,7 +137,7 @@ compare list.yaml --data D | list.yaml
 compare empty.yaml --data D | empty.yaml
 compare crops_comparison | data.folder is not set
 compare crops_comparison --data nowhere | nowhere
-compare crops_comparison --data D --to D | D: 
+compare crops_comparison --data D --to D | D:
 compare crops_comparison --data D --to text.txt | text.txt
 evaluate M.keras | --data
 evaluate nowhere.keras --data D | nowhere.keras: no such model file
@@ -192,7 +192,7 @@ export M.keras --to new --faces empty | empty: there is no image
 export M.keras --to new --faces text.jpg | text.jpg
 export M.keras --to new --calibrate nowhere | nowhere
 export M.keras --to D --format tflite_float32 | D: it already exists
-export M.keras --to D --format tflite_float32 --force | D: 
+export M.keras --to D --format tflite_float32 --force | D:
 export M.keras --to text.txt --format tflite_float32 --force | text.txt
 demo-page nowhere | nowhere: no such export
 demo-page M.keras | M.keras: the page runs a .tflite file
@@ -202,7 +202,7 @@ demo-page D | D: there is no float .tflite file
 demo-page T.tflite --to D | D: it already exists
 demo-page T.tflite --to text.txt | text.txt
 demo --count 99 | --count
-demo --to D | D: 
+demo --to D | D:
 demo --to text.txt | text.txt
 """
 EXPLAINED = [line.split(" | ") for line in WRONG.strip("\n").splitlines()]

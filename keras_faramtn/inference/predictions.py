@@ -1,4 +1,4 @@
-"""Predictions for image files: what they are, how bad images are handled, and their description."""
+"""Predictions for image files: their type, the handling of bad images, and their description."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,9 +42,9 @@ def handle_bad_images(
         {'Smiling': 0.9}
     """
     bad = 0
-    with tqdm(
-        total=total, desc="Predicting", unit=" images", disable=not progress or total == 1
-    ) as bar:
+    # None hides the bar where there is no terminal.
+    hidden = None if progress and total > 1 else True
+    with tqdm(total=total, desc="Predicting", unit=" images", disable=hidden) as bar:
         for image_path, prediction in results:
             bar.update()
             result = _check_probabilities(image_path, prediction)

@@ -38,7 +38,7 @@ def synthesize(
         folder: the new folder; it may exist if it is empty.
         count: the number of faces.
         image_size: height and width in pixels, 32 to 1024.
-        seed: 0 or more; another seed gives other faces.
+        seed: 0 or more; each seed gives different faces.
         progress: show a progress bar on standard error.
 
     Returns:
@@ -59,7 +59,7 @@ def synthesize(
     refuse_count(count)
     refuse_image_size(image_size)
     if seed < 0:
-        raise InputError(f"the seed is {seed}; give 0 or more.")
+        raise InputError(f"the seed is {seed}; use 0 or more.")
     with atomic_folder(folder) as temporary:
         _write(temporary, count, image_size, seed, progress)
     return folder
@@ -76,7 +76,8 @@ def _write(
         parent.mkdir(parents=True)
     names = [f"{row + 1:06}.jpg" for row in range(count)]
     rows = []
-    for row, name in enumerate(tqdm(names, desc="Faces", unit="face", disable=not progress)):
+    hidden = None if progress else True  # None hides the bar where there is no terminal
+    for row, name in enumerate(tqdm(names, desc="Faces", unit="face", disable=hidden)):
         labels, image = draw_labelled_face(seed, row, image_size)
         image.save(images / name, quality=_JPEG_QUALITY)
         rows.append(f"{name} " + " ".join(" 1" if label else "-1" for label in labels))
