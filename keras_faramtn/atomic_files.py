@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 from keras_faramtn.locks import LOCK_FILE, output_lock, try_lock
 
 TEMPORARY_PREFIX = ".keras_faramtn-"
@@ -56,7 +56,7 @@ def atomic_write(path: str | Path, write: Callable[[Path], Any]) -> None:
             temporary.replace(path)
     except OSError as error:
         raise InputError(
-            f"{path}: can't be written ({error.strerror or error}); choose another folder."
+            f"{path}: can't be written ({reason(error)}); choose another folder."
         ) from error
 
 
@@ -110,7 +110,7 @@ def atomic_folder(
             content = temporary / _CONTENT
             content.mkdir()
         except OSError as error:
-            raise InputError(f"{folder}: can't be created: {error.strerror}.") from error
+            raise InputError(f"{folder}: can't be created: {reason(error)}.") from error
         refuse(folder)
         yield content
         refuse(folder)
@@ -122,7 +122,7 @@ def atomic_folder(
             else:
                 content.rename(folder)
         except OSError as error:
-            raise InputError(f"{folder}: can't be written: {error.strerror}.") from error
+            raise InputError(f"{folder}: can't be written: {reason(error)}.") from error
 
 
 def _replace_content(folder: Path, temporary: Path) -> None:
@@ -170,7 +170,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: can't be created: {error.strerror}.") from error
+        raise InputError(f"{folder}: can't be created: {reason(error)}.") from error
 
 
 def refuse_non_empty(folder: str | Path) -> None:
@@ -202,7 +202,7 @@ def visible_content(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not _is_temporary(path))
     except OSError as error:
-        raise InputError(f"{folder}: can't be read: {error.strerror}.") from error
+        raise InputError(f"{folder}: can't be read: {reason(error)}.") from error
 
 
 def unused_path(path: Path) -> Path:

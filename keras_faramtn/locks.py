@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 
 LOCK_FILE = ".keras_faramtn.lock"
 """The name of the lock of an existing folder, inside it."""
@@ -56,10 +56,10 @@ def output_lock(output: str | Path, *, wait: bool = False) -> Iterator[None]:
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
             file = try_lock(path)
     except PermissionError as error:
-        raise InputError(f"{output}: can't be written ({error.strerror}).") from error
+        raise InputError(f"{output}: can't be written ({reason(error)}).") from error
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise InputError(f"{output}: can't be written ({error.strerror}).") from error
+            raise InputError(f"{output}: can't be written ({reason(error)}).") from error
         logger.warning(
             "%s: its file system has no locks; don't write to it from two processes.", output
         )

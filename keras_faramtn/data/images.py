@@ -197,7 +197,8 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
         The files, in the order of `paths`; those of one folder are sorted.
 
     Raises:
-        InputError: a path does not exist, a folder can't be read, or a folder contains no image.
+        InputError: `paths` is a single path; a path does not exist; a folder can't be read or
+            contains no image.
 
     Example:
         >>> import tempfile
@@ -207,6 +208,8 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
         ...     [path.name for path in find_images([folder])]
         ['a.JPG', 'b.png']
     """
+    if isinstance(paths, str | Path):
+        raise InputError(f"images must be a list of paths; got {str(paths)!r}.")
     found: list[Path] = []
     for path in map(Path, paths):
         try:

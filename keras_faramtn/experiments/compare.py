@@ -32,6 +32,7 @@ from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe, read_c
 from keras_faramtn.experiments.recipe import read_recipe, refuse_missing_files
 from keras_faramtn.experiments.run import train_table
 from keras_faramtn.experiments.trainer import MODEL_FILE, build_model
+from keras_faramtn.json_files import read_json
 from keras_faramtn.models import load_model
 from keras_faramtn.ownership import owned_folder
 
@@ -210,8 +211,10 @@ def _costs(comparison: ComparisonRecipe, folder: Path) -> dict[str, Any]:
         "recipes": {name: recipe.model_dump(mode="json") for name, recipe in recipes.items()},
     }
     if path.exists():
-        costs = json.loads(path.read_text())
-        if all(costs[key] == value for key, value in measured.items()):
+        costs = read_json(path)
+        if isinstance(costs, dict) and all(
+            costs.get(key) == value for key, value in measured.items()
+        ):
             return costs
     keras.backend.clear_session()
     models = {name: build_model(recipe) for name, recipe in recipes.items()}

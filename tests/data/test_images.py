@@ -125,6 +125,12 @@ def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
         find_images([tmp_path])
 
 
+def test_a_single_path_is_no_list_of_images(tmp_path):
+    for path in (tmp_path, str(tmp_path)):
+        with pytest.raises(InputError, match="images must be a list of paths; got '/"):
+            find_images(path)
+
+
 def test_a_path_that_the_system_refuses_is_reported():
     with pytest.raises(InputError, match="it can't be read: File name too long"):
         find_images(["x" * 5000])

@@ -10,7 +10,7 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX, 
 from keras_faramtn.data import augmentation, decoding, pipeline
 from keras_faramtn.data.augmentation import Augmentation, augment_images, mix
 from keras_faramtn.data.decoding import decode_and_resize
-from keras_faramtn.data.pipeline import epoch_variable, make_dataset
+from keras_faramtn.data.pipeline import decode_images, epoch_variable, make_dataset
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.errors import InputError
 
@@ -90,6 +90,35 @@ def test_a_data_set_too_large_for_memory_is_decoded_once_to_disk(table, tmp_path
             pipeline, "decode_and_resize", None
         )  # the second dataset must read the file
     assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+@pytest.mark.parametrize("memory", [2**30, 0])
+def test_datasets_of_decoded_images_have_the_same_batches(table, tmp_path, monkeypatch, memory):
+    training = table.split("train")
+
+    def two_epochs(table):
+        dataset = make_dataset(
+            table, FACE_REGIONS, SIZE, 8, shuffle=True, augmentation=Augmentation(), seed=3
+        )
+        return [_collect(dataset) for _ in range(2)]
+
+    expected = two_epochs(training)
+    monkeypatch.setattr(pipeline, "_MEMORY_BYTES", memory)
+    decoded = decode_images(table, SIZE, tmp_path / "cache").split("train")
+    assert (tmp_path / "cache").exists() == (memory == 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "decode_and_resize", None)  # nothing is decoded again
+        found = two_epochs(decoded)
+    for (images, labels), (images_before, labels_before) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(images, images_before)
+        np.testing.assert_array_equal(labels["mouth"], labels_before["mouth"])
+    smaller, _ = _collect(make_dataset(decoded, FACE_REGIONS, (24, 18), 8))
+    assert smaller.shape == (len(training), 24, 18, 3)
+
+
+def test_too_many_images_without_a_cache_are_not_decoded_at_once(table, monkeypatch):
+    monkeypatch.setattr(pipeline, "_MEMORY_BYTES", 0)
+    assert decode_images(table, SIZE).decoded is None
 
 
 def test_augmentation_depends_on_the_seed_and_changes_in_each_epoch(table):

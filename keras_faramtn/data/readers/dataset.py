@@ -8,7 +8,7 @@ from keras_faramtn.data.readers.celeba import is_celeba, read_celeba
 from keras_faramtn.data.readers.csv_table import is_csv_table, read_csv_table
 from keras_faramtn.data.readers.lfwa import is_lfwa, read_lfwa
 from keras_faramtn.data.table import UNKNOWN, FaceTable
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 
 
 class DatasetKind(NamedTuple):
@@ -68,7 +68,11 @@ def read_dataset(
         (4, (4, 40), 2)
     """
     source = Path(source)
-    if not source.exists():
+    try:
+        exists = source.exists()
+    except OSError as error:
+        raise InputError(f"{source}: can't be read: {reason(error)}.") from error
+    if not exists:
         raise InputError(f"{source}: there is no such file or folder; correct the path.")
     arguments = () if attributes is None else (attributes,)
     for kind in KINDS.values():

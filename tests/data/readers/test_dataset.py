@@ -26,6 +26,8 @@ def test_each_kind_is_recognised(celeba_folder, tmp_path):
 def test_an_unsupported_data_set_is_refused(tmp_path):
     with pytest.raises(InputError, match="missing: there is no such file or folder"):
         read_dataset(tmp_path / "missing")
+    with pytest.raises(InputError, match="can't be read: File name too long"):
+        read_dataset("x" * 5000)
     with pytest.raises(InputError, match=r"looked for .*celeba.*lfw_att_40.*attributes"):
         read_dataset(tmp_path)
 
