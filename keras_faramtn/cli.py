@@ -194,7 +194,7 @@ def evaluate(
     to: Annotated[
         Path | None,
         typer.Option(
-            help="The folder to create, with metrics.json and contact_sheet.png.",
+            help="The folder to create, with metrics.json, contact_sheet.png and predictions.npz.",
             show_default="evaluation_SPLIT in the folder of the model",
         ),
     ] = None,

@@ -55,6 +55,9 @@ def test_a_split_is_reported_with_thresholds_of_the_validation_split(data, model
         assert ("chosen_thresholds" in metrics) == (split == "validation")
         with Image.open(folder / "contact_sheet.png") as sheet:
             assert sheet.format == "PNG"
+        with np.load(folder / "predictions.npz") as predictions:
+            np.testing.assert_array_equal(predictions["probabilities"], evaluation.probabilities)
+            np.testing.assert_array_equal(predictions["labels"], table.split(split).labels)
         assert f"Percent, on {images} images" in caplog.text
 
 
