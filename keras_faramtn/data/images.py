@@ -8,7 +8,7 @@ import collections
 import io
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
 
 def load_images(
     paths: Iterable[str | Path], image_size: tuple[int, int], *, ahead: int
-) -> Iterator[np.ndarray | InputError]:
+) -> Generator[np.ndarray | InputError]:
     """Loads image files like `load_image`, in threads that work ahead of the caller.
 
     Args:

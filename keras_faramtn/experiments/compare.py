@@ -103,12 +103,11 @@ def run_comparison(
             settings = comparison.recipe(*runs[0]).data
             table = decode_images(table, settings.image_size, cache_folder(settings.cache))
         costs = _costs(comparison, folder)
+        data_name = Path(source).resolve().name
         about = {
-            "command": shlex.join(
-                ["faramtn", "compare", str(name_or_path), "--data", Path(source).resolve().name]
-            ),
+            "command": shlex.join(["faramtn", "compare", str(name_or_path), "--data", data_name]),
             "recipe": comparison.model_dump(mode="json", exclude_unset=True),
-            "data": Path(source).resolve().name,
+            "data": data_name,
             "split": comparison.split,
         }
         rates = positive_rates(training.labels)
@@ -118,7 +117,7 @@ def run_comparison(
             if finished:
                 logger.info("already finished: %s/", _run_folder(folder, variant, seed))
             else:
-                _train_and_score(folder, comparison, variant, seed, table, data=about["data"])
+                _train_and_score(folder, comparison, variant, seed, table, data=data_name)
                 scores = _scores_folder(folder, comparison, variant, seed)
                 done[variant, seed] = read_probabilities(
                     scores / PREDICTIONS_FILE, scored, training
