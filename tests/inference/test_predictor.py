@@ -235,7 +235,7 @@ def test_a_bad_image_in_a_folder_is_reported_or_skipped(files, tmp_path, capsys,
     warning, summary = caplog.messages
     assert "bad.jpg: this file can't be read" in warning
     assert summary == "1 of 3 images were skipped."
-    assert "Predicting: 100%" in capsys.readouterr().err
+    assert not capsys.readouterr().err  # the progress bar is for terminals
     with pytest.raises(InputError, match="none of the 1 images can be used"):
         list(predict_files(exported, [tmp_path / "images" / "bad.jpg"], skip_bad=True))
 
