@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -347,6 +348,8 @@ def _with_keras(backend: str | None = None) -> Iterator[None]:
     os.environ["MPLBACKEND"] = "agg"  # that of a notebook may not be installed here
     if backend is not None:
         os.environ["KERAS_BACKEND"] = backend
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 - Keras would create a folder named `~`
+        os.environ.setdefault("KERAS_HOME", str(Path(tempfile.gettempdir(), "keras")))
     with hidden_stderr():
         try:
             import keras  # noqa: F401

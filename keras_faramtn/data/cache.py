@@ -1,5 +1,6 @@
 """Decoded images on disk, for a data set that is too large for memory."""
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -39,11 +40,12 @@ def cache_folder(chosen: str | Path | None = None) -> Path:
     """
     if chosen is not None:
         return Path(chosen)
-    folder = platformdirs.user_cache_path("keras_faramtn", appauthor=False)
-    if folder.parts[0] == "~":  # not expanded
-        user = getattr(os, "getuid", int)()
-        return Path(tempfile.gettempdir(), f"keras_faramtn-{user}")
-    return folder
+    with contextlib.suppress(RuntimeError):  # raised for a missing home directory, or
+        folder = platformdirs.user_cache_path("keras_faramtn", appauthor=False)
+        if folder.parts[0] != "~":  # by earlier releases left as it is
+            return folder
+    user = getattr(os, "getuid", int)()
+    return Path(tempfile.gettempdir(), f"keras_faramtn-{user}")
 
 
 def cached_images(
