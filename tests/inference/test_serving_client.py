@@ -203,7 +203,7 @@ def test_a_model_replaced_by_another_is_reported(folder, monkeypatch):
     results = predict_on_server("http://localhost", sorted(folder.iterdir())[:2])
     assert next(results)[1] == {"Bald": 0.25, "Male": 0.75}
     with pytest.raises(
-        ServerError, match=r"other attributes for .*01\.png than for the images bef"
+        ServerError, match=r"its attributes for .*01\.png differ from those for earl"
     ):
         next(results)
 
