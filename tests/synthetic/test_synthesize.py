@@ -155,7 +155,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, interruption, 
     assert list(tmp_path.rglob("*")) == ([folder] if exists else [])
 
 
-def test_progress_is_shown_on_request(tmp_path, capsys):
+def test_progress_is_shown_on_request_on_a_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     synthesize(tmp_path / "loud", 3, image_size=(32, 32))
     assert "3/3" in capsys.readouterr().err
     synthesize(tmp_path / "quiet", 3, image_size=(32, 32), progress=False)
