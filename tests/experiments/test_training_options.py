@@ -266,7 +266,7 @@ def test_two_hosts_on_jax_have_the_loss_curve_of_one(tmp_path):
     checkpoints[1].unlink()
     pair = f"127.0.0.1:{_free_port()},127.0.0.1:{_free_port()}"
     for process in [start("pair", pair, 0), start("pair", pair, 1)]:
-        assert "from host 0 on, are from the epochs [3, -1]" in _printed(process, 1)
+        assert "starting with host 0, are from epochs [3, -1]" in _printed(process, 1)
     shutil.copy(*checkpoints)
     for process in [start("pair", pair, 0), start("pair", pair, 1)]:
         assert "Resuming after epoch 3 of 3" in _printed(process, 0)
