@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from harness import GROUPS, IMAGE_SIZE
+from small_network import recipe, small_network
 
 from keras_faramtn.errors import InputError
 from keras_faramtn.models import FARAMTN, groups_of, inference_model, load_model
@@ -81,3 +82,37 @@ def test_files_that_are_not_a_model_of_this_package_raise_input_error(tmp_path):
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
     with pytest.raises(InputError, match="no attribute heads"):
         load_model(tmp_path / "other.keras")
+
+
+def test_a_damaged_file_is_refused_or_unchanged_in_what_it_predicts(tmp_path):
+    """The checksums of the archive find every flipped byte that matters."""
+    model = small_network(recipe().model, SHAPE)
+    model.save(tmp_path / "model.keras")
+    content = (tmp_path / "model.keras").read_bytes()
+    expected = inference_model(model).predict(_images(), verbose=0)
+    rng = np.random.default_rng(0)
+    positions = [len(content) // 2, *map(int, rng.integers(len(content), size=20))]
+    refused = 0
+    for position in positions:
+        damaged = bytearray(content)
+        damaged[position] ^= 0xFF
+        (tmp_path / "damaged.keras").write_bytes(damaged)
+        try:
+            loaded = load_model(tmp_path / "damaged.keras")
+        except InputError as error:
+            assert str(error).startswith(f"{tmp_path / 'damaged.keras'}: ")  # noqa: PT017
+            refused += 1
+        else:
+            predicted = inference_model(loaded).predict(_images(), verbose=0)
+            np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    assert refused > 10
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_file_is_refused(length, tmp_path):
+    path = tmp_path / "model.keras"
+    small_network(recipe().model, SHAPE).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(length if isinstance(length, int) else length * len(content))])
+    with pytest.raises(InputError, match=r"model\.keras: not a Keras model that can be loaded"):
+        load_model(path)
