@@ -50,7 +50,7 @@ Thresholds = Annotated[
 class _Commands(typer.core.TyperGroup):
     """The commands; their errors are reported without a traceback, unless --debug is given."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         with report_errors(debug=ctx.params["debug"]):
             return super().invoke(ctx)
 

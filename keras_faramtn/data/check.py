@@ -117,7 +117,7 @@ def check_images(table: FaceTable, *, skip_bad: bool = False, progress: bool = T
                 total=len(table),
                 desc="Checking images",
                 unit=" images",
-                disable=None if progress else True,  # None: if there is no terminal
+                disable=None if progress else True,  # None hides it where there is no terminal
             )
         )
     bad = np.array([message is not None for message in messages])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_faramtn.errors import InputError
@@ -76,11 +77,18 @@ single probabilities may change a lot, so the equality of decisions is checked i
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Checks that all formats exist and that the packages they need are installed.
+    """Checks that all formats exist and that what they need is installed and configured.
 
     Raises:
-        InputError: an unknown format, no format at all, or a missing package.
+        InputError: an unknown format, no format at all, a missing package, or a backend of Keras
+            other than TensorFlow.
     """
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"exporting needs Keras's TensorFlow backend, but the backend is "
+            f"{keras.config.backend()}; set KERAS_BACKEND=tensorflow, or export the saved model "
+            "with `faramtn export`."
+        )
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise InputError(
