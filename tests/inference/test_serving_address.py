@@ -96,7 +96,7 @@ def test_the_default_port_of_grpc():
     ],
 )
 def test_other_addresses_are_refused_with_a_reason(server, reason):
-    with pytest.raises(InputError, match=rf"not a server address: .*{reason}.* Give http://HOST"):
+    with pytest.raises(InputError, match=rf"not a server address: .*{reason}.* Use http://HOST"):
         parse_address(server)
 
 
