@@ -181,6 +181,7 @@ def test_evaluate_with_the_backend_of_a_notebook_without_home_or_writable_folder
     assert b"\x1b" not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_a_model_for_inference_is_evaluated_and_predicts(folder, tmp_path):
     face = next((folder / "faces").rglob("*.jpg"))
     network = _run("predict", folder / "model.keras", face)
@@ -195,6 +196,7 @@ def test_a_model_for_inference_is_evaluated_and_predicts(folder, tmp_path):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["model", "inference"])
 def test_export_uses_tensorflow_whatever_backend_is_set(model, folder, tmp_path):
     result = _run(
