@@ -50,7 +50,7 @@ def test_saved_models_load_in_a_new_process(order, folder):
 import numpy as np
 images = np.load("images.npy")
 for name in {["uncompiled", *OPTIMIZERS]}:
-    model = keras.saving.load_model(f"{{name}}.keras")
+    model = keras.models.load_model(f"{{name}}.keras")
     optimizer = getattr(model, "optimizer", None)
     assert (optimizer is not None) == (name != "uncompiled")
     predicted = model.predict(images, verbose=0)["a"]
