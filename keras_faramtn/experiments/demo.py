@@ -8,11 +8,12 @@ from pathlib import Path
 from keras_faramtn.atomic_files import new_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
-from keras_faramtn.experiments.recipe import read_recipe
+from keras_faramtn.experiments.recipe import Recipe, read_recipe
 from keras_faramtn.experiments.run import TRAINING_CURVE_FILE, train_model
 from keras_faramtn.experiments.trainer import MODEL_FILE
 from keras_faramtn.export.export_model_file import export_model_file
 from keras_faramtn.inference.predictor import predict_files
+from keras_faramtn.optimizers import MUON_SUPPORTED
 from keras_faramtn.synthetic.dataset import synthesize
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def _run(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
     logger.info("1/5 Drawing %s synthetic faces", f"{count:,}")
     synthesize(faces, count)
     logger.info("2/5 Training on them")
-    recipe, _ = read_recipe("demo")
+    recipe = _demo_recipe()
     table = check_data(faces)
     model = train_model(recipe, table, folder)
     logger.info("3/5 Evaluating on the test split")
@@ -62,3 +63,12 @@ def _run(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
     [exported] = (folder / "export").glob("tflite/*.tflite")
     for image, probabilities in predict_files(exported, table.split("test").paths[:3]):
         show(image, probabilities)
+
+
+def _demo_recipe() -> Recipe:
+    recipe, _ = read_recipe("demo")
+    if MUON_SUPPORTED:
+        return recipe
+    logger.info("Muon needs Keras 3.13 or later: training with AdamW, which reaches lower scores.")
+    training = recipe.training.model_copy(update={"optimizer": "adamw", "learning_rate": 0.004})
+    return recipe.model_copy(update={"training": training})
