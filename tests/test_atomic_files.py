@@ -186,9 +186,14 @@ def test_a_failed_replacement_keeps_the_earlier_folder(tmp_path, error):
 
 def test_content_that_appears_meanwhile_is_kept(tmp_path):
     folder = tmp_path / "export"
-    with pytest.raises(InputError, match="export: it already exists"), atomic_folder(folder):
-        folder.mkdir()
-        (folder / "thesis.txt").write_text("mine")
+
+    def write_meanwhile():
+        with atomic_folder(folder):
+            folder.mkdir()
+            (folder / "thesis.txt").write_text("mine")
+
+    with pytest.raises(InputError, match="export: it already exists"):
+        write_meanwhile()
     assert _names(folder) == ["thesis.txt"]
 
 

@@ -176,7 +176,7 @@ def test_a_disk_that_fills_while_images_are_decoded_gives_an_error(mount, tmp_pa
     for path in paths:
         path.write_bytes(b"")
     batches = (np.zeros((1, 200, 200, 3), "uint8") for _ in paths)
-    with pytest.raises(InputError, match="can't be stored there: .*No space left on device"):
+    with pytest.raises(InputError, match=r"can't be stored there: .*No space left on device"):
         cache.cached_images(paths, (200, 200), mount, lambda: batches)
     assert list(mount.iterdir()) == []
 

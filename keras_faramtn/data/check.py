@@ -150,8 +150,9 @@ def _kind_error(path: Path, content: bytes) -> str | None:
             form = image.format
             if form not in _FORMATS:
                 return f"{path} is a {form} file; save it as JPEG or PNG."
-            if form == "GIF" and image.n_frames > 1:
-                return f"{path} has {image.n_frames} frames; save one of them as JPEG or PNG."
+            frames = getattr(image, "n_frames", 1)
+            if form == "GIF" and frames > 1:
+                return f"{path} has {frames} frames; save one of them as JPEG or PNG."
             if image.getexif().get(_ORIENTATION, 1) != 1:
                 return f"{path} is stored rotated or mirrored (EXIF); save it upright."
     except UnidentifiedImageError:
