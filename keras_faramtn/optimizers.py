@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_faramtn.errors import InputError
 
-_Muon = getattr(keras.optimizers, "Muon", keras.optimizers.Optimizer)
+_Muon: Any = getattr(keras.optimizers, "Muon", keras.optimizers.Optimizer)
 
 MUON_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
 """Whether Keras has the Muon of version 3.13; earlier versions scale updates differently."""
