@@ -17,7 +17,7 @@ MUON_SUPPORTED = "rms_rate" in inspect.signature(_Muon).parameters
 
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
-class ConvolutionMuon(_Muon):  # type: ignore[valid-type, misc]
+class ConvolutionMuon(_Muon):
     """`keras.optimizers.Muon` that also updates the kernels of convolutions; needs Keras 3.13.
 
     Muon (Jordan, https://kellerjordan.github.io/posts/muon, 2024) makes the update of a matrix

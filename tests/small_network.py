@@ -31,12 +31,12 @@ def small_network(model, input_shape):
 @contextlib.contextmanager
 def in_place_of_faramtn():
     """Recipes of `faramtn` build the small network."""
-    whole = trainer._NETWORKS["faramtn"]
+    original = trainer._NETWORKS["faramtn"]
     trainer._NETWORKS["faramtn"] = small_network
     try:
         yield
     finally:
-        trainer._NETWORKS["faramtn"] = whole
+        trainer._NETWORKS["faramtn"] = original
 
 
 def recipe(**training):
