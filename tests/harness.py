@@ -72,13 +72,16 @@ def check_layer(layer, *arguments, folder):
         _assert_close(_arrays(actual), expected, tolerance)
 
     targets = [np.random.default_rng(4).normal(size=each.shape) for each in expected]
-    _check_backends(model, inputs, expected, folder, targets if layer.weights else [])
+    _skip_missing(
+        _check_backends(model, inputs, expected, folder, targets=targets if layer.weights else ())
+    )
 
 
-def check_model(build, *, folder, tolerances=MODEL_TOLERANCES):
+def check_model(build, *, folder, tolerances=MODEL_TOLERANCES, backends=OTHER_BACKENDS):
     """Checks the network for images of `IMAGE_SIZE` that `build()` returns.
 
-    `folder` is a temporary folder; `tolerances` are bounds on the errors as `MODEL_TOLERANCES`.
+    `folder` is a temporary folder; `tolerances` are bounds on the errors as `MODEL_TOLERANCES`;
+    `backends` are the other backends to compare with.
     """
     keras.utils.set_random_seed(0)
     model = build()
@@ -110,11 +113,12 @@ def check_model(build, *, folder, tolerances=MODEL_TOLERANCES):
         assert {output.dtype.name for output in actual} == {"float32"}
         _assert_close(actual, expected, tolerance)
 
-    _check_backends(model, images, expected, folder)
+    missing = _check_backends(model, images, expected, folder, backends=backends)
     loaded = load_model(folder / "model.keras")
     assert groups_of(loaded) == groups_of(model)
     assert list(groups_of(loaded)) == list(groups_of(model))
     _check_export(inference_model(model), images, folder)
+    _skip_missing(missing)
 
 
 def _check_export(model, images, folder):
@@ -141,10 +145,11 @@ def _check_batch_of_one(model, inputs, expected):
         np.testing.assert_allclose(actual, output[:1], rtol=1e-4, atol=1e-4)
 
 
-def _check_backends(model, inputs, expected, folder, targets=()):
-    """Compares the saved model with `expected`, here and on the other backends.
+def _check_backends(model, inputs, expected, folder, *, targets=(), backends=OTHER_BACKENDS):
+    """Compares the saved model with `expected`, here and on other backends.
 
-    With `targets`, it is also compared after one step of training.
+    With `targets`, it is also compared after one step of training. Returns the backends that are
+    not installed.
     """
     model.save(folder / "model.keras")
     np.savez(folder / "inputs.npz", *keras.tree.flatten(inputs))
@@ -159,14 +164,18 @@ def _check_backends(model, inputs, expected, folder, targets=()):
             for before, after in zip(expected, here[len(expected) :], strict=True)
         ]
         assert min(changes) > 1e-3
-    missing = [each for each in OTHER_BACKENDS if importlib.util.find_spec(each) is None]
-    for backend in OTHER_BACKENDS:
+    missing = [each for each in backends if importlib.util.find_spec(each) is None]
+    for backend in backends:
         if backend not in missing:
             _run_on(backend, folder)
             for actual, output in zip(_read(folder / "outputs.npz"), here, strict=True):
                 np.testing.assert_allclose(
                     actual, output, rtol=0, atol=BACKEND_TOLERANCE * max(1, abs(output).max())
                 )
+    return missing
+
+
+def _skip_missing(missing):
     if missing:
         pytest.skip(f"not compared on {', '.join(missing)}: not installed")
 

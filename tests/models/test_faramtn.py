@@ -17,20 +17,26 @@ def test_passes_the_harness(attention, fusion, tmp_path):
     check_model(
         lambda: FARAMTN(SMALL, GROUPS, SHAPE, attention=attention, fusion=fusion),
         folder=tmp_path,
+        **({} if attention and fusion else {"backends": ()}),
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["mobilenetv3_large", "efficientnetv2_b0"])
 def test_other_backbones_pass_the_harness(backbone, tmp_path):
-    check_model(lambda: FARAMTN(backbone, GROUPS, SHAPE), folder=tmp_path)
+    check_model(lambda: FARAMTN(backbone, GROUPS, SHAPE), folder=tmp_path, backends=())
 
 
 @pytest.mark.slow
 def test_resnet50_passes_the_harness(tmp_path):
     # Its depth and its inputs of up to 150 amplify the rounding errors of random weights.
     tolerances = {"float32": 1e-6, "mixed_float16": 0.05, "mixed_bfloat16": 0.5}
-    check_model(lambda: FARAMTN("resnet50", GROUPS, SHAPE), folder=tmp_path, tolerances=tolerances)
+    check_model(
+        lambda: FARAMTN("resnet50", GROUPS, SHAPE),
+        folder=tmp_path,
+        tolerances=tolerances,
+        backends=(),
+    )
 
 
 def test_the_default_groups_are_the_face_regions():
