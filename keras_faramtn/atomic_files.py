@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -16,12 +17,15 @@ from keras_faramtn.locks import LOCK_FILE, output_lock, try_lock
 TEMPORARY_PREFIX = ".keras_faramtn-"
 """Prefix of the names of this package's temporary folders."""
 
+logger = logging.getLogger(__name__)
+
 # In each temporary folder: locked while its process lives; proves that the folder is ours.
 _OWNER_FILE = ".keras_faramtn-owner"
 _OWNER = b"A temporary folder of keras_faramtn\n"
 _CONTENT = "content"  # the finished files of an atomic folder
 _REPLACED = "replaced"  # the earlier files
-_MOVES_FILE = "moves.json"  # the names of the earlier files; exists once the content is complete
+# The names of the earlier files. While it exists, the content is complete, but not all moved.
+_MOVES_FILE = ".keras_faramtn-moves.json"
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], Any]) -> None:
@@ -51,7 +55,7 @@ def atomic_write(path: str | Path, write: Callable[[Path], Any]) -> None:
         with _temporary_folder(path.parent) as folder:
             temporary = folder / path.name
             write(temporary)
-            with temporary.open("rb") as file:
+            with temporary.open("rb+") as file:  # Windows flushes only what can be written
                 os.fsync(file.fileno())
             temporary.replace(path)
     except OSError as error:
@@ -73,8 +77,9 @@ def atomic_folder(
 
     If the block raises, the temporary folder is removed. A folder that exists, such as a mount
     point or the target of a symbolic link, is kept, and the finished content is moved into it,
-    hidden files last; if the process is killed during this, the next call for the same folder
-    completes the moves. One process at a time can write a folder.
+    hidden files last. If that fails or is interrupted, the earlier content is moved back; if the
+    process is killed, the next call for the same folder completes the moves. One process at a time
+    can write a folder.
 
     Args:
         folder: the folder to create.
@@ -87,7 +92,7 @@ def atomic_folder(
 
     Raises:
         InputError: `folder` is refused, is a file, can't be created, or is written by another
-            process.
+            process; or an unfinished replacement of its content can't be completed.
 
     Example:
         >>> import tempfile
@@ -98,8 +103,7 @@ def atomic_folder(
         ['file.txt']
     """
     folder, refuse = Path(folder).absolute(), refuse or refuse_non_empty
-    _remove_abandoned(folder)
-    refuse(folder)
+    check_folder(folder, refuse)
     with contextlib.ExitStack() as stack:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +120,6 @@ def atomic_folder(
         refuse(folder)
         try:
             if exists:
-                names = [path.name for path in visible_content(folder)]
-                atomic_write_bytes(temporary / _MOVES_FILE, json.dumps(names).encode())
                 _replace_content(folder, temporary)
             else:
                 content.rename(folder)
@@ -125,8 +127,50 @@ def atomic_folder(
             raise InputError(f"{folder}: can't be written: {reason(error)}.") from error
 
 
+def check_folder(folder: Path, refuse: Callable[[Path], None] | None = None) -> None:
+    """Checks early whether `atomic_folder` would accept a folder.
+
+    First completes a replacement of its content that a killed process left unfinished.
+
+    Args:
+        folder: the folder.
+        refuse: as in `atomic_folder`.
+
+    Raises:
+        InputError: `folder` is refused, or its unfinished replacement can't be completed.
+
+    Example:
+        >>> check_folder(Path("no_such_folder"))
+    """
+    _remove_abandoned(folder)
+    (refuse or refuse_non_empty)(folder)
+
+
 def _replace_content(folder: Path, temporary: Path) -> None:
-    """Moves earlier files out and finished files in; after a kill, completes that."""
+    """Moves earlier files out and finished files in; if that fails, moves them back.
+
+    If they can't be moved back either, `_MOVES_FILE` remains, which keeps the temporary folder.
+    """
+    earlier = [path.name for path in visible_content(folder)]
+    finished = [path.name for path in (temporary / _CONTENT).iterdir()]
+    try:
+        atomic_write_bytes(temporary / _MOVES_FILE, json.dumps(earlier).encode())
+        _complete_moves(folder, temporary)
+    except BaseException as error:  # Ctrl-C too
+        try:
+            _undo_moves(folder, temporary, finished)
+        except OSError as problem:
+            raise InputError(
+                f"{folder}: its content can't be replaced ({reason(error)}), nor restored "
+                f"({reason(problem)}). The earlier files are in {temporary / _REPLACED}, the new "
+                f"ones in {temporary / _CONTENT}; remove the cause and repeat the command, which "
+                "completes the replacement."
+            ) from error
+        raise
+
+
+def _complete_moves(folder: Path, temporary: Path) -> None:
+    """Moves earlier files out and finished files in; continues where an earlier call stopped."""
     moves, replaced = temporary / _MOVES_FILE, temporary / _REPLACED
     replaced.mkdir(exist_ok=True)
     # Hidden files are moved out first and in last: a marker means that the content is complete.
@@ -135,6 +179,22 @@ def _replace_content(folder: Path, temporary: Path) -> None:
             (folder / name).rename(replaced / name)
     for path in sorted((temporary / _CONTENT).iterdir(), reverse=True):
         path.rename(folder / path.name)
+    moves.unlink()
+
+
+def _undo_moves(folder: Path, temporary: Path, finished: list[str]) -> None:
+    """Reverses `_complete_moves`, unless it reached its end or never began."""
+    moves, replaced, content = (temporary / name for name in (_MOVES_FILE, _REPLACED, _CONTENT))
+    if not moves.exists():
+        return
+    # `_complete_moves` may follow an interruption here: it takes what is in `folder`, and not in
+    # `replaced`, for an earlier file. So all finished files are moved out first.
+    for name in sorted(finished):
+        if not os.path.lexists(content / name):
+            (folder / name).rename(content / name)
+    if replaced.exists():
+        for path in sorted(replaced.iterdir(), reverse=True):
+            path.rename(folder / path.name)
     moves.unlink()
 
 
@@ -232,37 +292,68 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=TEMPORARY_PREFIX))
     owner = None
     try:
-        with contextlib.suppress(OSError):  # without locks, abandoned folders are not recognised
+        with contextlib.suppress(OSError):  # without locks, abandoned folders are not removed
             owner = try_lock(folder / _OWNER_FILE)
-        if owner is not None:
-            os.write(owner, _OWNER)
+        (folder / _OWNER_FILE).write_bytes(_OWNER)
         yield folder
     finally:
         _remove(folder, owner)
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Removes the temporary folders of processes that were killed, after completing their moves."""
-    with contextlib.suppress(OSError):  # a folder that can't be read, or was removed meanwhile
-        for folder in parent.glob(f"{TEMPORARY_PREFIX}*/"):
-            if _is_temporary(folder) and (folder / _OWNER_FILE).exists():
-                owner = try_lock(folder / _OWNER_FILE)
-                if owner is not None:
-                    if (folder / _MOVES_FILE).exists():
-                        _replace_content(parent, folder)
-                    _remove(folder, owner)
+    """Removes the temporary folders of processes that were killed, after completing their moves.
+
+    Raises:
+        InputError: moves can't be completed.
+    """
+    try:
+        folders = [path for path in parent.glob(f"{TEMPORARY_PREFIX}*/") if _is_temporary(path)]
+    except OSError:  # what can't be read is reported by the caller's next step
+        return
+    for folder in folders:
+        owner = None
+        try:
+            if not (folder / _OWNER_FILE).exists():
+                continue
+            owner = try_lock(folder / _OWNER_FILE)
+            if owner is None:  # its process lives
+                continue
+            if (folder / _MOVES_FILE).exists():
+                _complete_moves(parent, folder)
+        except OSError as error:
+            if (folder / _MOVES_FILE).exists():
+                raise InputError(
+                    f"{parent}: an earlier command stopped while it replaced the content, and "
+                    f"that can't be completed ({reason(error)}). The earlier files are in "
+                    f"{folder / _REPLACED}, the new ones in {folder / _CONTENT}; move those that "
+                    "you need, and remove that temporary folder."
+                ) from error
+        finally:
+            if owner is not None:
+                _remove(folder, owner)
 
 
 def _remove(folder: Path, owner: int | None) -> None:
-    """Removes a temporary folder, its owner file last, so that it stays recognisable."""
-    with contextlib.suppress(OSError):
+    """Removes a temporary folder, unless its moves are unfinished, and releases its lock.
+
+    The owner file is removed last, so that what can't be removed stays recognisable.
+    """
+    try:
+        if (folder / _MOVES_FILE).exists():
+            return
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path)
             elif path.name != _OWNER_FILE:
-                path.unlink(missing_ok=True)
-    if owner is not None:
-        os.close(owner)
+                path.unlink()
+    except FileNotFoundError:  # removed by another program meanwhile
+        pass
+    except OSError as error:
+        logger.warning("%s: this temporary folder can't be removed: %s", folder, reason(error))
+        return
+    finally:
+        if owner is not None:
+            os.close(owner)
     shutil.rmtree(folder, ignore_errors=True)
 
 

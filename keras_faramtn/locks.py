@@ -49,21 +49,20 @@ def output_lock(output: str | Path, *, wait: bool = False) -> Iterator[None]:
     output = Path(output)
     path = _lock_path(output)
     try:
-        file = try_lock(path)
+        file = _lock_output(output, path)
         if file is None and wait:
             logger.info("%s: waiting for another process that writes it", output)
         while file is None and wait:
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
-            file = try_lock(path)
-    except PermissionError as error:
-        raise InputError(f"{output}: can't be written ({reason(error)}).") from error
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise InputError(f"{output}: can't be written ({reason(error)}).") from error
+            file = _lock_output(output, path)
+    except _NoLocksError:
         logger.warning(
             "%s: its file system has no locks; don't write to it from two processes.", output
         )
-        yield
+        try:
+            yield
+        finally:
+            _remove_empty(path)
         return
     if file is None:
         raise InputError(
@@ -74,6 +73,19 @@ def output_lock(output: str | Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         release(file, path)
+
+
+class _NoLocksError(Exception):
+    """A file system has no locks."""
+
+
+def _lock_output(output: Path, path: Path) -> int | None:
+    try:
+        return try_lock(path)
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise _NoLocksError from error
+        raise InputError(f"{output}: can't be written ({reason(error)}).") from error
 
 
 def _lock_path(output: Path) -> Path:
@@ -95,7 +107,7 @@ def try_lock(path: Path) -> int | None:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if sys.platform != "win32":
-            with contextlib.suppress(PermissionError):  # another user's
+            with contextlib.suppress(OSError):  # another user's, or on a file system without modes
                 os.fchmod(file, 0o666)  # without the umask: other users must open it to wait
         try:
             _lock(file)
@@ -113,11 +125,14 @@ def try_lock(path: Path) -> int | None:
 
 def release(file: int, path: Path) -> None:
     """Releases a lock and removes its file, unless that has content."""
-    empty = os.fstat(file).st_size == 0
-    with contextlib.suppress(OSError):  # Windows doesn't remove an open file
-        if empty:
-            path.unlink()
+    _remove_empty(path)
     os.close(file)
+
+
+def _remove_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows doesn't remove an open file
+        if path.stat().st_size == 0:
+            path.unlink()
 
 
 if sys.platform == "win32":

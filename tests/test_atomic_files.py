@@ -1,15 +1,20 @@
+import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from keras_faramtn import locks
 from keras_faramtn.atomic_files import (
     TEMPORARY_PREFIX,
     atomic_folder,
     atomic_write,
     atomic_write_bytes,
+    check_folder,
     new_folder,
     unused_path,
     visible_content,
@@ -184,6 +189,136 @@ def test_a_failed_replacement_keeps_the_earlier_folder(tmp_path, error):
     assert _names(tmp_path) == ["export"]
 
 
+EARLIER = dict.fromkeys((".marker", "both", "old"), "earlier")
+FINISHED = dict.fromkeys((".marker", "both", "new"), "finished")
+
+
+def _write_all(folder, content):
+    for name, text in content.items():
+        (folder / name).write_text(text)
+
+
+def _contents(folder):
+    return {path.name: path.read_text() for path in visible_content(folder)}
+
+
+def _replace(folder):
+    with atomic_folder(folder, refuse=_accept) as temporary:
+        _write_all(temporary, FINISHED)
+
+
+def _fail_at(monkeypatch, failures):
+    """Makes the calls of `Path.rename` with the given numbers, from 0, raise an exception."""
+    calls, rename = [], Path.rename
+
+    def failing(path, target):
+        calls.append(path)
+        if error := failures.get(len(calls) - 1):
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+
+
+DENIED = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize(
+    ("error", "raised"), [(DENIED, InputError), (KeyboardInterrupt(), KeyboardInterrupt)]
+)
+def test_a_replacement_that_fails_at_any_step_restores_the_earlier_content(
+    tmp_path, monkeypatch, step, error, raised
+):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    _write_all(folder, EARLIER)
+    with monkeypatch.context() as patch:
+        _fail_at(patch, {step: error})
+        with pytest.raises(raised):
+            _replace(folder)
+    assert _contents(folder) == EARLIER
+    assert _names(folder) == sorted(EARLIER)
+    _replace(folder)
+    assert _contents(folder) == FINISHED
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+@pytest.mark.parametrize("restoring", range(3))
+def test_a_replacement_that_cannot_be_restored_either_is_completed_by_the_next_call(
+    tmp_path, monkeypatch, step, restoring
+):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    _write_all(folder, EARLIER)
+    restoring = min(restoring, step - 1)
+    with monkeypatch.context() as patch:
+        _fail_at(patch, {step: DENIED, step + 1 + restoring: DENIED})
+        with pytest.raises(
+            InputError, match=r"nor restored \(Permission denied\).*replaced"
+        ) as failed:
+            _replace(folder)
+        [abandoned] = folder.glob(f"{TEMPORARY_PREFIX}*/")
+        assert str(abandoned) in str(failed.value)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(DENIED))
+        with pytest.raises(InputError, match=r"export: .* can't be completed \(Permission"):
+            check_folder(folder, _accept)
+    assert abandoned.exists()
+    check_folder(folder, _accept)
+    assert _contents(folder) == FINISHED
+    assert _names(folder) == sorted(FINISHED)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_a_replacement_that_cannot_be_completed_keeps_no_file_open(tmp_path, monkeypatch):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    _write_all(folder, EARLIER)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        _fail_at(patch, dict.fromkeys(range(1, 9), DENIED))
+        with pytest.raises(InputError, match="nor restored"):
+            _replace(folder)
+        with pytest.raises(InputError, match="can't be completed"):
+            check_folder(folder, _accept)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_folder_is_replaced_on_a_file_system_without_locks(tmp_path, monkeypatch, caplog):
+    def refuse(_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks, "_lock", refuse)
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for _ in range(2):
+        _replace(folder)
+        assert _names(folder) == sorted(FINISHED)
+    assert "has no locks" in caplog.text
+
+
+def test_a_temporary_folder_that_cannot_be_removed_stays_recognisable(
+    tmp_path, monkeypatch, caplog
+):
+    rmtree = shutil.rmtree
+
+    def refuse(path, *arguments, **options):
+        if path.name == "replaced":
+            raise DENIED
+        rmtree(path, *arguments, **options)
+
+    folder = tmp_path / "export"
+    (folder / "old").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", refuse)
+        _replace(folder)
+    assert "this temporary folder can't be removed: Permission denied" in caplog.text
+    assert _contents(folder) == FINISHED
+    check_folder(folder, _accept)
+    assert _names(folder) == sorted(FINISHED)
+
+
 def test_content_that_appears_meanwhile_is_kept(tmp_path):
     folder = tmp_path / "export"
 
@@ -201,8 +336,7 @@ def test_content_that_appears_meanwhile_is_kept(tmp_path):
 def test_a_replacement_killed_at_any_step_is_completed_by_the_next_call(tmp_path, step):
     folder = tmp_path / "export"
     folder.mkdir()
-    for name in (".marker", "both", "old"):
-        (folder / name).write_text("earlier")
+    _write_all(folder, EARLIER)
     _run_killed(
         f"""
 steps = iter(range({step}))
@@ -220,10 +354,8 @@ kill()
     )
     with pytest.raises(InputError, match="it already exists"), atomic_folder(folder):
         pass
-    content = {path.name: path.read_text() for path in visible_content(folder)}
-    before = dict.fromkeys((".marker", "both", "old"), "earlier")
-    after = dict.fromkeys((".marker", "both", "new"), "finished")
-    assert content == after or (step == 0 and content == before)
+    content = _contents(folder)
+    assert content == FINISHED or (step == 0 and content == EARLIER)
     assert _names(tmp_path) == ["export"]
 
 

@@ -46,6 +46,33 @@ def test_a_lock_file_with_content_is_not_changed(tmp_path):
     assert (tmp_path / LOCK_FILE).read_text() == "mine"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+def test_a_file_system_without_modes_has_locks(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with (
+        output_lock(tmp_path),
+        pytest.raises(InputError, match="another process is writing to it"),
+        output_lock(tmp_path),
+    ):
+        pass
+
+
+def test_a_message_that_cannot_be_printed_is_no_error_of_the_lock(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(locks.logger, "info", refuse)
+    with (
+        output_lock(tmp_path),
+        pytest.raises(BrokenPipeError),
+        output_lock(tmp_path, wait=True),
+    ):
+        pass
+
+
 def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch, caplog):
     def refuse(_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -54,3 +81,4 @@ def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch, capl
     with output_lock(tmp_path):
         pass
     assert f"{tmp_path}: its file system has no locks" in caplog.text
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.errors import InputError
 from keras_faramtn.locks import output_lock
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _FORMAT = 2  # increase it when the same image file would give different pixels
 _CHECKSUM_BYTES = 4  # of a CRC-32
@@ -30,7 +30,8 @@ _READ_BYTES = 16 * 1024**2
 def cache_folder(chosen: str | Path | None = None) -> Path:
     """The folder `chosen`, or the user's cache folder for this package if it is None.
 
-    A user without a home directory, as in some containers, gets one in the temporary folder.
+    A user without a home directory, as in some containers, gets a folder inside the temporary
+    folder.
 
     Example:
         >>> cache_folder("decoded").name
@@ -40,9 +41,10 @@ def cache_folder(chosen: str | Path | None = None) -> Path:
     """
     if chosen is not None:
         return Path(chosen)
-    with contextlib.suppress(RuntimeError):  # raised for a missing home directory, or
+    # For a missing home directory, platformdirs raises RuntimeError, or returns a path with "~".
+    with contextlib.suppress(RuntimeError):
         folder = platformdirs.user_cache_path("keras_faramtn", appauthor=False)
-        if folder.parts[0] != "~":  # by earlier releases left as it is
+        if folder.parts[0] != "~":
             return folder
     user = getattr(os, "getuid", int)()
     return Path(tempfile.gettempdir(), f"keras_faramtn-{user}")
@@ -77,34 +79,46 @@ def cached_images(
     """
     shape = (len(paths), *image_size, 3)
     folder = Path(folder)
-    file = folder / f"{_key(paths, image_size)}.npy"
+    with contextlib.ExitStack() as stack:
+        with _storage_errors(folder):
+            file = folder / f"{_key(paths, image_size)}.npy"
+            stored = _is_valid(file, shape)
+            if not stored:
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(output_lock(file, wait=True))
+                stored = _is_valid(file, shape)  # another process may have written it meanwhile
+        if not stored and not _store(file, shape, decode):
+            return None
+    return np.memmap(file, np.uint8, "r", len(_header(shape)), shape)
+
+
+@contextlib.contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
     try:
-        if not _is_valid(file, shape):
-            folder.mkdir(parents=True, exist_ok=True)
-            with output_lock(file, wait=True):
-                if not (_is_valid(file, shape) or _store(file, shape, decode)):
-                    return None
+        yield
     except (OSError, InputError) as error:
         raise InputError(
             f"{folder}: the decoded images can't be stored there: {str(error).rstrip('.')}. Set "
             "data.cache to another folder."
         ) from error
-    return np.memmap(file, np.uint8, "r", len(_header(shape)), shape)
 
 
 def _store(file: Path, shape: tuple[int, ...], decode: Callable[[], Iterator[np.ndarray]]) -> bool:
     """Decodes the images into a file; False, with a warning, if the disk has too little space."""
-    size, free = math.prod(shape), shutil.disk_usage(file.parent).free
+    with _storage_errors(file.parent):
+        size, free = math.prod(shape), shutil.disk_usage(file.parent).free
+        damaged = file.exists()
     if free < 1.05 * size:
-        _log.warning(
+        logger.warning(
             f"{file.parent}: the decoded images need {size / 1e9:.1f} GB and {free / 1e9:.1f} GB "
             "are free, so the images are decoded in each epoch; set data.cache to another folder."
         )
         return False
-    if file.exists():
-        _log.warning(f"{file}: this file of decoded images is damaged; it is replaced.")
-    _log.info(f"Decoding {shape[0]:,} images once, to {file} ({size / 1e9:.1f} GB)")
-    atomic_write(file, lambda temporary: _write(temporary, shape, decode()))
+    if damaged:
+        logger.warning(f"{file}: this file of decoded images is damaged; it is replaced.")
+    logger.info(f"Decoding {shape[0]:,} images once, to {file} ({size / 1e9:.1f} GB)")
+    with _storage_errors(file.parent):
+        atomic_write(file, lambda temporary: _write(temporary, shape, decode()))
     return True
 
 
@@ -112,7 +126,8 @@ def _key(paths: Sequence[Path], image_size: tuple[int, int]) -> str:
     content = hashlib.sha256(f"{_FORMAT} {image_size[0]} {image_size[1]}".encode())
     for path in paths:
         state = path.stat()
-        content.update(f"\n{path.absolute()} {state.st_size} {state.st_mtime_ns}".encode())
+        name = os.fsencode(path.absolute())  # not every path is valid UTF-8
+        content.update(b"\n%b %d %d" % (name, state.st_size, state.st_mtime_ns))
     return content.hexdigest()[:32]
 
 

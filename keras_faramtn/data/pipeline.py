@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def make_dataset(
             decoded = _decode_to_disk(table, image_size, cache)
     keys: Any
     if decoded is None:
-        keys = list(map(str, table.paths))
+        keys = list(map(os.fsencode, table.paths))
         load_image = functools.partial(_read, image_size=image_size)
     else:
         keys = decoded.rows
@@ -147,7 +148,7 @@ def decode_images(
         return dataclasses.replace(table, decoded=decoded)
     pixels = np.empty((len(table), *image_size, 3), "uint8")
     start = 0
-    for images in _decode([str(path) for path in table.paths], image_size):
+    for images in _decode(table.paths, image_size):
         pixels[start : start + len(images)] = images
         start += len(images)
     return dataclasses.replace(table, decoded=DecodedImages(pixels, np.arange(len(table))))
@@ -156,8 +157,7 @@ def decode_images(
 def _decode_to_disk(
     table: FaceTable, image_size: tuple[int, int], cache: str | Path
 ) -> DecodedImages | None:
-    paths = [str(path) for path in table.paths]
-    pixels = cached_images(table.paths, image_size, cache, lambda: _decode(paths, image_size))
+    pixels = cached_images(table.paths, image_size, cache, lambda: _decode(table.paths, image_size))
     return None if pixels is None else DecodedImages(pixels, np.arange(len(table)))
 
 
@@ -213,9 +213,9 @@ def _read(path: Any, image_size: tuple[int, int]) -> Any:
     return decode_and_resize(tf.io.read_file(path), image_size)
 
 
-def _decode(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _decode(paths: Sequence[Path], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The pixels of all images, in order, as uint8 arrays `(some, height, width, 3)`."""
-    images = tf.data.Dataset.from_tensor_slices(paths).map(
+    images = tf.data.Dataset.from_tensor_slices(list(map(os.fsencode, paths))).map(
         lambda path: _read(path, image_size), num_parallel_calls=tf.data.AUTOTUNE
     )
     batches = images.batch(_DECODING_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)

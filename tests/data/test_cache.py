@@ -208,6 +208,24 @@ def test_a_disk_that_fills_is_an_error_and_leaves_nothing(paths, tmp_path, monke
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_message_that_cannot_be_printed_is_no_storage_error(paths, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(cache.logger, "info", refuse)
+    with pytest.raises(BrokenPipeError):
+        cached_images(paths, SIZE, tmp_path / "cache", _decode())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow only Unicode names")
+def test_file_names_that_are_not_valid_unicode(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    file.write_bytes(b"image")
+    for decode in (_decode(_pixels(1)), _never):
+        stored = cached_images([file], SIZE, tmp_path / "cache", decode)
+        np.testing.assert_array_equal(stored, _pixels(1))
+
+
 def test_a_folder_that_cannot_be_created(paths):
     with pytest.raises(InputError, match=r"can't be stored there.*data\.cache to another folder"):
         cached_images(paths, SIZE, paths[0] / "cache", _decode())
