@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import TextIO
 
 from keras_faramtn.errors import InputError, ServerError
 
@@ -64,13 +65,13 @@ def report_errors(*, debug: bool) -> Iterator[None]:
         _exit("interrupted.", EXIT_INTERRUPTED, debug)
     except BrokenPipeError:
         # As after `| head`: the reader wants no more. Python would complain when it exits.
-        _discard_output()
+        _discard(sys.stdout)
         sys.exit(EXIT_FAILURE)
     except (InputError, ServerError, FloatingPointError) as error:
         _exit(str(error), EXIT_FAILURE, debug)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _discard_output()
+            _discard(sys.stdout)
         _exit(_describe_system_error(error), EXIT_FAILURE, debug)
     except Exception as error:
         if type(error).__module__.split(".")[0] in ("typer", "click"):
@@ -80,8 +81,8 @@ def report_errors(*, debug: bool) -> Iterator[None]:
             _exit(message, EXIT_FAILURE, debug)
         detail = str(error).strip().partition("\n")[0]
         _exit(
-            f"{type(error).__name__}: {detail}\nThis is a bug: run the command again with --debug, "
-            f"and report its output at {ISSUES}",
+            f"{type(error).__name__}: {detail}\nThis is probably a bug: run the command again with "
+            f"--debug, and report its output at {ISSUES}",
             EXIT_BUG,
             debug,
         )
@@ -100,11 +101,11 @@ def _describe_system_error(error: OSError) -> str:
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}."
 
 
-def _discard_output() -> None:
-    """Discards buffered output, which would raise the same error again at exit."""
+def _discard(stream: TextIO) -> None:
+    """Discards all output to a stream, and what is buffered, which would raise the error again."""
     with contextlib.suppress(OSError, ValueError):  # a stream in a test may have no descriptor
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)
 
 
@@ -125,10 +126,20 @@ def console_logging() -> Iterator[None]:
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints messages as plain text, warnings to standard error and others to standard output."""
+    """Prints messages as plain text, warnings to standard error and others to standard output.
+
+    A message that can't be printed doesn't stop the work that it reports: when the reader has
+    closed the pipe, or the disk is full, all further output to that stream is discarded.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print_line(self.format(record), error=record.levelno >= logging.WARNING)
+        error = record.levelno >= logging.WARNING
+        try:
+            print_line(self.format(record), error=error)
+        except OSError as problem:
+            if not isinstance(problem, BrokenPipeError) and problem.errno != errno.ENOSPC:
+                raise
+            _discard(sys.stderr if error else sys.stdout)
 
 
 def print_line(text: str, *, error: bool = False) -> None:

@@ -15,7 +15,8 @@ def describe_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) 
 
     Returns:
         One clause per differing value, keys joined by dots, clauses separated by semicolons; an
-        empty string if neither values nor order differ. A missing key counts as None.
+        empty string if neither values nor order differ. A missing key counts as None. A dict is
+        shown as a whole if the other value is not a dict.
 
     Example:
         >>> describe_differences({"training": {"epochs": 3}}, {"training": {"epochs": 5}})
@@ -23,21 +24,30 @@ def describe_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) 
         >>> describe_differences({"mouth": 1, "hair": 2}, {"hair": 2, "mouth": 1})
         'mouth, hair: the order differs'
     """
-    theirs, ours = dict(_flatten(found)), dict(_flatten(expected))
-    clauses = [
-        f"{key}: found {theirs.get(key)}, expected {ours.get(key)}"
-        for key in {**theirs, **ours}
-        if theirs.get(key) != ours.get(key)
-    ]
-    if not clauses and theirs.keys() == ours.keys():
-        moved = [key for key, other in zip(theirs, ours, strict=True) if key != other]
+    clauses = list(_differing_values(found, expected))
+    if not clauses:
+        # Without differing values, both have the same keys.
+        pairs = zip(_keys(found), _keys(expected), strict=True)
+        moved = [key for key, other in pairs if key != other]
         clauses += [f"{', '.join(moved)}: the order differs"] if moved else []
     return "; ".join(clauses)
 
 
-def _flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _differing_values(
+    found: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    for key in {**found, **expected}:
+        theirs, ours = found.get(key), expected.get(key)
+        if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+            yield from _differing_values(theirs, ours, f"{prefix}{key}.")
+        elif theirs != ours:
+            yield f"{prefix}{key}: found {theirs}, expected {ours}"
+
+
+def _keys(nested: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys of all values except None, in order, keys joined by dots."""
     for key, value in nested.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+            yield from _keys(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}"

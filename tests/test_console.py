@@ -2,13 +2,14 @@
 
 import errno
 import io
+import logging
 import os
 import sys
 
 import pytest
 import typer
 
-from keras_faramtn.console import ISSUES, prepare_streams, report_errors
+from keras_faramtn.console import ISSUES, console_logging, prepare_streams, report_errors
 from keras_faramtn.errors import InputError, ServerError
 
 
@@ -54,6 +55,7 @@ def test_any_other_error_is_a_bug_to_be_reported(error, capsys):
     assert status == 70
     first, second = err.splitlines()
     assert first.startswith(f"faramtn: {type(error).__name__}: ")
+    assert second.startswith("This is probably a bug: ")
     assert "--debug" in second
     assert ISSUES in second
 
@@ -97,3 +99,43 @@ def test_a_closed_stream_is_refused(closed, name, monkeypatch):
     monkeypatch.setattr(sys, closed, None)
     with pytest.raises(SystemExit, match=f"standard {name} is closed"):
         prepare_streams()
+
+
+def _closed_pipe():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "wb", buffering=0)
+
+
+def _full_disk():
+    if not os.path.exists("/dev/full"):  # noqa: PTH110
+        pytest.skip("needs /dev/full")
+    return open("/dev/full", "wb", buffering=0)  # noqa: PTH123
+
+
+@pytest.mark.parametrize("open_stream", [_closed_pipe, _full_disk])
+@pytest.mark.parametrize(
+    ("stream", "level"), [("stdout", logging.INFO), ("stderr", logging.WARNING)]
+)
+def test_a_message_that_cannot_be_printed_does_not_stop_the_work(
+    open_stream, stream, level, monkeypatch
+):
+    lines = []
+    with io.TextIOWrapper(io.BufferedWriter(open_stream()), line_buffering=True) as output:
+        monkeypatch.setattr(sys, stream, output)
+        with report_errors(debug=False), console_logging():
+            for number in range(3):
+                logging.getLogger("keras_faramtn.test").log(level, "line %d", number)
+                lines.append(number)
+            print("more", file=output)  # as Keras's progress bar does
+    assert lines == [0, 1, 2]
+
+
+def test_another_error_of_the_output_is_raised(monkeypatch):
+    class Output(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdout", Output())
+    with console_logging(), pytest.raises(OSError, match="Input/output error"):
+        logging.getLogger("keras_faramtn.test").info("line")
