@@ -13,20 +13,17 @@ from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
 from keras_faramtn.data.decoding import decode
-from keras_faramtn.data.images import open_image, refuse_special_file
+from keras_faramtn.data.images import is_upright, open_image, refuse_special_file
 from keras_faramtn.data.readers.dataset import read_dataset
-from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse_problems
+from keras_faramtn.data.table import SHOWN_PROBLEMS, SPLITS, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import reason
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _THREADS = 4  # TensorFlow releases Python's global lock while it decodes
-_SHOWN_PROBLEMS = 5
 
 # The formats that `decode_and_resize` reads too. MPO is the JPEG of many phones.
-_FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
-
-_ORIENTATION = 0x0112  # the EXIF tag, which `decode_and_resize` ignores
+_TRAINING_FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
 
 
 def check_data(
@@ -55,10 +52,10 @@ def check_data(
     """
     table = read_dataset(source, attributes, skip_bad=skip_bad)
     table = check_images(table, skip_bad=skip_bad)
-    for problem in table.problems[:_SHOWN_PROBLEMS]:
-        _log.warning(problem)
+    for problem in table.problems[:SHOWN_PROBLEMS]:
+        logger.warning(problem)
     if table.problems:
-        _log.warning(
+        logger.warning(
             f"{source}: {len(table.problems)} problems; continuing with {len(table):,} images."
         )
     return table
@@ -148,12 +145,12 @@ def _kind_error(path: Path, content: bytes) -> str | None:
     try:
         with open_image(io.BytesIO(content)) as image:
             form = image.format
-            if form not in _FORMATS:
+            if form not in _TRAINING_FORMATS:
                 return f"{path} is a {form} file; save it as JPEG or PNG."
             frames = getattr(image, "n_frames", 1)
             if form == "GIF" and frames > 1:
                 return f"{path} has {frames} frames; save one of them as JPEG or PNG."
-            if image.getexif().get(_ORIENTATION, 1) != 1:
+            if not is_upright(image):  # `decode_and_resize` ignores the orientation
                 return f"{path} is stored rotated or mirrored (EXIF); save it upright."
     except UnidentifiedImageError:
         return f"{path} is not an image file; replace or remove it."

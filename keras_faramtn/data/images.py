@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from keras_faramtn.errors import InputError, reason
 
@@ -55,6 +55,20 @@ def open_image(source: str | Path | io.BytesIO) -> Image.Image:
     if isinstance(source, str | Path):
         refuse_special_file(Path(source))
     return Image.open(source, formats=tuple(_FORMATS))
+
+
+def is_upright(image: Image.Image) -> bool:
+    """Whether an image is stored upright, neither rotated nor mirrored, according to its EXIF data.
+
+    Example:
+        >>> image = Image.new("L", (30, 20))
+        >>> is_upright(image)
+        True
+        >>> image.getexif()[ExifTags.Base.Orientation] = 6
+        >>> is_upright(image)
+        False
+    """
+    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def refuse_special_file(path: Path) -> None:

@@ -18,7 +18,8 @@ UNKNOWN = -1
 SPLITS: dict[str, int] = {"train": 0, "validation": 1, "test": 2}
 """The splits of a data set and their numbers in CelebA's `list_eval_partition.txt`."""
 
-_SHOWN_PROBLEMS = 5
+SHOWN_PROBLEMS = 5
+"""The number of problems that are listed; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def refuse_problems(problems: Sequence[Problem], *, remaining: int, skip_bad: bo
     """
     if not problems or (skip_bad and remaining):
         return
-    shown = [str(problem) for problem in problems[:_SHOWN_PROBLEMS]]
+    shown = [str(problem) for problem in problems[:SHOWN_PROBLEMS]]
     hidden = len(problems) - len(shown)
     if hidden:
         shown.append(f"... and {hidden} more.")

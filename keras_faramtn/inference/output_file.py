@@ -13,7 +13,7 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.inference.predictions import Prediction
 from keras_faramtn.locks import output_lock
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _WriteRow = Callable[[str, Mapping[str, float]], None]
 
@@ -68,7 +68,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
             unfinished.rename(path)
         except BaseException:
             if unfinished.exists() and unfinished.stat().st_size:
-                _log.warning("The predictions made until then are in %s", unfinished)
+                logger.warning("The predictions made until then are in %s", unfinished)
             else:
                 unfinished.unlink(missing_ok=True)
             raise

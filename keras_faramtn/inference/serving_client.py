@@ -9,7 +9,7 @@ from typing import Any
 import tenacity
 from PIL import Image, UnidentifiedImageError
 
-from keras_faramtn.data.images import find_images, load_upright, open_image
+from keras_faramtn.data.images import find_images, is_upright, load_upright, open_image
 from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
 from keras_faramtn.inference.serving_address import ServerAddress, parse_address
@@ -137,8 +137,7 @@ def _encode(image_path: Path) -> bytes:
     """The image as a file that the server decodes to the same pixels as `load_image`."""
     try:
         with open_image(image_path) as image:
-            orientation = image.getexif().get(0x0112, 1)
-            if image.format in {"JPEG", "MPO", "PNG"} and orientation == 1:
+            if image.format in {"JPEG", "MPO", "PNG"} and is_upright(image):
                 return image_path.read_bytes()
     except UnidentifiedImageError as error:
         raise InputError(f"{image_path}: this file can't be read as an image.") from error

@@ -14,7 +14,7 @@ from keras_faramtn.data.readers.rows import read_rows
 from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import InputError
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _resolve_zeros(
         return labels
     if any("-1" in values for _, values in rows):  # rows that are skipped too
         return labels
-    _log.info(f"{source}: no label is -1, so 0 is read as absent, not as unknown.")
+    logger.info(f"{source}: no label is -1, so 0 is read as absent, not as unknown.")
     return np.where(labels == UNKNOWN, np.int8(0), labels)
 
 
