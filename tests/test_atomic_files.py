@@ -48,6 +48,15 @@ def test_the_error_for_an_unwritable_file_names_it_and_keeps_the_earlier_one(tmp
     assert _names(tmp_path) == ["file", "metrics.json"]
 
 
+def test_a_file_is_flushed_through_a_writable_descriptor(tmp_path, monkeypatch):
+    # Windows refuses to flush any other.
+    written = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: written.append(os.write(descriptor, b"N")))
+    atomic_write_bytes(tmp_path / "file", b"new")
+    assert written == [1]
+    assert (tmp_path / "file").read_bytes() == b"New"
+
+
 def test_an_interrupted_write_keeps_the_earlier_file(tmp_path):
     path = tmp_path / "file.keras"
     path.write_text("complete")

@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -27,6 +30,18 @@ def _collect(dataset):
     images = np.concatenate([images for images, _ in batches])
     labels = {g: np.concatenate([labels[g] for _, labels in batches]) for g in batches[0][1]}
     return images, labels
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow only Unicode names")
+def test_file_names_that_are_not_valid_unicode(table, tmp_path):
+    renamed = [tmp_path / os.fsdecode(b"caf\xe9%d.jpg" % n) for n in range(len(table))]
+    for path, new in zip(table.paths, renamed, strict=True):
+        shutil.copy(path, new)
+    expected, _ = _collect(make_dataset(table, MCNN_AUX, SIZE, 8))
+    renamed_table = dataclasses.replace(table, paths=tuple(renamed))
+    images, _ = _collect(make_dataset(renamed_table, MCNN_AUX, SIZE, 8))
+    np.testing.assert_array_equal(images, expected)
+    np.testing.assert_array_equal(decode_images(renamed_table, SIZE).decoded.pixels, expected)
 
 
 def test_images_and_labels_have_the_order_of_the_table(table):
