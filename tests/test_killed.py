@@ -22,7 +22,7 @@ from keras_faramtn.ownership import refuse_other_files
 
 pytestmark = pytest.mark.slow
 
-KILLS = 10
+KILLS = 5
 
 
 @pytest.fixture(scope="module")
