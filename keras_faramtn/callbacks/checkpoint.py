@@ -13,7 +13,7 @@ import keras
 from keras_faramtn import keras_internals
 from keras_faramtn.atomic_files import atomic_write
 from keras_faramtn.differences import describe_differences
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 
 CHECKPOINT_FILE = "checkpoint.keras"
 HISTORY_FILE = "history.csv"
@@ -39,7 +39,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: an existing folder. `HISTORY_FILE` is written there too, in the format of
-            `keras.callbacks.CSVLogger`.
+            `keras.callbacks.CSVLogger`. Both histories have NaN for what an epoch doesn't log, such
+            as the validation loss between validations.
         run: identifies the training run, in JSON values; a checkpoint of a different run is
             rejected.
 
@@ -95,8 +96,10 @@ class Checkpoint(keras.callbacks.Callback):
         for name in ("loss", "val_loss"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise FloatingPointError(f"{name} is {logs[name]} after epoch {epoch + 1}.")
-        for name in sorted(logs):
-            self.history.setdefault(name, []).append(float(logs[name]))
+        rows = len(next(iter(self.history.values()), []))
+        for name in sorted({*self.history, *logs}):
+            values = self.history.setdefault(name, [math.nan] * rows)
+            values.append(float(logs.get(name, math.nan)))
         self._write(epoch + 1)
         self.epochs_done = epoch + 1
 
@@ -141,15 +144,19 @@ class Checkpoint(keras.callbacks.Callback):
             )
         try:
             self.model.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+        except OSError as error:
+            raise InputError(f"{path}: can't be read: {reason(error)}.") from error
+        except (ValueError, KeyError) as error:
             raise InputError(
                 f"{path}: this checkpoint belongs to another network; choose "
-                f"another folder with --to. Keras reports: {str(error).splitlines()[0]}"
+                f"another folder with --to. Keras reports: {reason(error)}."
             ) from error
         states = keras_internals.random_generator_states(self.model)
         for each, value in zip(states, state["random_states"], strict=True):
             each.assign(value)
         self.history, self.epochs_done = state["history"], state["epochs_done"]
+        if self.history:  # the process may have been killed before it wrote this file
+            atomic_write(self.folder / HISTORY_FILE, self._write_history)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -161,7 +168,9 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read(_STATE_MEMBER))
-    except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {reason(error)}.") from error
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise InputError(
             f"{path}: can't be read as a checkpoint; remove it to start again."
         ) from error

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_faramtn.atomic_files import new_folder
+from keras_faramtn.atomic_files import atomic_folder, check_folder
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.images import load_image
@@ -167,7 +167,7 @@ def evaluate_file(
         model_file: a `.keras` file of this package.
         data: the data set, as `read_dataset` takes it.
         split: `train`, `validation` or `test`.
-        folder: a new or empty folder for the report.
+        folder: a new or empty folder for the report, written with `atomic_folder`.
         thresholds: the `metrics.json` of a training run, for its chosen thresholds; None for 0.5.
         skip_bad: skip rows and images that cannot be used.
 
@@ -176,10 +176,12 @@ def evaluate_file(
     """
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
+    check_folder(folder)
     model = load_model(model_file)
     attributes = groups_of(model).attributes
     values = read_thresholds(thresholds, attributes) if thresholds else DEFAULT_THRESHOLD
-    with new_folder(folder):
+    with atomic_folder(folder) as report_folder:
         table = check_data(data, attributes, skip_bad=skip_bad)
-        evaluate_split(model, table, split, folder, data=data.resolve().name, thresholds=values)
+        name = data.resolve().name
+        evaluate_split(model, table, split, report_folder, data=name, thresholds=values)
     logger.info("%s and %s are in %s/", METRICS_FILE, CONTACT_SHEET_FILE, folder)

@@ -1,6 +1,7 @@
 """The command `faramtn compare`: trains variants of a network and compares them side by side."""
 
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -14,7 +15,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from keras_faramtn.atomic_files import atomic_write_bytes
+from keras_faramtn.atomic_files import atomic_write, atomic_write_bytes
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import decode_images
@@ -29,9 +30,15 @@ from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_pro
 from keras_faramtn.evaluation.report import versions
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe, read_comparison_recipe
-from keras_faramtn.experiments.recipe import read_recipe, refuse_missing_files
+from keras_faramtn.experiments.recipe import (
+    PATH_KEYS,
+    read_recipe,
+    refuse_missing_files,
+    write_recipe,
+)
 from keras_faramtn.experiments.run import train_table
 from keras_faramtn.experiments.trainer import MODEL_FILE, build_model
+from keras_faramtn.experiments.yaml_files import read_yaml
 from keras_faramtn.json_files import read_json
 from keras_faramtn.models import load_model
 from keras_faramtn.ownership import owned_folder
@@ -161,37 +168,49 @@ def _write_recipes(folder: Path, comparison: ComparisonRecipe) -> None:
     for variant in comparison.variants:
         for run_recipe in sorted((runs / variant).glob("seed_*.yaml")):
             recipe, _ = read_recipe(run_recipe)
+            if run_recipe.stem != f"seed_{recipe.training.seed}":
+                raise InputError(
+                    f"{run_recipe}: training.seed is {recipe.training.seed}, unlike the file's "
+                    "name; correct it, or move this file elsewhere."
+                )
             expected = comparison.recipe(variant, recipe.training.seed)
-            different = describe_differences(
-                recipe.model_dump(mode="json"), expected.model_dump(mode="json")
-            )
+            different = describe_differences(recipe.identity(), expected.identity())
             if different:
                 raise InputError(
                     f"{run_recipe}: the settings of this run differ from the recipe: {different}. "
                     f"Choose another folder with --to, or remove {run_recipe.parent}/."
                 )
-    _write_yaml(recipe_file, comparison.model_dump(mode="json", exclude_unset=True))
+    _write_comparison_recipe(recipe_file, comparison)
     for variant, seed in _runs(comparison):
-        content = comparison.recipe(variant, seed).model_dump(mode="json")
-        _write_yaml(_recipe_file(_run_folder(folder, variant, seed)), content)
+        run_recipe = _recipe_file(_run_folder(folder, variant, seed))
+        if not run_recipe.exists():  # it may have comments that the user has added
+            recipe = comparison.recipe(variant, seed)
+            atomic_write(run_recipe, functools.partial(write_recipe, recipe))
 
 
-def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """Writes a YAML file, unless one with the same content exists, perhaps with comments.
+def _write_comparison_recipe(path: Path, comparison: ComparisonRecipe) -> None:
+    """Writes the recipe; a file that the user has edited is kept if only comments or paths differ.
 
     Raises:
-        InputError: it has other content and was edited.
+        InputError: the file was edited, and differs from the recipe; or it can't be read.
     """
+    content = comparison.model_dump(mode="json", exclude_unset=True)
     if path.exists():
-        text = path.read_text(encoding="utf-8")
-        earlier = yaml.safe_load(text)
-        if earlier == content:
+        earlier = read_yaml(path)
+        if path.read_text(encoding="utf-8") != _yaml(earlier):
+            if _without_paths(earlier) != _without_paths(content):
+                raise InputError(
+                    f"{path}: this file was edited, and differs from the recipe; move it elsewhere."
+                )
             return
-        if text != _yaml(earlier):
-            raise InputError(
-                f"{path}: this file was edited, and differs from the recipe; move it elsewhere."
-            )
     atomic_write_bytes(path, _yaml(content).encode())
+
+
+def _without_paths(content: Any) -> Any:
+    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+        return content
+    data = {key: value for key, value in content["data"].items() if key not in PATH_KEYS}
+    return content | {"data": data}
 
 
 def _yaml(content: Any) -> str:
@@ -207,7 +226,7 @@ def _costs(comparison: ComparisonRecipe, folder: Path) -> dict[str, Any]:
         "machine": machine(),
         "versions": versions(),
         "batch_size": batch_size,
-        "recipes": {name: recipe.model_dump(mode="json") for name, recipe in recipes.items()},
+        "recipes": {name: recipe.identity() for name, recipe in recipes.items()},
     }
     if path.exists():
         costs = read_json(path)

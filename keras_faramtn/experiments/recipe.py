@@ -25,6 +25,9 @@ def _check_path(path: str) -> str:
 
 
 FilePath = Annotated[str, pydantic.AfterValidator(_check_path)]
+PATH_KEYS = {"folder", "cache"}
+"""The keys of the section `data` that don't change the results of a run."""
+
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 
 
@@ -187,6 +190,19 @@ class Recipe(_Section):
                 "output; set it to null"
             )
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that determine the results of a run, in JSON values.
+
+        These are all but the paths of the data and of the cache, so that a run can be resumed after
+        its data was moved; the images and labels themselves are compared too (`FaceTable.digest`).
+
+        Example:
+            >>> recipe, _ = read_recipe("demo")
+            >>> sorted(recipe.identity()["data"])
+            ['augment', 'erase', 'image_size', 'mixup']
+        """
+        return self.model_dump(mode="json", exclude={"data": PATH_KEYS})
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path]:

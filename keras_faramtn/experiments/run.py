@@ -141,9 +141,7 @@ def _refuse_other_run(recipe: Recipe, folder: Path) -> None:
     if not (folder / _RECIPE_FILE).is_file():
         return
     earlier, _ = read_recipe(folder / _RECIPE_FILE)
-    different = describe_differences(
-        earlier.model_dump(mode="json"), recipe.model_dump(mode="json")
-    )
+    different = describe_differences(earlier.identity(), recipe.identity())
     if different:
         raise InputError(
             f"{folder}: this folder contains a run of another recipe: {different}. Choose another "

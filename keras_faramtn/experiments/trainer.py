@@ -183,7 +183,7 @@ def fit_model(
     groups = groups_of(model)
     weighting = _weighting(recipe.training)
     run = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.identity(),
         "data": data,
         "steps_per_epoch": steps,
     }

@@ -1,6 +1,5 @@
 """The command `faramtn export`: exports a model file to a folder."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from keras_faramtn.data.images import find_images, load_image
-from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.evaluate import METRICS_FILE
-from keras_faramtn.export.exporter import export_model
+from keras_faramtn.export.exporter import check_export_folder, export_model
 from keras_faramtn.export.formats import FORMATS, check_formats
+from keras_faramtn.json_files import read_json
 from keras_faramtn.models import load_model
 from keras_faramtn.synthetic.faces import draw_faces
 
@@ -46,6 +45,7 @@ def export_model_file(
     Raises:
         InputError: the model, the scores or an image can't be read; or as in `export_model`.
     """
+    check_export_folder(folder, force=force)
     metrics = _read_metrics(model_file.with_name(METRICS_FILE))
     formats = tuple(FORMATS) if formats is None else tuple(formats)
     check_formats(formats)
@@ -90,8 +90,6 @@ def _load_images(
 def _read_metrics(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        return metrics if {"data", "split", "images", "means"} <= set(metrics) else None
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: this is not JSON ({error}); correct or remove it.") from error
+    metrics = read_json(path)
+    complete = isinstance(metrics, dict) and {"data", "split", "images", "means"} <= metrics.keys()
+    return metrics if complete else None

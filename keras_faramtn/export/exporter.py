@@ -1,6 +1,7 @@
 """Exports a network to a folder of files, each compared with the trained model."""
 
 import dataclasses
+import functools
 import json
 import logging
 import math
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from keras_faramtn.atomic_files import (
     atomic_folder,
+    check_folder,
     refuse_non_empty,
     unused_path,
     visible_content,
@@ -99,12 +101,12 @@ def export_model(
     """
     folder = Path(folder).absolute()
     check_formats(formats)
-    refuse = _refuse_other_files if force else _refuse_existing
-    refuse(folder)
+    check_export_folder(folder, force=force)
     inference = inference_model(model)
     expected = inference.predict(images, verbose=0)
     calibration = images if calibration_images is None else calibration_images
     files = {}
+    refuse = functools.partial(_refuse_existing, force=force)
     with atomic_folder(folder, refuse=refuse) as export:
         hidden = None if progress else True  # None hides the bar where there is no terminal
         with tqdm(dict.fromkeys(formats), unit=" file", leave=False, disable=hidden) as bar:
@@ -129,14 +131,23 @@ def export_model(
     return files
 
 
-def _refuse_existing(folder: Path) -> None:
+def check_export_folder(folder: Path, *, force: bool = False) -> None:
+    """Checks early whether `export_model` can write to a folder.
+
+    Raises:
+        InputError: `folder` exists and `force` is not set, or it contains anything other than an
+            export.
+    """
+    check_folder(folder, functools.partial(_refuse_existing, force=force))
+
+
+def _refuse_existing(folder: Path, *, force: bool) -> None:
+    if force:
+        refuse_other_files(folder, _KIND)
+        return
     if folder.is_dir() and visible_content(folder):
         raise InputError(f"{folder}: it already exists; choose another folder, or use --force.")
     refuse_non_empty(folder)
-
-
-def _refuse_other_files(folder: Path) -> None:
-    refuse_other_files(folder, _KIND)
 
 
 def _measure(

@@ -41,6 +41,7 @@ class LiteRTModel:
             len(inputs) != 1
             or len(outputs) != 1
             or len(inputs[0]["shape"]) != 4
+            or inputs[0]["shape"][0] != 1
             or inputs[0]["shape"][3] != 3
         ):
             raise InputError(

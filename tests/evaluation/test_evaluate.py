@@ -9,6 +9,7 @@ from small_network import SIZE, initial_weights, recipe, small_network
 
 from keras_faramtn.data.check import check_data
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation import evaluate
 from keras_faramtn.evaluation.evaluate import evaluate_file, evaluate_model, evaluate_split
 from keras_faramtn.evaluation.scores import score
 from keras_faramtn.models import groups_of, inference_model
@@ -65,3 +66,32 @@ def test_an_unknown_split_is_refused_before_the_model_is_read(tmp_path):
     with pytest.raises(InputError, match="unknown split 'all'; choose one of train, validation"):
         evaluate_file(tmp_path / "missing.keras", tmp_path, "all", tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def test_a_folder_with_content_is_refused_before_the_model_is_read(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="it already exists"):
+        evaluate_file(tmp_path / "missing.keras", tmp_path, "test", tmp_path)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_interrupted_evaluation_can_be_repeated(data, model, tmp_path, monkeypatch, exists):
+    model.save(tmp_path / "model.keras")
+    folder = tmp_path / "report"
+    if exists:
+        folder.mkdir()
+
+    def interrupt(path, *arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "write_predictions", interrupt)  # after the contact sheet
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_file(tmp_path / "model.keras", data, "test", folder)
+    assert folder.exists() == exists
+    evaluate_file(tmp_path / "model.keras", data, "test", folder)
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) == [
+        "contact_sheet.png",
+        "metrics.json",
+        "predictions.npz",
+    ]

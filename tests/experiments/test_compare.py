@@ -218,6 +218,32 @@ def test_different_settings_are_refused_even_for_other_seeds(compared, tmp_path,
     assert _modification_times(compared.folder) == compared.after_all
 
 
+def test_a_comparison_is_repeated_after_its_data_and_cache_were_moved(
+    compared, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(compare, "train_table", _interrupt)
+    folder, data = tmp_path / "compared", tmp_path / "moved"
+    shutil.copytree(compared.folder, folder)
+    shutil.copytree(compared.data, data)
+    commented = "# my comment\n" + (folder / "comparison.yaml").read_text()
+    (folder / "comparison.yaml").write_text(commented)
+    paths = {"folder": str(data), "cache": str(tmp_path / "cache")}
+    recipe = _write(tmp_path, data=RECIPE["data"] | paths)
+    compare.run_comparison(recipe, None, folder)
+    assert (folder / "comparison.yaml").read_text() == commented
+    costs = [json.loads((each / "cost.json").read_text()) for each in (folder, compared.folder)]
+    assert costs[0] == costs[1]  # not measured again
+
+
+def test_an_edited_recipe_that_is_not_yaml_is_reported(compared, tmp_path):
+    folder = tmp_path / "compared"
+    shutil.copytree(compared.folder, folder)
+    with (folder / "comparison.yaml").open("a") as file:
+        file.write("]")
+    with pytest.raises(InputError, match=r"comparison\.yaml, line \d+: cannot read this file"):
+        compare.run_comparison(compared.recipe, compared.data, folder)
+
+
 def test_other_variants_are_refused(compared, tmp_path):
     path = _write(tmp_path, variants={"a": {}, "b": {}}, against=["a"])
     before = (compared.folder / "comparison.yaml").read_text()

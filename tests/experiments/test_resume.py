@@ -5,6 +5,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -108,6 +109,37 @@ def test_optimizer_dws_dropout_and_history_are_resumed(tmp_path):
         assert [float(row[name]) for row in rows] == values
 
 
+def test_an_epoch_without_validation_has_nan_in_the_history(tmp_path):
+    def fit(epochs):
+        checkpoint = Checkpoint(tmp_path, RUN)
+        _model().fit(
+            _data(),
+            validation_data=_data(),
+            validation_freq=2,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[checkpoint],
+        )
+        return checkpoint.history
+
+    fit(epochs=3)
+    history = fit(epochs=4)
+    assert np.isnan(history["val_loss"]).tolist() == [True, False, True, False]
+    assert np.isfinite(history["loss"]).all()
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name, values in history.items():
+        np.testing.assert_array_equal([float(row[name]) for row in rows], values)
+
+
+def test_a_history_that_a_killed_process_did_not_write_is_written(tmp_path):
+    _fit(tmp_path / "run", epochs=2)
+    expected = (tmp_path / "run" / "history.csv").read_text()
+    (tmp_path / "run" / "history.csv").write_text("epoch,loss\n0,1.0\n")
+    _fit(tmp_path / "run", epochs=2)
+    assert (tmp_path / "run" / "history.csv").read_text() == expected
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     model, history = _fit(tmp_path / "run")
     again, history_again = _fit(tmp_path / "run")
@@ -171,6 +203,23 @@ def test_a_checkpoint_of_another_run_or_network_is_refused(tmp_path):
         _fit(tmp_path / "run", run=other)
     with pytest.raises(InputError, match="this checkpoint belongs to another network"):
         _fit(tmp_path / "run", model=_model(width=9))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied"), r"can't be read: Permission denied\.$"),
+        (ValueError(), r"belongs to another network; .*Keras reports: ValueError\.$"),
+    ],
+)
+def test_a_checkpoint_that_keras_cannot_load_is_reported(tmp_path, monkeypatch, error, message):
+    def fail(model, path):
+        raise error
+
+    _fit(tmp_path / "run", stop_in=1)
+    monkeypatch.setattr(keras.Model, "load_weights", fail)
+    with pytest.raises(InputError, match=message):
+        _fit(tmp_path / "run")
 
 
 # The tests below run the complete training, with augmentation and DWS.
@@ -299,6 +348,18 @@ def test_a_run_is_not_resumed_with_another_teacher(small_network, data, tmp_path
         train_recipe(recipe, data, tmp_path / "run")
     teacher.write_bytes(before)
     train_recipe(recipe, data, tmp_path / "run")
+    assert len(csv_column(tmp_path / "run", "loss")) == 2
+
+
+def test_a_run_is_resumed_after_its_data_and_cache_were_moved(small_network, data, tmp_path):
+    recipe = _recipe(tmp_path, epochs=2)
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    moved = tmp_path / "moved"
+    shutil.copytree(data, moved)
+    content = yaml.safe_load(recipe.read_text())
+    content["data"] |= {"folder": str(moved), "cache": str(tmp_path / "cache")}
+    recipe.write_text(yaml.safe_dump(content))
+    train_recipe(recipe, None, tmp_path / "run")
     assert len(csv_column(tmp_path / "run", "loss")) == 2
 
 

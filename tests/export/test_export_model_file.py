@@ -52,8 +52,14 @@ def test_images_and_scores_of_the_user_are_used_and_reported(run, caplog):
     assert "my faces, split test, 12 images" in card
 
 
+def test_a_folder_with_content_is_refused_before_the_model_is_read(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="it already exists"):
+        export_model_file(tmp_path / "missing.keras", tmp_path)
+
+
 def test_invalid_scores_are_reported(run):
     (run / "metrics.json").write_text("{")
-    with pytest.raises(InputError, match=r"metrics\.json: this is not JSON"):
+    with pytest.raises(InputError, match=r"metrics\.json: cannot read this file as JSON"):
         export_model_file(run / "model.keras", run / "export", formats=["saved_model"])
     assert not (run / "export").exists()

@@ -240,6 +240,15 @@ def test_a_bad_image_in_a_folder_is_reported_or_skipped(files, tmp_path, capsys,
         list(predict_files(exported, [tmp_path / "images" / "bad.jpg"], skip_bad=True))
 
 
+def test_a_tflite_file_for_batches_is_refused(tmp_path):
+    inputs = keras.Input((4, 6, 3), batch_size=2)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    (tmp_path / "pairs.tflite").write_bytes(content)
+    with pytest.raises(InputError, match=r"pairs\.tflite: the model must have one image as input"):
+        LiteRTModel(tmp_path / "pairs.tflite")
+
+
 def test_integer_input_and_output_are_scaled(tmp_path):
     inputs = keras.Input((4, 6, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(inputs)
