@@ -171,7 +171,7 @@ def test_a_written_recipe_is_read_back_equal(tmp_path):
         ({"training__learning_rate": True}, "learning_rate: .*valid number; got True"),
         ({"data__image_size": [True, 64]}, "data.image_size.0: .*valid integer; got True"),
         ({"data__image_size": ["64", 64]}, "data.image_size.0: .*valid integer; got '64'"),
-        ({"data__folder": ""}, "data.folder: give the path of a file or folder.*; got ''"),
+        ({"data__folder": ""}, "data.folder: use the path of a file or folder.*; got ''"),
         ({"model__weights": "a\0b"}, "model.weights: .* without control characters"),
         ({"model__backbone": "x" * 999}, r"model.backbone: .*; got 'x{20,60}\.\.\.x{20,60}'\.$"),
         ({"model__groups": {"a": ["x\n"], "b": ["y"]}}, "can't be the name of an attribute"),
