@@ -38,7 +38,7 @@ def run(tmp_path_factory):
 
 
 def _faramtn(*arguments):
-    """The exit code of the command: 0, or an error message."""
+    """The exit status of the command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["faramtn", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
@@ -77,6 +77,7 @@ def test_export_of_names_with_spaces(run, tmp_path):
     np.testing.assert_allclose(list(probabilities.values()), list(expected.values()), atol=1e-5)
 
 
-def test_check_names_a_column_that_is_not_an_attribute(run):
+def test_check_names_a_column_that_is_not_an_attribute(run, capsys):
     _, data = run
-    assert "value 'person 0' for who" in _faramtn("data", "check", data)
+    assert _faramtn("data", "check", data) == 1
+    assert "value 'person 0' for who" in capsys.readouterr().err
