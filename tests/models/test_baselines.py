@@ -11,7 +11,7 @@ SHAPE = (*IMAGE_SIZE, 3)
 
 @pytest.mark.slow
 def test_multi_label_passes_the_harness(tmp_path):
-    check_model(lambda: MultiLabel(SMALL, GROUPS.attributes, SHAPE), folder=tmp_path)
+    check_model(lambda: MultiLabel(SMALL, GROUPS.attributes, SHAPE), folder=tmp_path, backends=())
 
 
 @pytest.mark.slow
