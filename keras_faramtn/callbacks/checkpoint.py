@@ -1,6 +1,7 @@
 """Saves the state of a training run to one file, and resumes from it after an interruption."""
 
 import csv
+import io
 import json
 import logging
 import math
@@ -11,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_faramtn import keras_internals
-from keras_faramtn.atomic_files import atomic_write
+from keras_faramtn.atomic_files import atomic_write, atomic_write_bytes
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError, reason
 
@@ -123,16 +124,20 @@ class Checkpoint(keras.callbacks.Callback):
                 archive.writestr(_STATE_MEMBER, json.dumps(state))
 
         atomic_write(self.folder / CHECKPOINT_FILE, save)
-        if self.history:
-            atomic_write(self.folder / HISTORY_FILE, self._write_history)
+        self._write_history()
 
-    def _write_history(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *self.history])
-            writer.writerows(
-                [epoch, *row] for epoch, row in enumerate(zip(*self.history.values(), strict=True))
-            )
+    def _write_history(self) -> None:
+        if not self.history:
+            return
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["epoch", *self.history])
+        writer.writerows(
+            [epoch, *row] for epoch, row in enumerate(zip(*self.history.values(), strict=True))
+        )
+        content, path = text.getvalue().encode(), self.folder / HISTORY_FILE
+        if not path.is_file() or path.read_bytes() != content:
+            atomic_write_bytes(path, content)
 
     def _restore(self, path: Path) -> None:
         state = read_state(path)
@@ -155,8 +160,7 @@ class Checkpoint(keras.callbacks.Callback):
         for each, value in zip(states, state["random_states"], strict=True):
             each.assign(value)
         self.history, self.epochs_done = state["history"], state["epochs_done"]
-        if self.history:  # the process may have been killed before it wrote this file
-            atomic_write(self.folder / HISTORY_FILE, self._write_history)
+        self._write_history()  # the process may have been killed before it wrote this file
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -448,9 +448,11 @@ def test_nothing_is_overwritten(exported, tmp_path):
 
 
 def test_an_export_with_no_or_several_networks_is_reported(exported, tmp_path):
-    for path in (tmp_path / "missing", tmp_path / "missing.tflite", exported / "labels.txt"):
+    for path in (tmp_path / "missing", tmp_path / "missing.tflite"):
         with pytest.raises(InputError, match=f"{path}: no such export"):
             write_web_demo(path, tmp_path / "page")
+    with pytest.raises(InputError, match=r"labels\.txt: the page runs a \.tflite file"):
+        write_web_demo(exported / "labels.txt", tmp_path / "page")
     with pytest.raises(InputError, match=r"no float \.tflite file in its subfolder tflite"):
         write_web_demo(tmp_path, tmp_path / "page")
     shutil.copytree(exported, tmp_path / "export")
