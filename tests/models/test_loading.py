@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -41,36 +38,6 @@ def test_an_inference_model_of_a_loaded_network_can_be_saved_and_loaded(model, t
         inference_model(load_model(tmp_path / "inference.keras")).predict(_images(), verbose=0),
         inference_model(model).predict(_images(), verbose=0),
     )
-
-
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import keras, keras_faramtn",
-        "import keras_faramtn, keras",
-        "import keras; from keras_faramtn import models",
-        "from keras_faramtn import layers; import keras",
-    ],
-)
-def test_keras_loads_the_file_in_a_new_process(imports, model, tmp_path):
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "images.npy", _images())
-    script = """
-import sys, numpy as np
-folder = sys.argv[1]
-model = keras.saving.load_model(folder + "/model.keras")
-import keras_faramtn
-groups = keras_faramtn.groups_of(model)
-assert list(groups) == ["eyes", "age", "mouth"], groups
-logits = model(np.load(folder + "/images.npy"))
-np.savez(folder + "/logits.npz", **logits)
-"""
-    command = [sys.executable, "-c", imports + script, str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-    with np.load(tmp_path / "logits.npz") as logits:
-        for group, expected in model(_images()).items():
-            np.testing.assert_allclose(logits[group], expected, atol=1e-6)
 
 
 def test_files_that_are_not_a_model_of_this_package_raise_input_error(tmp_path):
