@@ -402,7 +402,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_reports_the_previous_epoch(
 ):
     caplog.set_level(logging.INFO)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoint, "_write_history", _press_ctrl_c)
+        patch.setattr(Checkpoint, "_write_history", _press_ctrl_c_after_an_epoch)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(_recipe(tmp_path, epochs=2), data, tmp_path / "run")
     assert "To resume after epoch 0 of 2" in caplog.text
@@ -428,3 +428,8 @@ def test_a_run_is_not_resumed_with_its_groups_in_another_order(small_network, da
 
 def _press_ctrl_c(*arguments):
     raise KeyboardInterrupt
+
+
+def _press_ctrl_c_after_an_epoch(checkpoint):
+    if checkpoint.history:
+        raise KeyboardInterrupt
