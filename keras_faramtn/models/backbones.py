@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.layers import FaceFraming
 
 # The momentum 0.999 of keras.applications' MobileNetV3 is too slow to train from scratch: after a
 # few hundred steps the moving averages have hardly changed, and the validation score is still that
@@ -121,10 +122,10 @@ def build_backbone(
         )
     cut = BACKBONES[name]
     images = keras.Input(tuple(input_shape), name="images")
-    pixels = images
+    pixels = FaceFraming(name="framing")(images)
     if cut.caffe:
         offset = [-mean for mean in _CAFFE_MEAN]
-        pixels = keras.layers.Rescaling(1.0, offset=offset, name="normalization")(images)
+        pixels = keras.layers.Rescaling(1.0, offset=offset, name="normalization")(pixels)
     network = getattr(keras.applications, cut.application)(
         include_top=False,
         input_tensor=pixels,

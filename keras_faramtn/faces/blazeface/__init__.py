@@ -1,0 +1,1 @@
+"""BlazeFace, the face detector of MediaPipe: its networks, and the decoding of their outputs."""

@@ -1,0 +1,77 @@
+"""What is recorded about a model, in its `.keras` file and with every exported file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.errors import InputError
+from keras_faramtn.framing import Framing, framing_from_json, framing_to_json
+
+RECORD_FILE = "model.json"
+"""The record in JSON. It is in the folder of an export and inside each exported file."""
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a model predicts, and of what images.
+
+    Attributes:
+        groups: the attributes, in the order of the probabilities, and their groups.
+        framing: how faces are framed in the training images; None if that is unknown.
+        thresholds: for each attribute, in order, the probability above which it is predicted;
+            None for 0.5.
+    """
+
+    groups: AttributeGroups
+    framing: Framing | None = None
+    thresholds: tuple[float, ...] | None = None
+
+
+def record_to_json(record: ModelRecord) -> str:
+    """The content of `RECORD_FILE`.
+
+    It is an object with `attributes`, a list of names in the order of the probabilities; `groups`,
+    an object from each group to its attributes; `framing`, as `framing_to_json` describes it, or
+    null; and `thresholds`, an object from each attribute to its threshold, or null.
+    """
+    attributes = record.groups.attributes
+    thresholds = record.thresholds
+    content = {
+        "attributes": list(attributes),
+        "groups": {group: list(members) for group, members in record.groups.items()},
+        "framing": None if record.framing is None else framing_to_json(record.framing),
+        "thresholds": thresholds and dict(zip(attributes, thresholds, strict=True)),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def record_from_json(text: str) -> ModelRecord:
+    """The record that `record_to_json` described.
+
+    Raises:
+        InputError: it is not such a description.
+
+    Example:
+        >>> record = ModelRecord(AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"]))
+        >>> record_from_json(record_to_json(record)) == record
+        True
+    """
+    try:
+        content = json.loads(text)
+        groups = AttributeGroups(content["groups"], content["attributes"])
+        framing, thresholds = content["framing"], content["thresholds"]
+        return ModelRecord(
+            groups,
+            framing and framing_from_json(framing),
+            thresholds and _in_order(thresholds, groups.attributes),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"not a record of a model, as `faramtn export` writes it in {RECORD_FILE}."
+        ) from error
+
+
+def _in_order(thresholds: Mapping[str, Any], attributes: tuple[str, ...]) -> tuple[float, ...]:
+    return tuple(float(thresholds[name]) for name in attributes)
