@@ -1,9 +1,10 @@
 """Predictions for image files: their type, the handling of bad images, and their description."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
@@ -25,8 +26,7 @@ def handle_bad_images(
     """Yields the predictions among `results`; skips bad images, or raises their errors.
 
     Args:
-        results: each image file with its probabilities or its error. Numbers outside 0..1, and
-            NaN, make an image bad too.
+        results: each image file with its probabilities or its error.
         total: the number of results.
         skip_bad: log a warning for a bad image and continue, instead of raising its error.
         progress: show a progress bar on standard error if there are several images.
@@ -47,35 +47,63 @@ def handle_bad_images(
     with tqdm(total=total, desc="Predicting", unit=" images", disable=hidden) as bar:
         for image_path, prediction in results:
             bar.update()
-            result = _check_probabilities(image_path, prediction)
-            if not isinstance(result, InputError):
-                yield image_path, result
+            if not isinstance(prediction, InputError):
+                yield image_path, prediction
             elif skip_bad:
                 bad += 1
-                logger.warning("%s", result)
+                logger.warning("%s", prediction)
             elif total == 1:
-                raise result
+                raise prediction
             else:
-                raise InputError(f"{result} Use --skip-bad to skip such images.")
+                raise InputError(f"{prediction} Use --skip-bad to skip such images.")
     if bad == total:
         raise InputError(f"none of the {total:,} images can be used.")
     if bad:
         logger.warning("%s of %s images were skipped.", f"{bad:,}", f"{total:,}")
 
 
-def _check_probabilities(
-    image_path: Path, result: dict[str, float] | InputError
-) -> dict[str, float] | InputError:
-    """The result, or an error if its numbers can't be probabilities."""
-    if isinstance(result, InputError):
-        return result
-    for attribute, probability in result.items():
-        if not 0 <= probability <= 1:  # no comparison with NaN is true
-            return InputError(
-                f"{image_path}: the model predicts {probability:g} for {attribute}, but a "
-                "probability is between 0 and 1; the model can't be used for this image."
-            )
-    return result
+def check_probabilities(image: object, attributes: Sequence[str], rows: np.ndarray) -> None:
+    """Checks that a model's numbers can be probabilities.
+
+    Args:
+        image: what was predicted; errors name it.
+        attributes: the attributes, in the order of the numbers.
+        rows: the numbers, `(n, attributes)`.
+
+    Raises:
+        InputError: a number is outside 0..1, or NaN.
+
+    Example:
+        >>> check_probabilities("face.jpg", ["Smiling"], np.array([[1.5]]))
+        Traceback (most recent call last):
+            ...
+        keras_faramtn.errors.InputError: face.jpg: the model predicts 1.5 for Smiling, but a ...
+    """
+    bad = ~((rows >= 0) & (rows <= 1))  # no comparison with NaN is true
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise InputError(
+            f"{image}: the model predicts {rows[row, column]:g} for {attributes[column]}, but a "
+            "probability is between 0 and 1; the model can't be used for this image."
+        )
+
+
+def predicted_attributes(
+    probabilities: Mapping[str, float], thresholds: Mapping[str, float] | None = None
+) -> list[str]:
+    """The attributes whose probabilities are above their thresholds, most probable first.
+
+    Args:
+        probabilities: in 0..1, by attribute.
+        thresholds: in 0..1, by attribute; None for 0.5 for all.
+
+    Example:
+        >>> predicted_attributes({"Bald": 0.1, "Male": 0.75, "Smiling": 0.9})
+        ['Smiling', 'Male']
+    """
+    limits = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
+    positive = [name for name, p in probabilities.items() if p > limits[name]]
+    return sorted(positive, key=lambda name: -probabilities[name])
 
 
 def describe_prediction(
@@ -84,17 +112,14 @@ def describe_prediction(
     """Lists the attributes whose probabilities are above their thresholds, most probable first.
 
     Args:
-        probabilities: in 0..1, by attribute.
-        thresholds: in 0..1, by attribute; None for 0.5 for all.
+        probabilities, thresholds: as in `predicted_attributes`.
 
     Example:
         >>> describe_prediction({"Bald": 0.1, "Male": 0.75, "Smiling": 0.9})
         'Smiling 90 %, Male 75 %'
     """
-    limits = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
-    positive = [name for name, p in probabilities.items() if p > limits[name]]
+    positive = predicted_attributes(probabilities, thresholds)
     if not positive:
         limit = "its threshold" if thresholds else f"{100 * DEFAULT_THRESHOLD:.0f} %"
         return f"no attribute above {limit}"
-    positive.sort(key=lambda name: -probabilities[name])
     return ", ".join(f"{name} {100 * probabilities[name]:.0f} %" for name in positive)
