@@ -1,5 +1,6 @@
 """How a face is framed in its crop: in the training images, and so at prediction."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +9,17 @@ from keras_faramtn.errors import InputError
 
 Point = tuple[float, float]
 """x and y."""
+
+
+def _refuse(framing: "Framing", *, ordered: bool) -> None:
+    """Refuses a framing with impossible numbers or with points in the wrong order."""
+    aspect, *points = asdict(framing).values()
+    numbers = [aspect, *(number for point in points for number in point)]
+    if not (ordered and aspect > 0 and all(map(math.isfinite, numbers))):
+        raise InputError(
+            f"no face can be framed like this: {framing}; use fractions of the crop's width and "
+            "height, from its top left corner."
+        )
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,10 @@ class AlignedFraming:
             crop, of the eye on the right, and of the mouth, as fractions of the crop's width and
             height.
 
+    Raises:
+        InputError: a number is not finite, the aspect is not positive, or the eyes are not beside
+            each other in this order, with the mouth below them.
+
     Example:
         >>> CELEBA_FRAMING.left_eye[0] < CELEBA_FRAMING.mouth[0] < CELEBA_FRAMING.right_eye[0]
         True
@@ -31,6 +47,10 @@ class AlignedFraming:
     left_eye: Point
     right_eye: Point
     mouth: Point
+
+    def __post_init__(self) -> None:
+        lower_eye = max(self.left_eye[1], self.right_eye[1])
+        _refuse(self, ordered=self.left_eye[0] < self.right_eye[0] and lower_eye < self.mouth[1])
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,10 @@ class BoxFraming:
         top_left, bottom_right: where the corners of the detected box are, as fractions of the
             crop's width and height.
 
+    Raises:
+        InputError: a number is not finite, the aspect is not positive, or the corners are in
+            another order.
+
     Example:
         >>> BoxFraming(1.0, (0.25, 0.25), (0.75, 0.75)).aspect  # the box with a margin of 50 %
         1.0
@@ -50,6 +74,10 @@ class BoxFraming:
     aspect: float
     top_left: Point
     bottom_right: Point
+
+    def __post_init__(self) -> None:
+        (left, top), (right, bottom) = self.top_left, self.bottom_right
+        _refuse(self, ordered=left < right and top < bottom)
 
 
 Framing = AlignedFraming | BoxFraming
@@ -63,7 +91,55 @@ CELEBA_FRAMING = AlignedFraming(
     right_eye=(107.7 / 178, 111.1 / 218),
     mouth=(88.2 / 178, 152.2 / 218),
 )
-"""The framing of CelebA's aligned images, 178 pixels wide and 218 high."""
+"""The framing of CelebA's aligned images, 178 pixels wide and 218 high.
+
+These are the mean positions in its `list_landmarks_align_celeba.txt`; the mouth is between its
+corners."""
+
+BOX_FRAMING = BoxFraming(aspect=1.0, top_left=(0.25, 0.25), bottom_right=(0.75, 0.75))
+"""A square crop: the detected box, from the eyebrows to the chin, with a margin of half its side."""
+
+FRAMINGS: dict[str, Framing] = {"celeba": CELEBA_FRAMING, "box": BOX_FRAMING}
+"""The framings that have a name in recipes and at the command line."""
+
+
+def framing_named(name: str) -> Framing:
+    """The framing of a name.
+
+    Raises:
+        InputError: there is none of this name.
+
+    Example:
+        >>> framing_named("celeba") == CELEBA_FRAMING
+        True
+    """
+    if name not in FRAMINGS:
+        raise InputError(f"there is no framing {name!r}; choose one of {', '.join(FRAMINGS)}.")
+    return FRAMINGS[name]
+
+
+def describe_framing(framing: Framing | None) -> str:
+    """The framing in one line, for a report.
+
+    Example:
+        >>> describe_framing(CELEBA_FRAMING)
+        'aligned: eyes at (39 %, 51 %) and (61 %, 51 %), mouth at (50 %, 70 %) of width and height'
+        >>> describe_framing(BOX_FRAMING)
+        'box: the detected face from (25 %, 25 %) to (75 %, 75 %) of width and height'
+        >>> describe_framing(None)
+        'unknown'
+    """
+    if framing is None:
+        return "unknown"
+    if isinstance(framing, BoxFraming):
+        corners = f"{_percent(framing.top_left)} to {_percent(framing.bottom_right)}"
+        return f"box: the detected face from {corners} of width and height"
+    eyes = f"{_percent(framing.left_eye)} and {_percent(framing.right_eye)}"
+    return f"aligned: eyes at {eyes}, mouth at {_percent(framing.mouth)} of width and height"
+
+
+def _percent(point: Point) -> str:
+    return f"({100 * point[0]:.0f} %, {100 * point[1]:.0f} %)"
 
 
 def framing_to_json(framing: Framing) -> dict[str, Any]:
@@ -85,7 +161,7 @@ def framing_from_json(content: Mapping[str, Any]) -> Framing:
     """The framing that `framing_to_json` described.
 
     Raises:
-        InputError: it is not such a description.
+        InputError: it is not such a description, or describes an impossible framing.
 
     Example:
         >>> framing_from_json(framing_to_json(CELEBA_FRAMING)) == CELEBA_FRAMING
@@ -93,12 +169,18 @@ def framing_from_json(content: Mapping[str, Any]) -> Framing:
     """
     try:
         values: dict[str, Any] = {
-            name: (float(value[0]), float(value[1])) if isinstance(value, list) else float(value)
+            name: _point(*value) if isinstance(value, list) else float(value)
             for name, value in content.items()
             if name != "kind"
         }
         return _KINDS[content["kind"]](**values)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"not a framing of face crops: {content!r}; use one that this package wrote."
         ) from error
+
+
+def _point(x: Any, y: Any) -> Point:
+    return float(x), float(y)

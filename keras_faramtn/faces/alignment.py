@@ -10,6 +10,10 @@ from PIL import Image
 from keras_faramtn.faces.face import Face
 from keras_faramtn.framing import AlignedFraming, BoxFraming, Framing
 
+_REDUCING_GAP = 3  # Pillow's documentation: indistinguishable from resizing in one step
+_MARGIN = 2  # pixels around the crop that its interpolation needs
+_ROUNDING = 1e-6  # pixels: an exact length may come out of the matrix slightly larger
+
 
 def crop_face(
     photograph: Image.Image, face: Face, framing: Framing, image_size: tuple[int, int]
@@ -43,8 +47,11 @@ def frame_corners(face: Face, framing: Framing) -> np.ndarray:
 
     The order is top left, top right, bottom right, bottom left.
     """
-    unit = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], "float64")
-    return unit @ _SOURCES[type(framing)](face, framing).T
+    return _corners(_SOURCES[type(framing)](face, framing))
+
+
+def _corners(matrix: np.ndarray) -> np.ndarray:
+    return np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]) @ matrix.T
 
 
 def _aligned_source(face: Face, framing: AlignedFraming) -> np.ndarray:
@@ -80,49 +87,49 @@ _SOURCES: dict[type, Callable[[Face, Any], np.ndarray]] = {
 
 
 def _sample(photograph: Image.Image, matrix: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Samples the crop with antialiasing.
+    """Cuts the crop out at the photograph's resolution, and resizes it as training images are.
 
-    Pillow's affine transform has none, so the region is first reduced to at most twice the
-    resolution of the crop.
+    Where the photograph is coarser than the crop, a single interpolation does both.
+
+    Args:
+        photograph: RGB.
+        matrix: `(2, 3)`, the affine map from the crop, in fractions of its sides, to the photograph
+            in pixels.
+        image_size: height and width in pixels of the crop.
     """
-    height, width = image_size
-    corners = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]) @ matrix.T
-    left, top = np.floor(corners.min(axis=0)).astype(int) - 2
-    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 2
-    scale = min(
-        np.linalg.norm(matrix[:, 0]) / width,
-        np.linalg.norm(matrix[:, 1]) / height,
-    )
-    step = max(1, math.floor(scale / 2))
-    region = _region(photograph, left, top, right, bottom)
-    if step > 1:
-        region = region.reduce(step)
-    # From pixels of the enlarged crop to pixels of the region.
-    zoom = 1 if scale / step <= 1 else 2
-    columns = matrix[:, :2] / (zoom * np.array([width, height])) / step
-    origin = (matrix[:, 2] - [left, top]) / step
-    data = (columns[0, 0], columns[0, 1], origin[0], columns[1, 0], columns[1, 1], origin[1])
+    size = np.array(image_size[::-1])
+    lengths = np.linalg.norm(matrix[:, :2], axis=0)  # width and height in the photograph
+    step = max(1, math.floor(min(lengths / size) / _REDUCING_GAP))
+    region, corner = _region(photograph, matrix, step)
+    cut = np.maximum(size, np.ceil(lengths / step - _ROUNDING)).astype(int)
+    linear, shift = matrix[:, :2] / cut / step, (matrix[:, 2] - corner) / step
+    finer = (cut > size).any()
     crop = region.transform(
-        (zoom * width, zoom * height), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR
+        tuple(cut),
+        Image.Transform.AFFINE,
+        tuple(np.column_stack([linear, shift]).ravel()),
+        Image.Resampling.BICUBIC if finer else Image.Resampling.BILINEAR,
     )
-    if zoom > 1:
-        crop = crop.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(crop)
+    return np.asarray(crop.resize(tuple(size), Image.Resampling.BILINEAR) if finer else crop)
 
 
-def _region(photograph: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
-    """A rectangle of the photograph, with the pixels at its edges repeated beyond them."""
-    width, height = photograph.size
-    inside = (
-        min(max(left, 0), width - 1),
-        min(max(top, 0), height - 1),
-        max(min(right, width), 1),
-        max(min(bottom, height), 1),
-    )
-    pixels = np.asarray(photograph.crop(inside))
-    padding = (
-        (inside[1] - top, bottom - inside[3]),
-        (inside[0] - left, right - inside[2]),
-        (0, 0),
-    )
-    return Image.fromarray(np.pad(pixels, padding, mode="edge"))
+def _region(
+    photograph: Image.Image, matrix: np.ndarray, step: int
+) -> tuple[Image.Image, np.ndarray]:
+    """The rectangle around the crop, its resolution divided by `step`, and its top left corner.
+
+    The pixels at the edges of the photograph are repeated beyond them.
+    """
+    size, margin = np.array(photograph.size), _MARGIN * step
+    corners = _corners(matrix)
+    first = np.floor(corners.min(axis=0)).astype(int) - margin
+    last = np.ceil(corners.max(axis=0)).astype(int) + margin
+    inside_first, inside_last = np.clip(first, 0, size - 1), np.clip(last, 1, size)
+    box = (*inside_first.tolist(), *inside_last.tolist())
+    region = photograph.reduce(step, box) if step > 1 else photograph.crop(box)
+    before = np.ceil((inside_first - first) / step).astype(int)
+    after = np.ceil((last - inside_last) / step).astype(int)
+    if before.any() or after.any():
+        padding = [*zip(before[::-1], after[::-1], strict=True), (0, 0)]
+        region = Image.fromarray(np.pad(np.asarray(region), padding, mode="edge"))
+    return region, inside_first - before * step
