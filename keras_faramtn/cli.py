@@ -259,7 +259,7 @@ def predict(
 
             predictions = predict_on_server(server, paths, timeout=timeout, **options)
         else:
-            from keras_faramtn.inference.predictor import predict_files
+            from keras_faramtn.inference.image_files import predict_files
 
             predictions = predict_files(paths[0], paths[1:], **options)
     if output:

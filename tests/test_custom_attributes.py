@@ -9,7 +9,7 @@ import yaml
 from conftest import write_csv_table
 
 from keras_faramtn import cli
-from keras_faramtn.inference.predictor import predict_files
+from keras_faramtn.inference.image_files import predict_files
 
 COUNT = 40
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
-from keras_faramtn.inference.predictor import predict_files
+from keras_faramtn.inference.image_files import predict_files
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.images import find_images, load_image
-from keras_faramtn.inference.predictor import predict_files
+from keras_faramtn.inference.image_files import predict_files
 
 FOLDER = Path(__file__).parents[1] / "saved_models"
 EXPORT = FOLDER / "small_synthetic"

@@ -4,12 +4,9 @@
 prediction with a `.tflite` file does without it.
 """
 
-import collections
 import io
-import itertools
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +28,6 @@ format of many phones. No other format is tried: some of Pillow's readers start 
 
 _SIXTEEN_BITS = {"PNG", "PPM"}
 """The formats that Pillow opens as 32-bit integers although their values have at most 16 bits."""
-
-_THREADS = 4  # Pillow releases Python's global lock while it decodes
 
 _APPLE_DOUBLE = "._"
 """Prefix of the files in which macOS stores the metadata of other files."""
@@ -105,53 +100,6 @@ def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
     """
     height, width = image_size
     return np.asarray(load_upright(path).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def load_images(
-    paths: Iterable[str | Path], image_size: tuple[int, int], *, ahead: int
-) -> Generator[np.ndarray | InputError]:
-    """Loads image files like `load_image`, in threads that work ahead of the caller.
-
-    Args:
-        paths: the image files.
-        image_size: height and width in pixels.
-        ahead: how many images are decoded and kept in memory before they are requested, at least 1.
-
-    Yields:
-        For each path, in order, uint8 `(height, width, 3)`, RGB; or its error, for a bad image.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("RGB", (30, 20)).save(Path(folder) / "face.png")
-        ...     files = [Path(folder) / name for name in ("face.png", "missing.png")]
-        ...     face, missing = load_images(files, (2, 1), ahead=1)
-        >>> face.shape, type(missing).__name__
-        ((2, 1, 3), 'InputError')
-    """
-    waiting = iter(paths)
-    pool = ThreadPoolExecutor(_THREADS)
-
-    def start(count: int) -> Iterator[Future[np.ndarray | InputError]]:
-        return (
-            pool.submit(_try_load, path, image_size) for path in itertools.islice(waiting, count)
-        )
-
-    try:
-        started = collections.deque(start(ahead))
-        while started:
-            image = started.popleft().result()
-            started.extend(start(1))
-            yield image
-    finally:  # the caller may stop early, after an error or Ctrl-C
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _try_load(path: str | Path, image_size: tuple[int, int]) -> np.ndarray | InputError:
-    try:
-        return load_image(path, image_size)
-    except InputError as error:
-        return error
 
 
 def load_upright(path: str | Path) -> Image.Image:

@@ -12,7 +12,7 @@ from keras_faramtn.experiments.recipe import Recipe, read_recipe
 from keras_faramtn.experiments.run import TRAINING_CURVE_FILE, train_model
 from keras_faramtn.experiments.trainer import MODEL_FILE
 from keras_faramtn.export.export_model_file import export_model_file
-from keras_faramtn.inference.predictor import predict_files
+from keras_faramtn.inference.image_files import predict_files
 from keras_faramtn.optimizers import MUON_SUPPORTED
 from keras_faramtn.synthetic.dataset import synthesize
 

@@ -1,15 +1,20 @@
 """Runs TFLite files with LiteRT, without TensorFlow or Keras."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.inference.cores import available_cores
 
 
 class LiteRTModel:
     """A loaded TFLite file with one image as input and one vector of probabilities as output.
+
+    It may be used by several threads at once.
 
     Args:
         path: the file.
@@ -23,20 +28,19 @@ class LiteRTModel:
     """
 
     def __init__(self, path: str | Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        path = Path(path)
+        self._path = path = Path(path)
+        self._local = threading.local()  # an interpreter can only be used by one thread
+        self._pool = ThreadPoolExecutor(available_cores())
         if not path.is_file():
             raise InputError(f"{path}: no such model file; specify a .tflite file.")
         try:
-            self._interpreter = Interpreter(model_path=str(path))
-            self._interpreter.allocate_tensors()
+            interpreter = self._interpreter()
         except (ValueError, RuntimeError) as error:
             raise InputError(
                 f"{path}: not a TFLite file that LiteRT can run; write one with `faramtn export`."
             ) from error
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
+        inputs = interpreter.get_input_details()
+        outputs = interpreter.get_output_details()
         if (
             len(inputs) != 1
             or len(outputs) != 1
@@ -62,10 +66,32 @@ class LiteRTModel:
         Returns:
             Probabilities, float32 `(outputs,)` in 0..1.
         """
-        self._interpreter.set_tensor(self._input["index"], _quantize(image[None], self._input))
-        self._interpreter.invoke()
-        output = self._interpreter.get_tensor(self._output["index"])[0]
-        return _dequantize(output, self._output)
+        interpreter = self._interpreter()
+        interpreter.set_tensor(self._input["index"], _quantize(image[None], self._input))
+        interpreter.invoke()
+        return _dequantize(interpreter.get_tensor(self._output["index"])[0], self._output)
+
+    def predict_batch(self, images: np.ndarray) -> np.ndarray:
+        """Predicts the attributes of several images, one on each core at a time.
+
+        Args:
+            images: `(n, height, width, 3)` in 0..255, RGB, of `image_size`; at least one.
+
+        Returns:
+            Probabilities, float32 `(n, outputs)` in 0..1.
+        """
+        if len(images) == 1:  # without loading the file again in another thread
+            return self.predict(images[0])[None]
+        return np.stack(list(self._pool.map(self.predict, images)))
+
+    def _interpreter(self) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+
+        if not hasattr(self._local, "interpreter"):
+            interpreter = Interpreter(model_path=str(self._path), num_threads=1)
+            interpreter.allocate_tensors()
+            self._local.interpreter = interpreter
+        return self._local.interpreter
 
 
 def _quantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tenacity
 from PIL import Image, UnidentifiedImageError
 
 from keras_faramtn.data.images import find_images, is_upright, load_upright, open_image
 from keras_faramtn.errors import InputError, ServerError
-from keras_faramtn.inference.predictions import Prediction, handle_bad_images
+from keras_faramtn.inference.predictions import (
+    Prediction,
+    check_probabilities,
+    handle_bad_images,
+)
 from keras_faramtn.inference.serving_address import ServerAddress, parse_address
 from keras_faramtn.inference.serving_grpc import connect_grpc
 from keras_faramtn.inference.serving_response import CHECK_MODEL, TransientError, read_rows
@@ -112,7 +117,15 @@ def _predict_batches(
                         f"{address}: its attributes for {image_path} differ from those for "
                         "earlier images; its model was probably replaced. Start again."
                     )
-                yield image_path, {name: result[name] for name in attributes}
+                probabilities = {name: result[name] for name in attributes}
+                try:
+                    check_probabilities(
+                        image_path, attributes, np.array([[*probabilities.values()]])
+                    )
+                except InputError as error:
+                    yield image_path, error
+                else:
+                    yield image_path, probabilities
 
 
 def _batches(image_paths: list[Path]) -> Iterator[list[tuple[Path, bytes | InputError]]]:
