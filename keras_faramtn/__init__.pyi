@@ -18,7 +18,8 @@ from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
 from .export.exporter import export_model
 from .inference.image_files import predict_files
-from .inference.predictor import Predictor, load_predictor
+from .inference.loading import load_predictor
+from .inference.predictor import Predictor
 from .inference.serving_client import predict_on_server
 from .layers import CGFF, WSGSA, AttributeHead, AttributeProbabilities
 from .losses import MaskedBinaryCrossentropy

@@ -26,7 +26,7 @@ from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.experiments.comparison_recipe import read_comparison_recipe
 from keras_faramtn.experiments.recipe import packaged_recipes, read_recipe
 from keras_faramtn.inference import serving_client
-from keras_faramtn.inference.predictor import load_predictor
+from keras_faramtn.inference.loading import load_predictor
 
 SECONDS = 10  # for one call, on a busy machine
 SIZE = (48, 36)

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.export.image_decoding import decode_images
-from keras_faramtn.export.plain_paths import plain_path
 from keras_faramtn.export.serving_files import write_warmup_requests
 from keras_faramtn.models import groups_of
+from keras_faramtn.plain_paths import plain_path
 
 # The probabilities of a bad image. NaN would be more natural, but a single NaN makes a JSON
 # response invalid for strict parsers.

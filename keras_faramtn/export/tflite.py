@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_faramtn.export.plain_paths import plain_temporary_folder
 from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.export.tflite_metadata import add_metadata
 from keras_faramtn.inference.litert import LiteRTModel
 from keras_faramtn.models import groups_of
+from keras_faramtn.plain_paths import plain_temporary_folder
 
 _DESCRIPTION = "Face attribute recognition by keras-faramtn: the probability of each attribute."
 _WARM_UP, _RUNS = 3, 15

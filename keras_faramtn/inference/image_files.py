@@ -8,8 +8,9 @@ import numpy as np
 from keras_faramtn.data.images import find_images, load_image
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.batching import predict_items
+from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
-from keras_faramtn.inference.predictor import Predictor, load_predictor
+from keras_faramtn.inference.predictor import Predictor
 
 
 def predict_files(

@@ -11,7 +11,7 @@ from keras_faramtn.atomic_files import atomic_folder, refuse_non_empty
 from keras_faramtn.attributes import AttributeGroups, single_group
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.label_files import GROUPS_FILE
-from keras_faramtn.inference.predictor import load_predictor
+from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.json_files import read_json
 from keras_faramtn.synthetic.drawing.portrait import FRAME
 from keras_faramtn.synthetic.faces import draw_faces

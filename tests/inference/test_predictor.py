@@ -20,7 +20,7 @@ from keras_faramtn.export.exporter import export_model
 from keras_faramtn.inference import image_files
 from keras_faramtn.inference.image_files import predict_files
 from keras_faramtn.inference.litert import LiteRTModel
-from keras_faramtn.inference.predictor import load_predictor
+from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.models import inference_model
 from keras_faramtn.synthetic.faces import draw_faces
 

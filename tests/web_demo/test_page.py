@@ -22,7 +22,7 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
 from keras_faramtn.data.images import load_image
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
-from keras_faramtn.inference.predictor import load_predictor
+from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo.writer import write_web_demo
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from small_network import SIZE, recipe, small_network
 
-from keras_faramtn.export.plain_paths import plain_path, plain_temporary_folder
 from keras_faramtn.export.saved_model import run_saved_model, write_saved_model
 from keras_faramtn.models import inference_model
+from keras_faramtn.plain_paths import plain_path, plain_temporary_folder
 
 
 @pytest.mark.parametrize("name", ["x[1]", "what?", "a*b", "[", "a b", "写真", "-x", "back\\slash"])
