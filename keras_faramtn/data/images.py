@@ -76,7 +76,9 @@ def refuse_special_file(path: Path) -> None:
         raise OSError("it is a folder" if path.is_dir() else "it is a special file")
 
 
-def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
+def load_image(
+    path: str | Path, image_size: tuple[int, int], content: bytes | None = None
+) -> np.ndarray:
     """An image file as pixels of one size, resized as for training (bilinear, antialiased).
 
     The aspect ratio is not preserved. `decode_and_resize` gives the same pixels, up to rounding.
@@ -84,6 +86,7 @@ def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
     Args:
         path: the image file; see `load_upright`.
         image_size: height and width in pixels.
+        content: as for `load_upright`.
 
     Returns:
         uint8 `(height, width, 3)`, RGB.
@@ -99,15 +102,18 @@ def load_image(path: str | Path, image_size: tuple[int, int]) -> np.ndarray:
         [[[7, 7, 7]], [[7, 7, 7]]]
     """
     height, width = image_size
-    return np.asarray(load_upright(path).resize((width, height), Image.Resampling.BILINEAR))
+    upright = load_upright(path, content)
+    return np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def load_upright(path: str | Path) -> Image.Image:
+def load_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
     """An image file in RGB with 8 bits per channel, without alpha, rotated upright.
 
     Args:
         path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or PPM file. It is rotated or flipped as the
             orientation in its EXIF data requires. 16-bit values are reduced to their high 8 bits.
+        content: the content of the file, if it was read already, as from an archive; `path` then
+            only names the image in errors.
 
     Returns:
         Pillow's image.
@@ -117,7 +123,7 @@ def load_upright(path: str | Path) -> Image.Image:
             or floating-point numbers, whose range for black and white is not defined.
     """
     try:
-        with open_image(path) as image:
+        with open_image(path if content is None else io.BytesIO(content)) as image:
             return _eight_bits(image).convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such image.") from error
@@ -176,7 +182,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         try:
             if path.is_dir():
-                inside = sorted(_images_below(path))
+                inside = sorted(file for file in files_below(path) if is_image_file(file))
                 if not inside:
                     raise InputError(f"{path}: there is no image in this folder.")
                 found += inside
@@ -192,8 +198,22 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    """The images in a folder and its subfolders, each folder once, however often it is linked."""
+def is_image_file(path: Path) -> bool:
+    """Whether a file's name is that of an image in a supported format.
+
+    Example:
+        >>> is_image_file(Path("a.JPG")), is_image_file(Path("._a.jpg")), is_image_file(Path("a.txt"))
+        (True, False, False)
+    """
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(_APPLE_DOUBLE)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its subfolders, each folder once, however often it is linked.
+
+    Raises:
+        OSError: a folder can't be read; `filename` names it.
+    """
     seen = {os.path.realpath(folder)}
     for parent, subfolders, names in os.walk(folder, followlinks=True, onerror=_raise):
         for name in sorted(subfolders):
@@ -201,9 +221,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
             if real in seen:
                 subfolders.remove(name)
             seen.add(real)
-        for name in names:
-            if Path(name).suffix.lower() in _SUFFIXES and not name.startswith(_APPLE_DOUBLE):
-                yield Path(parent, name)
+        yield from (Path(parent, name) for name in names)
 
 
 def _raise(error: OSError) -> None:
