@@ -80,3 +80,17 @@ def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
     """The scope in which to create variables for `model`: that of its `tf.distribute` strategy."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
+def call_that_returned(tensor: Any) -> tuple[keras.layers.Layer, list[Any]]:
+    """The layer that returned a symbolic tensor, and the tensors that it was called with.
+
+    Args:
+        tensor: a `KerasTensor` of a functional model that is not its input.
+
+    Returns:
+        The layer and its symbolic inputs, as `keras.tree.flatten` orders them.
+    """
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return history.operation, list(node.input_tensors)

@@ -108,6 +108,23 @@ class CGFF(keras.layers.Layer):
         return projection
 
     def call(self, features: dict[str, Any], trunk: Any) -> dict[str, Any]:
+        heads = [ops.matmul(weights, value) for weights, value in self.attend(features, trunk)]
+        mixed = ops.silu(ops.concatenate(heads, axis=-1))
+        # Android's GPU delegate supports split, but not unstack.
+        fused = ops.split(self.output_projection(mixed), len(self.groups), axis=1)
+        return {
+            group: features[group] + ops.squeeze(addition, axis=1)
+            for group, addition in zip(self.groups, fused, strict=True)
+        }
+
+    def attend(self, features: dict[str, Any], trunk: Any) -> list[tuple[Any, Any]]:
+        """Attention weights and values of each head.
+
+        Returns:
+            For each head softmax(Q K^T / sqrt(d / heads)), shape `(batch, groups, groups +
+            positions)`, and V, shape `(batch, groups + positions, d / heads)`. The positions are
+            those of the trunk, row by row.
+        """
         _, height, width, channels = trunk.shape
         # Concatenated, not stacked: TensorFlow's graph optimizer breaks a stack of one tensor that
         # is the feature of all groups.
@@ -124,14 +141,10 @@ class CGFF(keras.layers.Layer):
             ops.split(tensor, self.heads, axis=-1)
             for tensor in (query, self.key(attended), self.value(attended))
         )
-        heads = [_attention(*head) for head in zip(*by_head, strict=True)]
-        mixed = ops.silu(ops.concatenate(heads, axis=-1))
-        # Android's GPU delegate supports split, but not unstack.
-        fused = ops.split(self.output_projection(mixed), len(self.groups), axis=1)
-        return {
-            group: features[group] + ops.squeeze(addition, axis=1)
-            for group, addition in zip(self.groups, fused, strict=True)
-        }
+        return [
+            (_attention_weights(query, key), value)
+            for query, key, value in zip(*by_head, strict=True)
+        ]
 
     def compute_output_shape(
         self, features_shape: dict[str, tuple], trunk_shape: tuple
@@ -147,7 +160,7 @@ class CGFF(keras.layers.Layer):
         }
 
 
-def _attention(query: Any, key: Any, value: Any) -> Any:
-    """The attention of one head: softmax(Q K^T / sqrt(width)) V."""
+def _attention_weights(query: Any, key: Any) -> Any:
+    """softmax(Q K^T / sqrt(width)) of one head."""
     similarity = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / math.sqrt(query.shape[-1])
-    return ops.matmul(ops.softmax(similarity, axis=-1), value)
+    return ops.softmax(similarity, axis=-1)

@@ -78,10 +78,14 @@ class WSGSA(keras.layers.Layer):
             excite.build((None, hidden))
 
     def call(self, shared: Any, transformed: Any) -> dict[str, Any]:
-        context = ops.mean(shared, axis=(1, 2))
         pooled = ops.mean(transformed, axis=(1, 2))
+        return {group: pooled * gate for group, gate in self.gates(shared).items()}
+
+    def gates(self, shared: Any) -> dict[str, Any]:
+        """Psi_g of each group in 0..1, shape `(batch, C')`, from X."""
+        context = ops.mean(shared, axis=(1, 2))
         return {
-            group: pooled * excite(squeeze(context))
+            group: excite(squeeze(context))
             for group, squeeze, excite in zip(self.groups, self.squeezes, self.excites, strict=True)
         }
 
