@@ -202,8 +202,8 @@ def is_image_file(path: Path) -> bool:
     """Whether a file's name is that of an image in a supported format.
 
     Example:
-        >>> is_image_file(Path("a.JPG")), is_image_file(Path("._a.jpg")), is_image_file(Path("a.txt"))
-        (True, False, False)
+        >>> [is_image_file(Path(name)) for name in ("a.JPG", "._a.jpg", "a.txt")]
+        [True, False, False]
     """
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(_APPLE_DOUBLE)
 
