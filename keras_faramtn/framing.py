@@ -97,7 +97,7 @@ These are the mean positions in its `list_landmarks_align_celeba.txt`; the mouth
 corners."""
 
 BOX_FRAMING = BoxFraming(aspect=1.0, top_left=(0.25, 0.25), bottom_right=(0.75, 0.75))
-"""A square crop: the detected box, from the eyebrows to the chin, with a margin of half its side."""
+"""A square crop of the detected box, eyebrows to chin, with a margin of half its side."""
 
 FRAMINGS: dict[str, Framing] = {"celeba": CELEBA_FRAMING, "box": BOX_FRAMING}
 """The framings that have a name in recipes and at the command line."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_faramtn.attributes import FACE_REGIONS
 from keras_faramtn.experiments import trainer
 from keras_faramtn.experiments.recipe import Recipe
+from keras_faramtn.layers import FaceFraming
 from keras_faramtn.models.heads import attach_heads
 
 SIZE = (32, 40)
@@ -20,7 +21,7 @@ COUNT = 48
 def small_network(model, input_shape):
     """A small replacement for a backbone's network: a normalised strided convolution and heads."""
     images = keras.Input(input_shape, name="images")
-    x = keras.layers.Rescaling(1 / 127.5, -1)(images)
+    x = keras.layers.Rescaling(1 / 127.5, -1)(FaceFraming(name="framing")(images))
     x = keras.layers.Conv2D(8, 8, strides=8, use_bias=False)(x)
     x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
     x = keras.layers.GlobalAveragePooling2D()(x)

@@ -12,6 +12,7 @@ import yaml
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.yaml_files import read_yaml
+from keras_faramtn.framing import FRAMINGS, framing_from_json
 
 Positive = Annotated[float, pydantic.Field(gt=0)]
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
@@ -25,6 +26,9 @@ def _check_path(path: str) -> str:
 
 
 FilePath = Annotated[str, pydantic.AfterValidator(_check_path)]
+MEASURED = "measured"
+"""The value of `data.framing` for a framing that is measured in the training images."""
+
 PATH_KEYS = {"folder", "cache"}
 """The keys of the section `data` that don't change the results of a run."""
 
@@ -44,6 +48,9 @@ class Data(_Section):
         folder: a folder of CelebA or LFWA, or a `.csv` file of attributes, as in `read_dataset`;
             None if it is given on the command line.
         image_size: height and width in pixels that images are resized to, 32 to 1024.
+        framing: how faces are framed in the images, which is recorded in the model: `measured` for
+            what `measure_framing` finds in the training images; the name of a framing, `celeba` or
+            `box`; a mapping as `framing_to_json` returns it; or None if it is unknown.
         augment: whether training images are randomly flipped, shifted, rotated and relit.
         erase: the fraction of training images in which a random rectangle is erased, if `augment`.
         mixup: if `augment` and above 0, each training image and its labels are mixed with another
@@ -57,10 +64,20 @@ class Data(_Section):
         Annotated[int, pydantic.Field(ge=32, le=1024)],
         Annotated[int, pydantic.Field(ge=32, le=1024)],
     ] = pydantic.Field(strict=False)
+    framing: str | dict[str, Any] | None = MEASURED
     augment: bool = True
     erase: Fraction = 0.0
     mixup: Annotated[float, pydantic.Field(ge=0)] = 0.0
     cache: FilePath | None = None
+
+    @pydantic.field_validator("framing")
+    @classmethod
+    def _possible_framing(cls, framing: Any) -> Any:
+        if isinstance(framing, str) and framing not in (MEASURED, *FRAMINGS):
+            raise ValueError(f"use {MEASURED}, {', '.join(FRAMINGS)}, a custom framing or null")
+        if isinstance(framing, dict):
+            framing_from_json(framing)
+        return framing
 
 
 class Model(_Section):
@@ -200,7 +217,7 @@ class Recipe(_Section):
         Example:
             >>> recipe, _ = read_recipe("demo")
             >>> sorted(recipe.identity()["data"])
-            ['augment', 'erase', 'image_size', 'mixup']
+            ['augment', 'erase', 'framing', 'image_size', 'mixup']
         """
         return self.model_dump(mode="json", exclude={"data": PATH_KEYS})
 

@@ -19,6 +19,7 @@ from keras_faramtn.experiments import recipe as recipes
 from keras_faramtn.keras_internals import all_layers, variable_scope
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
 from keras_faramtn.models.heads import check_trainable
+from keras_faramtn.models.record import record_of, set_framing
 from keras_faramtn.objective import objective
 from keras_faramtn.optimizers import ConvolutionMuon
 
@@ -267,6 +268,7 @@ def _for_inference(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
     without_files = recipe.model.model_copy(update={"weights": None})
     plain = _network(recipe.model_copy(update={"model": without_files}))
     plain.set_weights(model.get_weights())
+    set_framing(plain, record_of(model).framing)
     return plain
 
 

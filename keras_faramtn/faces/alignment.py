@@ -127,8 +127,8 @@ def _region(
     inside_first, inside_last = np.clip(first, 0, size - 1), np.clip(last, 1, size)
     box = (*inside_first.tolist(), *inside_last.tolist())
     region = photograph.reduce(step, box) if step > 1 else photograph.crop(box)
-    before = np.ceil((inside_first - first) / step).astype(int)
-    after = np.ceil((last - inside_last) / step).astype(int)
+    before = np.ceil(np.maximum(0, inside_first - first) / step).astype(int)
+    after = np.ceil(np.maximum(0, last - inside_last) / step).astype(int)
     if before.any() or after.any():
         padding = [*zip(before[::-1], after[::-1], strict=True), (0, 0)]
         region = Image.fromarray(np.pad(np.asarray(region), padding, mode="edge"))

@@ -10,6 +10,7 @@ import yaml
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, MCNN_AUX
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.recipe import packaged_recipes, read_recipe, write_recipe
+from keras_faramtn.framing import BOX_FRAMING, framing_to_json
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -122,6 +123,14 @@ def test_a_written_recipe_is_read_back_equal(tmp_path):
     assert read_recipe(tmp_path / "copy.yaml")[0] == recipe
 
 
+@pytest.mark.parametrize("framing", ["measured", "celeba", framing_to_json(BOX_FRAMING), None])
+def test_a_framing_is_read_and_written(framing, tmp_path):
+    recipe, _ = read_recipe(_write(tmp_path, _content(data__framing=framing)))
+    assert recipe.data.framing == framing
+    write_recipe(recipe, tmp_path / "copy.yaml")
+    assert read_recipe(tmp_path / "copy.yaml")[0] == recipe
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -134,6 +143,11 @@ def test_a_written_recipe_is_read_back_equal(tmp_path):
         ({"training__learning_rate": float("nan")}, "training.learning_rate: .*; got nan"),
         ({"training__learning_rate": float("inf")}, "training.learning_rate: .*; got inf"),
         ({"training__warmup": 1.0}, "training.warmup: .* less than 1; got 1.0"),
+        (
+            {"data__framing": "aligned"},
+            "data.framing: use measured, celeba, box, .* or null; got 'aligned'",
+        ),
+        ({"data__framing": {"kind": "box"}}, "data.framing: not a framing"),
         ({"data__image_size": [64]}, "data.image_size.1: this key is required"),
         ({"data__image_size": [64, 16]}, "data.image_size.1: .* equal to 32; got 16"),
         ({"data__image_size": [64, 64, 3]}, "data.image_size: .* at most 2"),
