@@ -17,8 +17,15 @@ from .evaluation.evaluate import evaluate_model
 from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
 from .export.exporter import export_model
+from .framing import CELEBA_FRAMING
+from .inference.drawing import draw_predictions
 from .inference.image_files import predict_files
 from .inference.loading import load_predictor
+from .inference.photographs import (
+    FacePrediction,
+    PhotographPrediction,
+    predict_photographs,
+)
 from .inference.predictor import Predictor
 from .inference.serving_client import predict_on_server
 from .layers import CGFF, WSGSA, AttributeHead, AttributeProbabilities
@@ -43,6 +50,7 @@ __version__: str
 __all__ = [
     "BACKBONES",
     "CELEBA_ATTRIBUTES",
+    "CELEBA_FRAMING",
     "CGFF",
     "DEFAULT_THRESHOLD",
     "FACE_REGIONS",
@@ -57,17 +65,20 @@ __all__ = [
     "BalancedAccuracy",
     "ConvolutionMuon",
     "DynamicWeighting",
+    "FacePrediction",
     "FaceTable",
     "InputError",
     "MaskedAccuracy",
     "MaskedBinaryCrossentropy",
     "MultiLabel",
     "MultiTask",
+    "PhotographPrediction",
     "Predictor",
     "ServerError",
     "callbacks",
     "choose_thresholds",
     "draw_face",
+    "draw_predictions",
     "evaluate_model",
     "export_model",
     "groups_of",
@@ -83,6 +94,7 @@ __all__ = [
     "optimizers",
     "predict_files",
     "predict_on_server",
+    "predict_photographs",
     "read_dataset",
     "synthesize",
     "train_recipe",

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -235,6 +235,25 @@ def predict(
             "attempts.",
         ),
     ] = 10.0,
+    detect: Annotated[
+        bool,
+        typer.Option("--detect", help="Find and crop the faces in photographs; predict each."),
+    ] = False,
+    framing: Annotated[
+        str | None,
+        typer.Option(
+            help="With --detect: how to crop faces, celeba or box.",
+            show_default="as the model's training images",
+        ),
+    ] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With --detect: a folder to create, with the faces and their attributes drawn "
+            "into the photographs.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A new .csv or .jsonl file for all probabilities."),
@@ -242,18 +261,36 @@ def predict(
     thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Predict the attributes of faces. A .tflite file needs no TensorFlow."""
+    """Predict the attributes of faces. A .tflite file needs no TensorFlow.
+
+    Without --detect, each image is a face crop, framed as the model's training images. With it, the
+    exit status is 1 if there is no face in any photograph.
+    """
     from keras_faramtn.inference.output_file import check_output_path, write_predictions
 
-    if output and thresholds:
+    if output and thresholds and not draw:
         raise InputError("--output writes all probabilities; it can't be used with --thresholds.")
+    if (draw or framing) and not detect:
+        raise InputError("--draw and --framing are for photographs; use them with --detect.")
+    if server and detect:
+        raise InputError("--detect needs a model file; it can't be used with --server.")
     if output:
         check_output_path(output)
     if server is None and len(paths) == 1:
         raise InputError("specify a model and images: faramtn predict MODEL IMAGES...")
+    if detect:
+        _predict_photographs(
+            paths[0],
+            paths[1:],
+            framing=framing,
+            draw=draw,
+            output=output,
+            thresholds=thresholds,
+            skip_bad=skip_bad,
+        )
+        return
     options = {"skip_bad": skip_bad, "progress": True}
-    keras_file = server is None and paths[0].suffix == ".keras"
-    with _with_keras() if keras_file else hidden_stderr():
+    with _for_model(None if server else paths[0]):
         if server is not None:
             from keras_faramtn.inference.serving_client import predict_on_server
 
@@ -267,12 +304,69 @@ def predict(
         return
     limits = None
     for image, probabilities in predictions:
-        if thresholds and limits is None:
-            from keras_faramtn.evaluation.thresholds import read_thresholds
-
-            names = tuple(probabilities)
-            limits = dict(zip(names, read_thresholds(thresholds, names), strict=True))
+        limits = limits or _read_thresholds(thresholds, probabilities)
         _show_prediction(image, probabilities, limits)
+
+
+def _predict_photographs(
+    model: Path,
+    images: list[Path],
+    *,
+    framing: str | None,
+    draw: Path | None,
+    output: Path | None,
+    thresholds: Path | None,
+    skip_bad: bool,
+) -> None:
+    from keras_faramtn.atomic_files import check_folder
+    from keras_faramtn.data.images import find_images
+    from keras_faramtn.framing import framing_named
+
+    if draw:
+        check_folder(draw)
+    named = framing_named(framing) if framing else None
+    photographs = find_images(images)
+    with _for_model(model):
+        from keras_faramtn.inference.loading import load_predictor
+        from keras_faramtn.inference.output_file import write_photograph_predictions
+        from keras_faramtn.inference.photographs import describe_photograph, predict_photographs
+
+        predictor = load_predictor(model)
+        predictions = predict_photographs(
+            predictor, photographs, framing=named, skip_bad=skip_bad, progress=True
+        )
+    limits = _read_thresholds(thresholds, predictor.attributes)
+    if draw:
+        from keras_faramtn.inference.drawn_files import write_drawings
+
+        predictions = write_drawings(predictions, photographs, draw, limits)
+    faces = 0
+    if output:
+        faces = write_photograph_predictions(output, predictions, predictor.attributes)
+        typer.echo(f"{faces:,} predictions in {output}")
+    else:
+        for photograph in predictions:
+            faces += len(photograph.faces)
+            for line in describe_photograph(photograph, limits):
+                print_line(line)
+    if not faces:
+        raise InputError(
+            "no face was found; if the images are face crops, predict them without --detect."
+        )
+
+
+def _read_thresholds(path: Path | None, attributes: Iterable[str]) -> dict[str, float] | None:
+    if path is None:
+        return None
+    from keras_faramtn.evaluation.thresholds import read_thresholds
+
+    names = tuple(attributes)
+    return dict(zip(names, read_thresholds(path, names), strict=True))
+
+
+def _for_model(path: Path | None) -> contextlib.AbstractContextManager[None]:
+    """Where a model is loaded; only a `.keras` file needs Keras."""
+    return _with_keras() if path and path.suffix == ".keras" else hidden_stderr()
 
 
 @app.command()
@@ -303,6 +397,67 @@ def export(
     export_model_file(
         model, to, formats=formats, images=faces, calibration_images=calibrate, force=force
     )
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Images, .tar, .tfrecord and .parquet files that contain images, folders of such "
+            "files, and glob patterns in quotes.",
+        ),
+    ],
+    model: Annotated[Path, typer.Option(help="A .tflite or .onnx file.")],
+    to: Annotated[Path, typer.Option(help="The folder to create or to resume.")],
+    detect: Annotated[
+        bool,
+        typer.Option("--detect", help="Find and crop the faces in photographs; predict each."),
+    ] = False,
+    framing: Annotated[
+        str | None,
+        typer.Option(
+            help="With --detect: how to crop faces, celeba or box.",
+            show_default="as the model's training images",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The head node of a Ray cluster, or auto for the cluster of this computer.",
+            show_default="all cores of this computer, without a cluster",
+        ),
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Number of image files for each task.")
+    ] = 1000,
+) -> None:
+    """Predict very many images on a Ray cluster, or all cores, into a folder of Parquet files.
+
+    After an interruption, the same command resumes. The exit status is 1 if no image can be used.
+    """
+    from keras_faramtn.framing import framing_named
+    from keras_faramtn.scoring.score import score_images
+
+    if framing and not detect:
+        raise InputError("--framing is for photographs; use it with --detect.")
+    summary = score_images(
+        inputs,
+        model,
+        to,
+        detect=detect,
+        framing=framing_named(framing) if framing else None,
+        address=address,
+        images_per_shard=shard_size,
+        progress=True,
+    )
+    typer.echo(
+        f"{summary.images:,} images, {summary.faces:,} faces and {summary.errors:,} errors in {to}/"
+    )
+    if summary.errors and summary.errors >= summary.images:
+        raise InputError(f"no image could be used; the column `error` in {to} tells why.")
 
 
 @app.command()

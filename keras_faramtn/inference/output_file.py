@@ -4,18 +4,26 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from keras_faramtn.atomic_files import unused_path
 from keras_faramtn.errors import InputError
+from keras_faramtn.inference.photographs import PhotographPrediction
 from keras_faramtn.inference.predictions import Prediction
 from keras_faramtn.locks import output_lock
 
 logger = logging.getLogger(__name__)
 
-_WriteRow = Callable[[str, Mapping[str, float]], None]
+_Fields = Mapping[str, str | float | None]
+_Probabilities = Mapping[str, float | None]
+_Row = tuple[_Fields, _Probabilities]
+"""What identifies a prediction, `image` first, and its probabilities by attribute."""
+
+_WriteRow = Callable[[_Fields, _Probabilities], None]
+
+_FACE_NUMBERS = ("face", "left", "top", "right", "bottom", "score")
 
 
 def check_output_path(path: Path) -> None:
@@ -32,7 +40,7 @@ def check_output_path(path: Path) -> None:
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
-    """Writes predictions to a file as they arrive.
+    """Writes predictions of face crops to a file as they arrive.
 
     A .csv file has a header, `image` and the attributes, and one row per image. A .jsonl file has
     one object per line: `{"image": path, "probabilities": {attribute: number}}`. Until all
@@ -48,7 +56,8 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
 
     Raises:
         InputError: as in `check_output_path`; another process writes the file; or, for a .csv
-            file, the images have predictions of different attributes.
+            file, the images have predictions of different attributes, or one of the attributes
+            has the name of another column.
 
     Example:
         >>> import tempfile
@@ -58,12 +67,64 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
         ...     path.read_text().splitlines()
         ['image,Smiling', 'face.jpg,0.900000']
     """
+    rows = (({"image": str(image)}, probabilities) for image, probabilities in predictions)
+    return _write_rows(path, rows)
+
+
+def write_photograph_predictions(
+    path: Path, predictions: Iterable[PhotographPrediction], attributes: Sequence[str]
+) -> int:
+    """Writes predictions of the faces in photographs to a file as they arrive.
+
+    Rows and objects are those of `write_predictions`, one per face, with these columns or keys
+    after `image`: `face`, the number of the face in its photograph from 1, largest face first;
+    `left`, `top`, `right` and `bottom` of its box in pixels of the upright photograph; and the
+    detector's `score` in 0..1. A photograph without a face has one row in which all of these and
+    the probabilities are empty, or null.
+
+    Args:
+        path: the file to create.
+        predictions: the photographs with their faces.
+        attributes: the attributes that the model predicts.
+
+    Returns:
+        The number of predictions, which is that of the faces.
+
+    Raises:
+        InputError: as in `write_predictions`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "predictions.csv"
+        ...     landscape = PhotographPrediction(Path("landscape.jpg"), ())
+        ...     count = write_photograph_predictions(path, [landscape], ["Smiling"])
+        ...     path.read_text().splitlines()
+        ['image,face,left,top,right,bottom,score,Smiling', 'landscape.jpg,,,,,,,']
+    """
+    return _write_rows(path, _face_rows(predictions, attributes))
+
+
+def _face_rows(
+    predictions: Iterable[PhotographPrediction], attributes: Sequence[str]
+) -> Iterator[_Row]:
+    for photograph in predictions:
+        image = {"image": str(photograph.path)}
+        for each in photograph.faces:
+            box = (round(side, 1) for side in each.face.box)
+            numbers = (each.index, *box, round(each.face.score, 4))
+            yield image | dict(zip(_FACE_NUMBERS, numbers, strict=True)), each.probabilities
+        if not photograph.faces:
+            yield image | dict.fromkeys(_FACE_NUMBERS), dict.fromkeys(attributes)
+
+
+def _write_rows(path: Path, rows: Iterable[_Row]) -> int:
     check_output_path(path)
     with output_lock(path):
         _refuse_existing(path)  # another process may have written it meanwhile
         unfinished = unused_path(path.with_name(f"{path.name}.part"))
         try:
-            count = _write(unfinished, _WRITERS[path.suffix], predictions)
+            count = _write(unfinished, _WRITERS[path.suffix], rows)
             _refuse_existing(path)
             unfinished.rename(path)
         except BaseException:
@@ -80,16 +141,15 @@ def _refuse_existing(path: Path) -> None:
         raise InputError(f"{path}: it already exists; choose another name, or remove it.")
 
 
-def _write(
-    path: Path, writer: Callable[[TextIO], _WriteRow], predictions: Iterable[Prediction]
-) -> int:
+def _write(path: Path, writer: Callable[[TextIO], _WriteRow], rows: Iterable[_Row]) -> int:
     count = 0
     # The bytes of an image's name may not be valid UTF-8.
     with path.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
         write_row = writer(file)
-        for count, (image, probabilities) in enumerate(predictions, start=1):  # noqa: B007
-            write_row(str(image), probabilities)
+        for fields, probabilities in rows:
+            write_row(fields, probabilities)
             file.flush()
+            count += None not in probabilities.values()
     return count
 
 
@@ -97,25 +157,36 @@ def _csv_writer(file: TextIO) -> _WriteRow:
     rows = csv.writer(file, lineterminator="\n")
     columns: list[str] = []
 
-    def write_row(image: str, probabilities: Mapping[str, float]) -> None:
+    def write_row(fields: _Fields, probabilities: _Probabilities) -> None:
         if not columns:
             columns.extend(probabilities)
-            rows.writerow(["image", *columns])
+            _refuse_equal_columns(fields, columns)
+            rows.writerow([*fields, *columns])
         if set(probabilities) != set(columns):
             raise InputError(
-                f"{image}: its prediction has other attributes than that of the first image; "
-                "predict all images with one model."
+                f"{fields['image']}: its prediction has other attributes than that of the first "
+                "image; predict all images with one model."
             )
-        rows.writerow([image, *(f"{probabilities[name]:.6f}" for name in columns)])
+        numbers = (probabilities[name] for name in columns)
+        cells = ("" if number is None else f"{number:.6f}" for number in numbers)
+        rows.writerow([*fields.values(), *cells])
 
     return write_row
 
 
+def _refuse_equal_columns(fields: Iterable[str], attributes: Sequence[str]) -> None:
+    for name in fields:
+        if name in attributes:
+            raise InputError(
+                f"the attribute {name!r} has the name of another column of a .csv file; write a "
+                ".jsonl file."
+            )
+
+
 def _json_lines_writer(file: TextIO) -> _WriteRow:
-    def write_row(image: str, probabilities: Mapping[str, float]) -> None:
-        rounded = {name: round(p, 6) for name, p in probabilities.items()}
-        row = {"image": image, "probabilities": rounded}
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    def write_row(fields: _Fields, probabilities: _Probabilities) -> None:
+        rounded = {name: None if p is None else round(p, 6) for name, p in probabilities.items()}
+        file.write(json.dumps({**fields, "probabilities": rounded}, ensure_ascii=False) + "\n")
 
     return write_row
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -13,20 +14,22 @@ from keras_faramtn.errors import InputError
 Prediction = tuple[Path, dict[str, float]]
 """An image file, and its probabilities in 0..1 by attribute in canonical order."""
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger(__name__)
 
 
 def handle_bad_images(
-    results: Iterable[tuple[Path, dict[str, float] | InputError]],
+    results: Iterable[tuple[Path, Result | InputError]],
     *,
     total: int,
     skip_bad: bool,
     progress: bool,
-) -> Iterator[Prediction]:
+) -> Iterator[tuple[Path, Result]]:
     """Yields the predictions among `results`; skips bad images, or raises their errors.
 
     Args:
-        results: each image file with its probabilities or its error.
+        results: each image file with what was predicted for it, or its error.
         total: the number of results.
         skip_bad: log a warning for a bad image and continue, instead of raising its error.
         progress: show a progress bar on standard error if there are several images.
