@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from scenes import compose
 
 from keras_faramtn import cli
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
@@ -149,15 +150,117 @@ def test_a_model_without_images_is_a_usage_error(run, model_file):
     assert "specify a model and images: faramtn predict MODEL IMAGES..." in message
 
 
-def test_the_command_takes_at_most_1_5_seconds_of_processor_time(model_file, folder):
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A folder of two photographs with faces and, between them, one without."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for number, (name, count) in enumerate({"a.jpg": 2, "b.png": 0, "c.jpg": 1}.items(), 20):
+        compose(number, (400, 300), count, face_sizes=(60, 80), max_angle=10)[0].save(folder / name)
+    return folder
+
+
+DETECT = ("--detect", "--framing", "celeba")
+
+
+def test_each_face_of_a_photograph_gets_a_line(run, model_file, photographs):
+    message, out, err = run("predict", model_file, photographs, *DETECT)
+    assert (message, err) == (None, "")
+    lines = out.splitlines()
+    faces = [line for line in lines if line.startswith(f"{photographs / 'a.jpg'}, face ")]
+    assert len(faces) >= 2
+    for number, line in enumerate(faces, start=1):
+        assert f", face {number} of {len(faces)}: " in line
+    assert f"{photographs / 'b.png'}: no face found" in lines
+    assert lines[-1].startswith(f"{photographs / 'c.jpg'}, face ")
+
+
+def test_files_of_faces_have_the_same_content_and_no_box_without_a_face(
+    run, model_file, photographs, tmp_path
+):
+    for name in ("out.csv", "out.jsonl"):
+        message, out, _ = run(
+            "predict", model_file, photographs, *DETECT, "--output", tmp_path / name
+        )
+        assert message is None
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    numbers = ["face", "left", "top", "right", "bottom", "score"]
+    assert header == ["image", *numbers, *CELEBA_ATTRIBUTES]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    for row, line in zip(rows, lines, strict=True):
+        assert row[0] == line["image"]
+        assert list(line) == ["image", *numbers, "probabilities"]
+        values = [line[name] for name in numbers] + list(line["probabilities"].values())
+        assert [float(cell) if cell else None for cell in row[1:]] == values
+    (empty,) = (line for line in lines if line["image"] == str(photographs / "b.png"))
+    assert {value for name, value in empty.items() if name in numbers} == {None}
+    assert set(empty["probabilities"].values()) == {None}
+    faces = [line for line in lines if line["face"]]
+    assert out == f"{len(faces)} predictions in {tmp_path / 'out.jsonl'}\n"
+    for line in faces:
+        assert 0 <= line["left"] < line["right"] <= 400
+        assert 0 <= line["top"] < line["bottom"] <= 300
+        assert 0 < line["score"] <= 1
+
+
+def test_faces_are_drawn_with_the_chosen_thresholds(run, model_file, photographs, tmp_path):
+    sizes = {}
+    for name, threshold in (("all", 0.0), ("none", 1.0)):
+        chosen = dict.fromkeys(CELEBA_ATTRIBUTES, threshold)
+        metrics = tmp_path / "metrics.json"
+        metrics.write_text(json.dumps({"chosen_thresholds": {"thresholds": chosen}}))
+        options = ("--draw", tmp_path / name, "--thresholds", metrics)
+        output = ("--output", tmp_path / f"{name}.csv")
+        message, _, _ = run("predict", model_file, photographs, *DETECT, *options, *output)
+        assert message is None
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["a.jpg", "c.jpg"]
+        with Image.open(tmp_path / name / "c.jpg") as image:
+            sizes[name] = (np.asarray(image).min(axis=2) > 240).sum()
+    assert sizes["all"] > sizes["none"]  # white text
+    message, _, _ = run("predict", model_file, photographs, *DETECT, "--draw", tmp_path / "all")
+    assert f"{tmp_path / 'all'}: it already exists" in message
+
+
+def test_photographs_without_any_face_are_a_failure_but_are_written(
+    run, model_file, photographs, tmp_path
+):
+    photograph = photographs / "b.png"
+    options = ("--output", tmp_path / "out.csv", "--draw", tmp_path / "drawn")
+    message, out, _ = run("predict", model_file, photograph, *DETECT, *options)
+    assert message == (
+        "faramtn: no face was found; if the images are face crops, predict them without --detect.\n"
+    )
+    assert out == f"0 predictions in {tmp_path / 'out.csv'}\n"
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
+    message, out, _ = run("predict", model_file, photograph, *DETECT)
+    assert "no face was found" in message
+    assert out == f"{photograph}: no face found\n"
+
+
+def test_options_for_photographs_are_checked_first(run, model_file, photographs, tmp_path):
+    for option in (("--draw", tmp_path / "drawn"), ("--framing", "celeba")):
+        message, _, _ = run("predict", model_file, photographs, *option)
+        assert "use them with --detect" in message
+    message, _, _ = run("predict", model_file, photographs, "--detect", "--framing", "passport")
+    assert "there is no framing 'passport'; choose one of celeba, box" in message
+    message, _, _ = run("predict", model_file, photographs / "missing.jpg", *DETECT)
+    assert "missing.jpg: there is no such image" in message
+    (tmp_path / "folder.jpg").mkdir()
+    message, _, _ = run("predict", model_file, tmp_path / "folder.jpg", *DETECT)
+    assert "folder.jpg: there is no image in this folder" in message
+
+
+@pytest.mark.parametrize("options", [(), DETECT])
+def test_the_command_takes_at_most_1_5_seconds_of_processor_time(model_file, photographs, options):
+    image = photographs / "c.jpg"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(
-        [sys.executable, "-m", "keras_faramtn", "predict", model_file, folder / "a.png"],
+        [sys.executable, "-m", "keras_faramtn", "predict", model_file, image, *options],
         check=True,
         capture_output=True,
         text=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert result.stdout.startswith(str(folder / "a.png"))
+    assert result.stdout.startswith(str(image))
     assert result.stderr == ""
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
