@@ -67,7 +67,7 @@ def record_from_json(text: str) -> ModelRecord:
             framing and framing_from_json(framing),
             thresholds and _in_order(thresholds, groups.attributes),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"not a record of a model, as `faramtn export` writes it in {RECORD_FILE}."
         ) from error

@@ -29,8 +29,10 @@ from keras_faramtn.export.model_card import write_model_card
 from keras_faramtn.export.parity import measure_parity
 from keras_faramtn.export.serving_files import write_serving_files
 from keras_faramtn.export.tflite import measure_latency
-from keras_faramtn.inference.label_files import GROUPS_FILE, LABELS_FILE
-from keras_faramtn.models import groups_of, inference_model
+from keras_faramtn.inference.records import LABELS_FILE
+from keras_faramtn.model_record import RECORD_FILE, record_to_json
+from keras_faramtn.models import inference_model
+from keras_faramtn.models.record import record_of
 from keras_faramtn.ownership import mark_files, refuse_other_files
 
 _KIND = "export"
@@ -58,7 +60,7 @@ def export_model(
 
     The folder appears only when all files have passed the comparison. It contains the exported
     files; `labels.txt`, the attributes in the order of the probabilities, one per line;
-    `groups.json`, from each group to its attributes; `parity.json`, the comparisons;
+    `model.json`, the record of the model, see `record_to_json`; `parity.json`, the comparisons;
     `model_card.md`; and with a SavedModel, `compose.yaml` and `batching_parameters.txt`, which
     start TensorFlow Serving. A hidden marker lists the files with their digests. The result of each
     comparison is logged.
@@ -120,7 +122,7 @@ def export_model(
                 logger.info(_describe(name, files[name]))
         if "saved_model" in files:
             write_serving_files(export, model.name)
-        _write_labels(export, model)
+        _write_record(export, model)
         _write_parity(export, files)
         card = write_model_card(
             model, list(files.values()), image_source, calibration_source, metrics
@@ -186,11 +188,11 @@ def _describe(name: str, file: ExportedFile) -> str:
     return text
 
 
-def _write_labels(export: Path, model: keras.Model) -> None:
-    groups = groups_of(model)
-    labels = "".join(f"{attribute}\n" for attribute in groups.attributes)
+def _write_record(export: Path, model: keras.Model) -> None:
+    record = record_of(model)
+    labels = "".join(f"{attribute}\n" for attribute in record.groups.attributes)
     (export / LABELS_FILE).write_text(labels, encoding="utf-8")
-    (export / GROUPS_FILE).write_text(json.dumps(dict(groups), indent=2) + "\n")
+    (export / RECORD_FILE).write_text(record_to_json(record), encoding="utf-8")
 
 
 def _write_parity(export: Path, files: dict[str, ExportedFile]) -> None:

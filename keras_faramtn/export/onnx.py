@@ -1,28 +1,37 @@
 """Export to ONNX with tf2onnx."""
 
 import contextlib
-import importlib
 import io
 import logging
 from pathlib import Path
-from types import ModuleType
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_faramtn.errors import InputError
-from keras_faramtn.models import groups_of
+from keras_faramtn.inference.onnx_file import (
+    PIXEL_FORMAT,
+    PIXEL_RANGE,
+    import_onnx_package,
+    load_onnx,
+)
+from keras_faramtn.model_record import RECORD_FILE, record_to_json
+from keras_faramtn.models.record import record_of
 
 _OPSET = 18
+_PIXELS = {
+    PIXEL_FORMAT: "Rgb8",
+    PIXEL_RANGE: "NominalRange_0_255",
+    "Image.ColorSpaceGamma": "SRGB",
+}
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
     """Writes an inference model as an ONNX file of opset 18, with a dynamic batch size.
 
     Input and output have the names, shapes and value ranges of `write_saved_model`. The metadata
-    entry `attributes` holds the names of the attributes in the order of the probabilities, one per
-    line.
+    entry `model.json` holds the record of the model, see `record_to_json`; the entries of the ONNX
+    standard for images state that the input is RGB in 0..255.
 
     Args:
         model: from `inference_model`.
@@ -31,7 +40,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     Raises:
         InputError: tf2onnx is not installed.
     """
-    tf2onnx = _import("tf2onnx")
+    tf2onnx = import_onnx_package("tf2onnx")
     _, height, width, channels = model.input_shape
     images = tf.TensorSpec((None, height, width, channels), tf.float32, name="images")
 
@@ -42,8 +51,9 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         content, _ = tf2onnx.convert.from_function(serve, input_signature=[images], opset=_OPSET)
-    onnx = _import("onnx")
-    onnx.helper.set_model_props(content, {"attributes": "\n".join(groups_of(model).attributes)})
+    onnx = import_onnx_package("onnx")
+    properties = {RECORD_FILE: record_to_json(record_of(model)), **_PIXELS}
+    onnx.helper.set_model_props(content, properties)
     onnx.save(content, path)
 
 
@@ -60,14 +70,4 @@ def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
     Raises:
         InputError: onnxruntime is not installed.
     """
-    session = _import("onnxruntime").InferenceSession(str(path))
-    return session.run(["probabilities"], {"images": images.astype("float32")})[0]
-
-
-def _import(package: str) -> ModuleType:
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise InputError(
-            f"ONNX needs the package {package}: pip install 'keras-faramtn[onnx]'."
-        ) from error
+    return load_onnx(path).predict(images)

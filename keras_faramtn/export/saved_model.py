@@ -10,7 +10,10 @@ import tensorflow as tf
 
 from keras_faramtn.export.image_decoding import decode_images
 from keras_faramtn.export.serving_files import write_warmup_requests
+from keras_faramtn.inference.saved_model import RECORD_PATH
+from keras_faramtn.model_record import record_to_json
 from keras_faramtn.models import groups_of
+from keras_faramtn.models.record import record_of
 from keras_faramtn.plain_paths import plain_path
 
 # The probabilities of a bad image. NaN would be more natural, but a single NaN makes a JSON
@@ -42,7 +45,7 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
     of which only the header is read.
 
     The graph needs no Python package on the server. `assets.extra` holds TensorFlow Serving's
-    warm-up requests.
+    warm-up requests, and `model.json`, the record of the model, see `record_to_json`.
 
     Args:
         model: from `inference_model`.
@@ -78,6 +81,7 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
     }
     _save(model, folder, endpoints)
     write_warmup_requests(folder, (height, width))
+    (folder / RECORD_PATH).write_text(record_to_json(record_of(model)), encoding="utf-8")
 
 
 def write_saved_model(model: keras.Model, folder: Path, batch_size: int | None = None) -> None:

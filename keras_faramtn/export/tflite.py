@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.export.tflite_metadata import add_metadata
 from keras_faramtn.inference.litert import LiteRTModel
-from keras_faramtn.models import groups_of
+from keras_faramtn.models.record import record_of
 from keras_faramtn.plain_paths import plain_temporary_folder
 
 _DESCRIPTION = "Face attribute recognition by keras-faramtn: the probability of each attribute."
@@ -23,8 +23,9 @@ def write_tflite(model: keras.Model, path: Path) -> None:
     """Writes an inference model as a float32 TFLite file.
 
     Its input is `images`, float32 `(1, height, width, 3)`, RGB in 0..255; its output is
-    `probabilities`, float32 `(1, attributes)` in 0..1. The file contains metadata and the labels,
-    see `add_metadata`. The batch size is fixed to 1, which GPU delegates require.
+    `probabilities`, float32 `(1, attributes)` in 0..1. The file contains metadata, the labels and
+    the record of the model, see `add_metadata`. The batch size is fixed to 1, which GPU delegates
+    require.
 
     Args:
         model: from `inference_model`.
@@ -76,8 +77,7 @@ def run_tflite(path: Path, images: np.ndarray) -> np.ndarray:
     Returns:
         Probabilities, float32 `(batch, attributes)`.
     """
-    model = LiteRTModel(path)
-    return np.stack([model.predict(image) for image in images])
+    return LiteRTModel(path).predict_batch(images)
 
 
 def measure_latency(path: Path, image: np.ndarray) -> float:
@@ -111,7 +111,7 @@ def _write(
     path.write_bytes(
         add_metadata(
             content,
-            groups_of(model).attributes,
+            record_of(model),
             name=model.name,
             description=_DESCRIPTION,
             image_size=model.input_shape[1:3],

@@ -7,59 +7,46 @@ few tables that describe an image classifier are written here with the flatbuffe
 
 import io
 import zipfile
-from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
 import numpy as np
 
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
-from keras_faramtn.inference.label_files import LABELS_FILE
+from keras_faramtn.inference.records import LABELS_FILE
+from keras_faramtn.inference.tflite_metadata import (
+    AXIS_LABELS,
+    FIELDS,
+    METADATA_NAME,
+    NORMALIZATION,
+)
+from keras_faramtn.model_record import RECORD_FILE, ModelRecord, record_to_json
 
-_NAME = "TFLITE_METADATA"  # the metadata entry that all readers look up
 _PARSER_VERSION = "1.0.0"
 
 # Enum values of the schema.
-_LABELS, _RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
+_RGB = 1  # ColorSpaceType
 _FEATURE, _IMAGE = 1, 2  # ContentProperties
-_NORMALIZATION, _THRESHOLDING = 1, 3  # ProcessUnitOptions
-
-# The fields of each table, in the schema's order; a union's type and value are two fields.
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "model": (
-        *("name", "description", "version", "subgraphs", "author", "license", "files"),
-        "parser_version",
-    ),
-    "subgraph": ("name", "description", "inputs", "outputs"),
-    "tensor": ("name", "description", "dimensions", "content", "process", "stats", "files"),
-    "content": ("kind", "value", "range"),
-    "image": ("color_space", "default_size"),
-    "size": ("width", "height"),
-    "feature": (),
-    "process": ("kind", "value"),
-    "normalization": ("mean", "std"),
-    "thresholding": ("score",),
-    "stats": ("max", "min"),
-    "file": ("name", "description", "type"),
-}
+_THRESHOLDING = 3  # ProcessUnitOptions
 
 
 def add_metadata(
-    model: bytes, labels: Sequence[str], *, name: str, description: str, image_size: tuple[int, int]
+    model: bytes, record: ModelRecord, *, name: str, description: str, image_size: tuple[int, int]
 ) -> bytes:
-    """Adds metadata and the label file to a TFLite file with one image input and one output.
+    """Adds metadata, labels and the record to a TFLite file with one image input and one output.
 
     The two tensors are named `images` and `probabilities`. The metadata declares mean 0 and
     standard deviation 1, because the normalisation is inside the graph.
 
     Args:
         model: the content of the TFLite file.
-        labels: the attributes in the order of the probabilities.
+        record: what the model predicts, and of what images.
         name, description: the model's name and description, for readers.
         image_size: height and width in pixels.
 
     Returns:
-        The content of the new file. The label file is appended as a zip archive, which TFLite
+        The content of the new file. `LABELS_FILE`, the attributes in the order of the
+        probabilities, one per line, and `RECORD_FILE` are appended as a zip archive, which TFLite
         readers ignore.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -72,14 +59,16 @@ def add_metadata(
     buffer.data = np.frombuffer(_encode(_describe(name, description, image_size)), "uint8")
     content.buffers.append(buffer)
     entry = schema.MetadataT()
-    entry.name, entry.buffer = _NAME, len(content.buffers) - 1
+    entry.name, entry.buffer = METADATA_NAME, len(content.buffers) - 1
     content.metadata = [*(content.metadata or []), entry]
     builder = _AlignedBuilder(1024)
     builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
     file = io.BytesIO(bytes(builder.Output()))
+    labels = "".join(f"{attribute}\n" for attribute in record.groups.attributes)
     with zipfile.ZipFile(file, "a") as archive:
         # ZipInfo's default date is 1980: the same model gives the same file.
-        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{label}\n" for label in labels))
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), labels)
+        archive.writestr(zipfile.ZipInfo(RECORD_FILE), record_to_json(record))
     return file.getvalue()
 
 
@@ -108,7 +97,7 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
                 ),
             ),
         ),
-        process=[_process(_NORMALIZATION, _Table("normalization", mean=[0.0], std=[1.0]))],
+        process=[_process(NORMALIZATION, _Table("normalization", mean=[0.0], std=[1.0]))],
         stats=_Table("stats", max=[255.0], min=[0.0]),
     )
     scores = _Table(
@@ -127,7 +116,7 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
                 "file",
                 name=LABELS_FILE,
                 description="The attributes, one per line, in the order of the probabilities.",
-                type=_Scalar("Int8", _LABELS),
+                type=_Scalar("Int8", AXIS_LABELS),
             )
         ],
     )
@@ -148,7 +137,7 @@ class _Table:
     """A table of the schema: its kind, and the fields that are set."""
 
     def __init__(self, kind: str, /, **fields: Any) -> None:
-        names = _FIELDS[kind]
+        names = FIELDS[kind]
         self.size = len(names)
         self.fields = {names.index(name): value for name, value in fields.items()}
 

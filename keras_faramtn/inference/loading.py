@@ -1,30 +1,61 @@
-"""Loads models for prediction. A `.tflite` file runs without TensorFlow or Keras."""
+"""Loads models for prediction. Each file format imports only what it needs."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from keras_faramtn.attributes import single_group
 from keras_faramtn.errors import InputError
-from keras_faramtn.inference.cores import available_cores
-from keras_faramtn.inference.label_files import read_labels
-from keras_faramtn.inference.litert import LiteRTModel
+from keras_faramtn.inference.keras_file import load_keras_file, read_keras_record
+from keras_faramtn.inference.litert import load_tflite, read_tflite_record
+from keras_faramtn.inference.onnx_file import load_onnx, read_onnx_record
 from keras_faramtn.inference.predictor import Predictor
-from keras_faramtn.model_record import ModelRecord
+from keras_faramtn.inference.saved_model import (
+    SAVED_MODEL_FILE,
+    load_saved_model,
+    read_saved_model_record,
+)
+from keras_faramtn.model_record import RECORD_FILE, ModelRecord
 
-_IMAGES_PER_CORE = 8  # few enough that a progress bar moves steadily
+
+@dataclass(frozen=True)
+class _Kind:
+    load: Callable[[Path], Predictor]
+    read_record: Callable[[Path], ModelRecord]
 
 
-def load_predictor(path: str | Path) -> Predictor:
-    """Loads a model file for prediction.
+_SAVED_MODEL = "a SavedModel folder"
+_KINDS = {
+    ".keras": _Kind(load_keras_file, read_keras_record),
+    ".tflite": _Kind(load_tflite, read_tflite_record),
+    ".onnx": _Kind(load_onnx, read_onnx_record),
+    _SAVED_MODEL: _Kind(load_saved_model, read_saved_model_record),
+}
+
+# The files of an export, in the order in which one is chosen: first those that need no other
+# package and predict exactly what the model predicts.
+_EXPORTED = (
+    "tflite/*_float32.tflite",
+    "onnx/*.onnx",
+    "saved_model/*/" + SAVED_MODEL_FILE,
+    "tflite/*_float16.tflite",
+    "tflite/*_int8.tflite",
+)
+
+
+def load_predictor(source: str | Path) -> Predictor:
+    """Loads a model for prediction.
 
     Args:
-        path: a `.keras` file, or a `.tflite` file. The files that `faramtn export` writes contain
-            the names of the attributes; other `.tflite` files need a `labels.txt` in their folder
-            or its parent folder.
+        source: a `.keras` file, a SavedModel's folder, a `.tflite` or an `.onnx` file; or the
+            folder of an export, of which the first of these is loaded: the float32 `.tflite` file,
+            the `.onnx` file, the SavedModel, the float16 and the 8-bit `.tflite` file. The files
+            that `faramtn export` writes contain a record of the model, see `ModelRecord`. Files
+            of others work if their metadata state how pixels become values of their input, and if
+            they contain labels or there is a `labels.txt` in their folder or its parent folder.
 
     Raises:
-        InputError: the file is missing or has another format, or there are no labels.
+        InputError: the file is missing, has another format, or can't be used; there are no labels;
+            or a package is missing.
 
     Example:
         >>> from pathlib import Path
@@ -39,45 +70,51 @@ def load_predictor(path: str | Path) -> Predictor:
         >>> predictor.attributes, predictor.image_size
         (('Eyeglasses', 'Smiling'), (32, 32))
     """
-    path = Path(path)
-    loaders = {".tflite": _load_tflite, ".keras": _load_keras}
-    if path.suffix not in loaders:
-        raise InputError(f"{path}: a model for prediction is a .tflite or a .keras file.")
-    return loaders[path.suffix](path)
+    kind, path = _find(Path(source))
+    return kind.load(path)
 
 
-def _load_tflite(path: Path) -> Predictor:
-    model = LiteRTModel(path)
-    labels_path, attributes = read_labels(path)
-    if len(attributes) != model.outputs:
-        raise InputError(
-            f"{labels_path}: it names {len(attributes)} attributes, but {path.name} predicts "
-            f"{model.outputs}; keep the files of one export together."
-        )
-    cores = available_cores()
-    return Predictor(
-        ModelRecord(single_group(attributes)),
-        model.image_size,
-        model.predict_batch,
-        batch_size=_IMAGES_PER_CORE * cores,
+def read_record(source: str | Path) -> ModelRecord:
+    """What a model predicts, and of what images.
+
+    Args:
+        source: as for `load_predictor`. A file without a record, but with labels, gives a record
+            with one group and without a framing.
+
+    Raises:
+        InputError: as in `load_predictor`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_faramtn import MultiLabel
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling", "Young"], (32, 32, 3))
+        >>> with TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.keras")
+        ...     read_record(Path(folder) / "model.keras").groups.attributes
+        ('Smiling', 'Young')
+    """
+    kind, path = _find(Path(source))
+    return kind.read_record(path)
+
+
+def _find(path: Path) -> tuple[_Kind, Path]:
+    """The kind of a model, and the file or folder to load."""
+    if path.is_dir():
+        if (path / SAVED_MODEL_FILE).is_file():
+            return _KINDS[_SAVED_MODEL], path
+        if (path / RECORD_FILE).is_file():
+            return _find(_exported_file(path))
+    elif path.suffix in _KINDS:
+        return _KINDS[path.suffix], path
+    raise InputError(
+        f"{path}: a model for prediction is a .keras, .tflite or .onnx file, a SavedModel's folder "
+        "or the folder of an export."
     )
 
 
-def _load_keras(path: Path) -> Predictor:
-    from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE
-    from keras_faramtn.models import inference_model, load_model
-    from keras_faramtn.models.record import record_of
-
-    model = load_model(path)
-    inference = inference_model(model)
-    sizes: set[int] = set()
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        # Padded to a size that Keras has compiled the network for, if there is one.
-        count = len(images)
-        size = min((size for size in sizes if size >= count), default=count)
-        sizes.add(size)
-        padding = [(0, size - count), (0, 0), (0, 0), (0, 0)]
-        return np.asarray(inference.predict_on_batch(np.pad(images, padding)))[:count]
-
-    return Predictor(record_of(model), inference.input_shape[1:3], predict, EVALUATION_BATCH_SIZE)
+def _exported_file(export: Path) -> Path:
+    for pattern in _EXPORTED:
+        for path in sorted(export.glob(pattern)):
+            return path.parent if path.name == SAVED_MODEL_FILE else path
+    raise InputError(f"{export}: there is no exported model in it; specify one of its files.")

@@ -11,13 +11,17 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from sensitive_network import sensitive_network
 
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
 from keras_faramtn.export.formats import FORMATS
 from keras_faramtn.export.model_card import write_model_card
 from keras_faramtn.export.saved_model import write_saved_model
+from keras_faramtn.framing import CELEBA_FRAMING
+from keras_faramtn.inference.loading import load_predictor, read_record
+from keras_faramtn.model_record import ModelRecord
 from keras_faramtn.models import inference_model
+from keras_faramtn.models.record import set_framing
 from keras_faramtn.synthetic.faces import draw_faces
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -28,7 +32,9 @@ FLOAT32 = schema.TensorType.FLOAT32
 
 @pytest.fixture(scope="module")
 def model():
-    return sensitive_network(SIZE)
+    model = sensitive_network(SIZE)
+    set_framing(model, CELEBA_FRAMING)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +123,43 @@ def test_saved_model_accepts_any_batch_size(exported, faces, expected, count):
 @pytest.mark.parametrize("count", [1, 5])
 def test_onnx_accepts_any_batch_size(exported, faces, expected, count):
     session = onnxruntime.InferenceSession(str(exported / "onnx" / "faramtn.onnx"))
-    names = session.get_modelmeta().custom_metadata_map["attributes"]
-    assert names.split() == list(CELEBA_ATTRIBUTES)
+    metadata = session.get_modelmeta().custom_metadata_map
+    # docs/MetadataProps.md of the ONNX standard.
+    assert metadata["Image.BitmapPixelFormat"] == "Rgb8"
+    assert metadata["Image.NominalPixelRange"] == "NominalRange_0_255"
     [images], [probabilities] = session.get_inputs(), session.get_outputs()
     assert (images.name, probabilities.name) == ("images", "probabilities")
     result = session.run(None, {"images": faces[:count].astype("float32")})[0]
     np.testing.assert_allclose(result, expected[:count], atol=1e-5)
 
 
-def test_labels_groups_and_comparisons_are_written(exported):
+@pytest.mark.parametrize(
+    ("file", "tolerance"),
+    [
+        (".", 1e-5),
+        ("saved_model/1", 1e-5),
+        ("onnx/faramtn.onnx", 1e-5),
+        ("tflite/faramtn_float32.tflite", 1e-5),
+        ("tflite/faramtn_float16.tflite", 2e-2),
+        ("tflite/faramtn_int8.tflite", 0.15),
+    ],
+)
+def test_each_file_predicts_and_knows_its_model(exported, faces, expected, file, tolerance):
+    predictor = load_predictor(exported / file)
+    assert (predictor.image_size, predictor.attributes) == (SIZE, CELEBA_ATTRIBUTES)
+    for count in (1, 5):
+        rows = predictor.predict(faces[:count])
+        assert rows.dtype == np.float32
+        np.testing.assert_allclose(rows, expected[:count], atol=tolerance)
+    assert predictor.record == read_record(exported / file)
+    assert predictor.record == ModelRecord(FACE_REGIONS, CELEBA_FRAMING)
+
+
+def test_labels_record_and_comparisons_are_written(exported):
+    record = json.loads((exported / "model.json").read_text())
+    assert record["groups"] == {name: list(members) for name, members in FACE_REGIONS.items()}
+    assert record["framing"]["kind"] == "aligned"
+    assert record["thresholds"] is None
     assert (exported / "labels.txt").read_text().split() == list(CELEBA_ATTRIBUTES)
     parity = json.loads((exported / "parity.json").read_text())
     assert set(parity) == set(FORMATS)
@@ -183,7 +217,7 @@ def test_a_folder_of_the_user_is_kept_even_if_forced(model, faces, tmp_path):
 
 def test_an_earlier_export_is_replaced_if_nothing_in_it_was_changed(model, faces, tmp_path):
     folder = tmp_path / "mine"
-    files = {"labels.txt", "groups.json", "parity.json", "model_card.md", ".keras_faramtn.json"}
+    files = {"labels.txt", "model.json", "parity.json", "model_card.md", ".keras_faramtn.json"}
     serving = {"saved_model", "compose.yaml", "batching_parameters.txt"}
     export_model(model, folder, faces, ["saved_model"])
     assert {path.name for path in folder.iterdir()} == files | serving

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import zipfile
 
 import flatbuffers
@@ -88,12 +89,15 @@ def test_the_fields_are_those_of_the_schema(path):
     assert file.number(2, Int8Flags) == 2  # TENSOR_AXIS_LABELS
 
 
-def test_the_labels_are_in_the_file(path):
+def test_labels_and_record_are_in_the_file(path):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         # Readers on phones do not support compression.
-        assert [each.compress_type for each in archive.infolist()] == [zipfile.ZIP_STORED]
+        assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_STORED}
         assert archive.read("labels.txt").decode().split("\n") == [*GROUPS.attributes, ""]
+        record = json.loads(archive.read("model.json"))
+    assert record["attributes"] == list(GROUPS.attributes)
+    assert record["groups"] == {"a": ["hat", "glasses"], "b": ["happy"]}
 
 
 def test_weights_are_aligned_for_vector_instructions(path):

@@ -169,8 +169,8 @@ def test_bad_model_files_are_reported(files, tmp_path, suffix):
 
 def test_other_formats_and_missing_labels_are_reported(files, tmp_path, monkeypatch):
     image = files[0] / "images" / "x.png"
-    with pytest.raises(InputError, match=r"a model for prediction is a \.tflite or a \.keras file"):
-        next(predict_files(tmp_path / "model.onnx", [image]))
+    with pytest.raises(InputError, match=r"model\.pt: a model for prediction is a \.keras, \."):
+        next(predict_files(tmp_path / "model.pt", [image]))
     content = (files[0] / "export" / "tflite" / "faramtn_float32.tflite").read_bytes()
     (tmp_path / "alone.tflite").write_bytes(content)
     [(_, probabilities)] = predict_files(tmp_path / "alone.tflite", [image])
@@ -184,7 +184,9 @@ def test_other_formats_and_missing_labels_are_reported(files, tmp_path, monkeypa
     with pytest.raises(InputError, match=r"put a labels\.txt into its folder"):
         next(predict_files("alone.tflite", [image]))
     (tmp_path / "labels.txt").write_text("glasses\nhappy\n")
-    with pytest.raises(InputError, match=r"names 2 attributes, but alone\.tflite predicts 3"):
+    with pytest.raises(
+        InputError, match=r"alone\.tflite: its labels name 2 attributes, but it predicts 3"
+    ):
         next(predict_files(tmp_path / "alone.tflite", [image]))
 
 

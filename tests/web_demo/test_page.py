@@ -1,124 +1,23 @@
-"""The page in a real browser, compared with predictions in Python for the same images."""
+"""The page in a real browser, compared with predictions in Python for the same face crops."""
 
 import base64
-import functools
-import http.server
 import io
 import json
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from demo_pages import expected_of_crop, shown, wait_for
 from PIL import Image
-from sensitive_network import sensitive_network
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
-from keras_faramtn.data.images import load_image
 from keras_faramtn.errors import InputError
-from keras_faramtn.export.exporter import export_model
-from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo.writer import write_web_demo
-
-SIZE = (64, 48)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# A fake camera that shows a test image.
-FLAGS = [
-    *["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-    *["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
-]
-# A GPU emulated in software.
-GPU_FLAGS = [
-    *["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
-    *["--enable-features=Vulkan", "--ignore-gpu-blocklist"],
-]
-# Runtimes sum in different orders. Resizing with a canvas would change predictions by 0.1.
-TOLERANCE = 1e-5
-TIMEOUT = 20  # seconds
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    model = sensitive_network(SIZE)
-    folder = tmp_path_factory.mktemp("page") / "export"
-    export_model(model, folder, draw_faces(16, SIZE), ["tflite_float16"])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def site(exported):
-    """The model of a page, and the page's URL on a minimal web server."""
-    folder = exported.parent / "site"
-    model = write_web_demo(exported, folder)
-    assert model.name == "faramtn_float16.tflite"
-    handler = functools.partial(_QuietHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield model, f"http://localhost:{server.server_port}/"
-        server.shutdown()
-
-
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def playwright():
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="THE PAGE IS NOT TESTED: pip install playwright"
-    )
-    with api.sync_playwright() as started:
-        yield started
-
-
-def _launch(playwright, *flags):
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"THE PAGE IS NOT TESTED: there is none of {', '.join(BROWSERS)}")
-    return playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
-
-
-@pytest.fixture(scope="module")
-def browser(playwright):
-    browser = _launch(playwright)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
-def browser_with_gpu(playwright):
-    browser = _launch(playwright, *GPU_FLAGS)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def visit(browser, site):
-    """Opens the page in a new window; fails on errors in the page."""
-    opened = []
-
-    def open_page(query="", browser=browser, **window):
-        context = browser.new_context(**window)
-        page = context.new_page()
-        page.errors, page.requested = [], []
-        page.on("pageerror", lambda error: page.errors.append(error))
-        page.on("request", lambda request: page.requested.append(request.url))
-        opened.append((context, page))
-        page.goto(site[1] + query)
-        page.wait_for_selector("#engine[data-accelerator]")
-        return page
-
-    yield open_page
-    for context, page in opened:
-        assert page.errors == []
-        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -129,29 +28,6 @@ def face(tmp_path_factory):
     return path
 
 
-def _expected(model, image):
-    predictor = load_predictor(model)
-    [probabilities] = predictor.predict(load_image(image, predictor.image_size)[None])
-    return dict(zip(predictor.attributes, map(float, probabilities), strict=True))
-
-
-def _shown(page):
-    """The probabilities on the page, by attribute, once there are some."""
-    page.wait_for_selector("#groups .positive")
-    return page.evaluate(
-        "Object.fromEntries([...document.querySelectorAll('#groups li')].map("
-        "row => [row.dataset.attribute, Number(row.querySelector('data').value)]))"
-    )
-
-
-def _wait_for(page, expected):
-    """Waits until the page shows `expected`."""
-    started = time.monotonic()
-    while (shown := _shown(page)) != pytest.approx(expected, abs=TOLERANCE):
-        assert time.monotonic() < started + TIMEOUT, shown
-        page.wait_for_timeout(50)
-
-
 @pytest.mark.parametrize("accelerator", ["wasm", "webgpu"])
 def test_probabilities_match_python_and_no_image_is_uploaded(
     browser_with_gpu, visit, site, face, accelerator
@@ -159,10 +35,10 @@ def test_probabilities_match_python_and_no_image_is_uploaded(
     page = visit(f"?accelerator={accelerator}", browser_with_gpu)
     assert page.get_attribute("#engine", "data-accelerator") == accelerator
     page.wait_for_load_state("networkidle")
-    assert {urlsplit(url).netloc for url in page.requested} == {urlsplit(site[1]).netloc}
+    assert {urlsplit(url).netloc for url in page.requested} == {urlsplit(site.url).netloc}
     page.requested.clear()
     page.set_input_files("#file", face)
-    _wait_for(page, _expected(site[0], face))
+    wait_for(page, expected_of_crop(site.model, face))
     assert [url for url in page.requested if not url.startswith("blob:")] == []
 
 
@@ -175,37 +51,15 @@ def test_a_gpu_that_fails_later_is_replaced_by_the_cpu(browser_with_gpu, visit, 
     assert page.get_attribute("#engine", "data-accelerator") == "webgpu"
     page.evaluate("() => { GPUQueue.prototype.submit = () => { throw new Error('device lost') } }")
     page.set_input_files("#file", face)
-    _wait_for(page, _expected(site[0], face))
+    wait_for(page, expected_of_crop(site.model, face))
     assert page.get_attribute("#engine", "data-accelerator") == "wasm"
-
-
-@pytest.mark.parametrize("size", [(431, 357), (64, 48), (65, 47), (20, 31), (1, 1), (700, 33)])
-def test_resizing_equals_that_of_pillow(visit, size):
-    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype="uint8")
-    height, width = SIZE
-    rows = Image.fromarray(pixels).resize((width, size[0]), Image.Resampling.BILINEAR)
-    expected = np.asarray(rows.resize((width, height), Image.Resampling.BILINEAR))
-    rgba = np.dstack([pixels, np.full(size, 255, "uint8")])
-    actual = visit().evaluate(
-        """async ([encoded, [height, width], [toHeight, toWidth]]) => {
-            const { resize } = await import("./resize.js");
-            const bytes = Uint8ClampedArray.from(atob(encoded), (c) => c.charCodeAt(0));
-            return [...resize(new ImageData(bytes, width, height), toWidth, toHeight)];
-        }""",
-        [base64.b64encode(rgba).decode(), size, SIZE],
-    )
-    actual = np.reshape(actual, (*SIZE, 3))
-    np.testing.assert_array_equal(actual, expected)
-    # In one call, Pillow 13 resizes tall images by columns first, and rounds in between.
-    at_once = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-    assert np.abs(actual - np.asarray(at_once, int)).max() <= 1
 
 
 def test_groups_names_and_summary(visit, site, face):
     page = visit()
     page.set_input_files("#file", face)
-    expected = _expected(site[0], face)
-    _wait_for(page, expected)
+    expected = expected_of_crop(site.model, face)
+    wait_for(page, expected)
     groups = page.evaluate(
         "Object.fromEntries([...document.querySelectorAll('.group')].map(group =>"
         "[group.querySelector('h3').textContent,"
@@ -229,7 +83,7 @@ def test_groups_names_and_summary(visit, site, face):
 def test_bar_lengths_are_the_probabilities(visit, face):
     page = visit(reduced_motion="reduce")
     page.set_input_files("#file", face)
-    for name, value in _shown(page).items():
+    for name, value in shown(page).items():
         bar = page.locator(f"[data-attribute='{name}'] .bar")
         full, filled = bar.evaluate(
             "bar => [bar.clientWidth, parseFloat(getComputedStyle(bar, '::before').width)]"
@@ -244,7 +98,7 @@ def test_images_are_shown_upright(visit, site, face, tmp_path):
         image.rotate(90, expand=True).save(tmp_path / "rotated.jpg", exif=exif, quality=92)
     page = visit()
     page.set_input_files("#file", tmp_path / "rotated.jpg")
-    _wait_for(page, _expected(site[0], tmp_path / "rotated.jpg"))
+    wait_for(page, expected_of_crop(site.model, tmp_path / "rotated.jpg"))
     assert page.evaluate("[image.width, image.height]") == [357, 431]
 
 
@@ -255,7 +109,7 @@ def test_a_wide_image_gets_a_frame_that_moves_by_keys_and_pointer(visit, site, t
     def expect(left, top, width, height):
         crop = Image.fromarray(wide).crop((left, top, left + width, top + height))
         crop.save(tmp_path / "crop.png")
-        _wait_for(page, _expected(site[0], tmp_path / "crop.png"))
+        wait_for(page, expected_of_crop(site.model, tmp_path / "crop.png"))
 
     page = visit()
     page.set_input_files("#file", tmp_path / "wide.png")
@@ -274,15 +128,15 @@ def test_a_wide_image_gets_a_frame_that_moves_by_keys_and_pointer(visit, site, t
     expect(0, 0, 178, 218)
     page.fill("#size", "0.56")
     expect(39, 48, 100, 122)
-    page.uncheck("#framed")
-    _wait_for(page, _expected(site[0], tmp_path / "wide.png"))
+    page.select_option("#region", "image")
+    wait_for(page, expected_of_crop(site.model, tmp_path / "wide.png"))
     assert page.locator("#frame").is_hidden()
 
 
 def test_camera_images_are_predicted_and_the_last_is_kept(visit, site, tmp_path):
     page = visit()
     page.click("#camera")
-    first = _shown(page)
+    first = shown(page)
     # The test image of the browser moves.
     page.wait_for_function(
         "first => document.querySelector('#groups data').value != first", arg=next(iter(first))
@@ -298,7 +152,7 @@ def test_camera_images_are_predicted_and_the_last_is_kept(visit, site, tmp_path)
     assert kept.width / kept.height == pytest.approx(178 / 218, abs=0.01)
     assert np.asarray(kept).std() > 10
     kept.save(tmp_path / "kept.png")
-    _wait_for(page, _expected(site[0], tmp_path / "kept.png"))
+    wait_for(page, expected_of_crop(site.model, tmp_path / "kept.png"))
 
 
 def test_a_denied_camera_is_explained(visit):
@@ -324,21 +178,21 @@ def test_dropped_images_and_other_files(visit, site, face):
     page.wait_for_selector("#problem:not([hidden])")
     assert page.inner_text("#problem").startswith("notes.txt can\u2019t be read as an image")
     page.evaluate(drop, [base64.b64encode(face.read_bytes()).decode(), "face.jpg"])
-    _wait_for(page, _expected(site[0], face))
+    wait_for(page, expected_of_crop(site.model, face))
     assert page.locator("#problem").is_hidden()
 
 
 def test_samples_can_be_predicted(visit, site):
     page = visit()
     page.click("#samples button:nth-of-type(2)")
-    sample = site[0].parents[2] / "site" / "samples" / "2.png"
-    _wait_for(page, _expected(site[0], sample))
+    sample = site.folder / "crops" / "samples" / "2.png"
+    wait_for(page, expected_of_crop(site.model, sample))
 
 
 def test_a_missing_network_is_reported(browser, site, face):
     page = browser.new_page()
     page.route("**/*.tflite", lambda route: route.fulfill(status=404))
-    page.goto(site[1])
+    page.goto(site.url + "crops/")
     page.wait_for_selector("#problem:not([hidden])")
     assert "faramtn_float16.tflite: 404" in page.inner_text("#problem")
     page.set_input_files("#file", face)
@@ -349,8 +203,8 @@ def test_a_missing_network_is_reported(browser, site, face):
 def test_all_controls_can_be_reached_by_keyboard(visit, face):
     page = visit()
     page.set_input_files("#file", face)
-    _shown(page)
-    page.check("#framed")
+    shown(page)
+    page.select_option("#region", "frame")
     page.evaluate("document.activeElement.blur()")
     reached = []
     for _ in range(9):
@@ -362,7 +216,7 @@ def test_all_controls_can_be_reached_by_keyboard(visit, face):
             ".matches('body') || getComputedStyle(document.activeElement.closest('label.button')"
             " ?? document.activeElement).outlineStyle != 'none'"
         )
-    assert {"file", "camera", "frame", "framed", "size"} <= set(reached)
+    assert {"file", "camera", "frame", "region", "size"} <= set(reached)
     named = page.get_by_role("button", name="Use the camera")
     assert named.count() == 1
     assert page.get_by_role("slider", name="Size").count() == 1
@@ -373,7 +227,7 @@ def test_all_controls_can_be_reached_by_keyboard(visit, face):
 def test_it_fits_a_phone_and_is_readable_in_both_colour_schemes(visit, face, scheme):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page.set_input_files("#file", face)
-    _shown(page)
+    shown(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     for button in page.locator(".button:visible").all():
         assert button.bounding_box()["height"] >= 44
@@ -422,22 +276,6 @@ def test_the_page_is_complete(exported, tmp_path):
     assert description["groups"] == {name: list(members) for name, members in FACE_REGIONS.items()}
     assert description["attributes"] == list(CELEBA_ATTRIBUTES)
     assert all((tmp_path / "page" / sample).is_file() for sample in description["samples"])
-
-
-def test_without_groups_file_all_attributes_are_in_one_group(exported, tmp_path):
-    shutil.copytree(exported, tmp_path / "export")
-    (tmp_path / "export" / "groups.json").unlink()
-    write_web_demo(tmp_path / "export", tmp_path / "page")
-    description = json.loads((tmp_path / "page" / "model.json").read_text())
-    assert description["groups"] == {"attributes": list(CELEBA_ATTRIBUTES)}
-
-
-def test_invalid_groups_are_reported(exported, tmp_path):
-    shutil.copytree(exported, tmp_path / "export")
-    for text in ['{"a": ["Bald"]}', "{"]:
-        (tmp_path / "export" / "groups.json").write_text(text)
-        with pytest.raises(InputError, match=r"export/groups\.json: "):
-            write_web_demo(tmp_path / "export", tmp_path / "page")
 
 
 def test_nothing_is_overwritten(exported, tmp_path):
