@@ -1,7 +1,7 @@
 """Cuts face crops out of photographs, framed as the training images are."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,17 @@ def crop_face(
     """
     matrix = _SOURCES[type(framing)](face, framing)
     return _sample(photograph, matrix, image_size)
+
+
+def crop_faces(
+    photograph: Image.Image,
+    faces: Sequence[Face],
+    framing: Framing,
+    image_size: tuple[int, int],
+) -> np.ndarray:
+    """The crops of k faces, uint8 `(k, height, width, 3)`, as by `crop_face`; k may be zero."""
+    crops = [crop_face(photograph, face, framing, image_size) for face in faces]
+    return np.array(crops, "uint8").reshape(-1, *image_size, 3)
 
 
 def frame_corners(face: Face, framing: Framing) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_faramtn.data.images import find_images, load_upright
 from keras_faramtn.errors import InputError
-from keras_faramtn.faces.alignment import crop_face
+from keras_faramtn.faces.alignment import crop_faces
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.face import Face
 from keras_faramtn.framing import Framing
@@ -116,13 +116,11 @@ def _predict_faces(
 ) -> Iterator[tuple[Path, tuple[FacePrediction, ...] | InputError]]:
     """Yields each photograph with the predictions for its faces or its error, in order."""
     detector = FaceDetector()
-    height, width = predictor.image_size
 
     def load(path: Path) -> tuple[list[Face], np.ndarray]:
         photograph = load_upright(path)
         faces = detector.detect(photograph)
-        crops = [crop_face(photograph, face, framing, predictor.image_size) for face in faces]
-        return faces, np.reshape(crops, (-1, height, width, 3)).astype("uint8", copy=False)
+        return faces, crop_faces(photograph, faces, framing, predictor.image_size)
 
     for path, faces, rows in predict_items(predictor, paths, load):
         if isinstance(faces, InputError):

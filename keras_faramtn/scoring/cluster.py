@@ -124,8 +124,9 @@ def run_on_ray(run: Callable[[Task], bytes], tasks: Iterable[Task]) -> Iterator[
 
 
 def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
+    """The last line of the error in the task, whose traceback is in the text of Ray's errors."""
+    text, _, _ = str(error).partition("\n\nThe above exception was the direct cause")
+    return reason(Exception(text.strip().rpartition("\n")[2]))
 
 
 def _check_address(address: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from keras_faramtn.atomic_files import digest
 from keras_faramtn.data.images import load_image, load_upright
 from keras_faramtn.errors import InputError
-from keras_faramtn.faces.alignment import crop_face
+from keras_faramtn.faces.alignment import crop_faces
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.face import Face
 from keras_faramtn.framing import Framing
@@ -85,8 +85,7 @@ def _loader(predictor: Predictor, framing: Framing | None) -> _Load:
             return None, load_image(image.path, predictor.image_size, image.content)[None]
         photograph = load_upright(image.path, image.content)
         faces = tuple(_detector().detect(photograph))
-        crops = [crop_face(photograph, face, framing, predictor.image_size) for face in faces]
-        return faces, np.array(crops, "uint8").reshape(-1, *predictor.image_size, 3)
+        return faces, crop_faces(photograph, faces, framing, predictor.image_size)
 
     return load
 

@@ -5,7 +5,6 @@ import tarfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import tensorflow as tf
 
 
 def write_tar(path, contents, mode="w"):
@@ -20,6 +19,8 @@ def write_tar(path, contents, mode="w"):
 
 def write_tfrecord(path, examples):
     """Writes a TFRecord file of examples, each a dict from features to bytes."""
+    import tensorflow as tf
+
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in examples:
             features = {

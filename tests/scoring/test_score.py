@@ -1,0 +1,226 @@
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# Ray itself is imported later: it reads its settings from the environment when it is imported.
+pytest.importorskip("pyarrow", reason="needs the extra ray")
+if importlib.util.find_spec("ray") is None:
+    pytest.skip("needs the extra ray", allow_module_level=True)
+
+import pyarrow.parquet as pq
+from scenes import compose
+from scoring.sources import write_parquet, write_tar, write_tfrecord
+
+from keras_faramtn.data.images import load_upright
+from keras_faramtn.errors import InputError, ServerError
+from keras_faramtn.faces.detector import FaceDetector
+from keras_faramtn.framing import BOX_FRAMING, CELEBA_FRAMING
+from keras_faramtn.locks import output_lock
+from keras_faramtn.scoring.score import score_images
+
+SAVED_MODELS = Path(__file__).parents[2] / "saved_models"
+MODEL = SAVED_MODELS / "small_synthetic" / "tflite" / "faramtn_float32.tflite"
+FACES = sorted((SAVED_MODELS / "faces").glob("*.jpg"))
+# Nothing but this computer takes part.
+LOOPBACK = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "disabled",
+}
+PHOTOGRAPHS = 30
+SECONDS = 120  # the longest time to wait for anything
+
+
+def _start(*arguments):
+    command = [sys.executable, "-m", "keras_faramtn", "score", *map(str, arguments)]
+    environment = {**os.environ, **LOOPBACK}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def _finish(process):
+    output, errors = process.communicate(timeout=SECONDS)
+    return process.returncode, output, errors
+
+
+def _parts(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.parquet")}
+
+
+def _wait_for_parts(folder, count, process):
+    deadline = time.monotonic() + SECONDS
+    while len(_parts(folder)) < count:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A head node without processors, on the loopback address."""
+    for name, value in LOOPBACK.items():
+        monkeypatch.setenv(name, value)
+    from ray.cluster_utils import Cluster
+
+    options = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 1024**2}
+    cluster = Cluster(initialize_head=True, head_node_args=options)
+    assert cluster.address.startswith("127.0.0.1:")
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_every_image_is_scored_once_though_the_driver_and_a_computer_are_killed(tmp_path, cluster):
+    photographs, output = tmp_path / "photographs", tmp_path / "scores"
+    photographs.mkdir()
+    scene, _ = compose(3, (1200, 900), count=2, face_sizes=(200, 300), max_angle=10)
+    scene.save(tmp_path / "scene.jpg")
+    faces = len(FaceDetector().detect(load_upright(tmp_path / "scene.jpg")))
+    assert faces >= 2
+    for number in range(PHOTOGRAPHS):
+        (photographs / f"{number:02}.jpg").symlink_to(tmp_path / "scene.jpg")
+    options = {"detect": True, "address": cluster.address, "images_per_shard": 1}
+    with pytest.raises(ServerError, match="the cluster has no processor"):
+        score_images([photographs], MODEL, output, framing=CELEBA_FRAMING, **options)
+
+    command = (photographs, "--model", MODEL, "--to", output, "--detect", "--framing", "celeba")
+    command += ("--shard-size", 1, "--address", cluster.address)
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    driver = _start(*command)
+    _wait_for_parts(output, 3, driver)
+    with pytest.raises(InputError, match="another process is writing"):
+        score_images([photographs], MODEL, output, framing=CELEBA_FRAMING, **options)
+    driver.kill()
+    _finish(driver)
+    assert driver.returncode == -signal.SIGKILL
+    earlier = _parts(output)
+    assert 3 <= len(earlier) < PHOTOGRAPHS
+    assert not (output / "_SUCCESS").exists()
+
+    damaged = output / min(earlier)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    driver = _start(*command)
+    _wait_for_parts(output, len(earlier) + 3, driver)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    assert len(_parts(output)) < PHOTOGRAPHS
+    status, message, errors = _finish(driver)
+    assert status == 0, errors
+    assert f"{PHOTOGRAPHS} images, {faces * PHOTOGRAPHS} faces and 0 errors" in message
+    assert f"{damaged}: not a complete Parquet file" in errors
+
+    later = _parts(output)
+    del earlier[damaged.name]  # the others were not written again
+    assert earlier.items() <= later.items()
+    rows = pq.read_table(output).select(["key", "face", "error"]).to_pylist()
+    found = sorted((Path(row["key"]).name, row["face"], row["error"]) for row in rows)
+    assert found == [
+        (f"{number:02}.jpg", face, None)
+        for number in range(PHOTOGRAPHS)
+        for face in range(1, faces + 1)
+    ]
+    assert (output / "_SUCCESS").exists()
+    assert not list(output.glob(".keras_faramtn-*"))
+
+    # A finished run needs no cluster, and belongs to its input and options.
+    options["address"] = "127.0.0.1:1"
+    again = score_images([photographs], MODEL, output, framing=CELEBA_FRAMING, **options)
+    assert (again.images, again.faces, again.errors) == (PHOTOGRAPHS, faces * PHOTOGRAPHS, 0)
+    assert _parts(output) == later
+    with pytest.raises(InputError, match=r"another model, input or other options \(framing"):
+        score_images([photographs], MODEL, output, framing=BOX_FRAMING, **options)
+    (photographs / "00.jpg").unlink()
+    with pytest.raises(InputError, match="shards: found 30, expected 29"):
+        score_images([photographs], MODEL, output, framing=CELEBA_FRAMING, **options)
+
+
+@pytest.mark.slow
+def test_all_kinds_of_input_are_scored_on_this_computer(tmp_path):
+    source = tmp_path / "in"
+    (source / "files").mkdir(parents=True)
+    contents = [face.read_bytes() for face in FACES]
+    for face in FACES:
+        shutil.copy(face, source / "files")
+    (source / "files" / "broken.jpg").write_bytes(b"no image")
+    write_tar(source / "a.tar", dict(zip("abcdef", contents, strict=True)))
+    write_tar(source / "b.tar", {f"{n}.jpg": image for n, image in enumerate(contents)})
+    write_tfrecord(source / "c.tfrecord", [{"image": image} for image in contents])
+    (source / "d.tfrecord").write_bytes(b"not a record" * 100)
+    write_parquet(source / "e.parquet", {"key": list("uvwxyz"), "image": contents})
+    output = tmp_path / "scores"
+    process = _start(source, "--model", MODEL, "--to", output, "--shard-size", 4)
+    status, message, errors = _finish(process)
+    assert status == 0, errors
+    # The broken image, the tar archive whose files have no suffix, and what is no TFRecord file.
+    assert "25 images, 24 faces and 3 errors" in message
+    rows = pq.read_table(output).to_pylist()
+    names = [Path(row["shard"] or "files").name + "/" + Path(row["key"] or "").name for row in rows]
+    keys = {
+        "files": [face.name for face in FACES] + ["broken.jpg"],
+        "a.tar": [""],
+        "b.tar": [f"{n}.jpg" for n in range(6)],
+        "c.tfrecord": list("012345"),
+        "d.tfrecord": [""],
+        "e.parquet": list("uvwxyz"),
+    }
+    assert sorted(names) == sorted(f"{shard}/{key}" for shard in keys for key in keys[shard])
+    smiling = {}
+    for row in rows:
+        shard = Path(row["shard"] or "files").name
+        assert (row["error"] is None) == (row["Smiling"] is not None)
+        if row["error"] is None:
+            smiling.setdefault(shard, []).append(row["Smiling"])
+    assert len(smiling) == 4
+    assert all(values == smiling["files"] for values in smiling.values())
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", "no Ray cluster can be reached there"),
+        ("127.0.0.1:99999", "no Ray cluster can be reached there"),
+        ("ray://127.0.0.1:1", "is HOST:PORT"),
+        ("somewhere", "is HOST:PORT"),
+    ],
+)
+def test_an_address_without_a_cluster_is_refused(tmp_path, address, message):
+    with pytest.raises((InputError, ServerError), match=message) as caught:
+        score_images(FACES, MODEL, tmp_path / "scores", address=address)
+    assert address in str(caught.value)
+    # The same folder can be used for another run.
+    with pytest.raises((InputError, ServerError), match=message):
+        score_images(FACES[:2], MODEL, tmp_path / "scores", address=address)
+
+
+def test_models_inputs_and_folders_that_can_not_be_used_are_refused(tmp_path, monkeypatch):
+    output = tmp_path / "scores"
+    for model in ("model.keras", "export"):
+        with pytest.raises(InputError, match="write one with `faramtn export`"):
+            score_images(FACES, tmp_path / model, output)
+    with pytest.raises(InputError, match=r"missing\.tflite"):
+        score_images(FACES, tmp_path / "missing.tflite", output)
+    with pytest.raises(InputError, match="specify --framing"):
+        score_images(FACES, MODEL, output, detect=True)
+    with pytest.raises(InputError, match="no such file or folder"):
+        score_images([tmp_path / "missing"], MODEL, output)
+    assert not output.exists()
+    output.mkdir()
+    (output / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not the folder of a scoring run"):
+        score_images(FACES, MODEL, output)
+    (output / "notes.txt").unlink()
+    with output_lock(output), pytest.raises(InputError, match="another process is writing"):
+        score_images(FACES, MODEL, output)
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'keras-faramtn\[ray\]'"):
+        score_images(FACES, MODEL, tmp_path / "scores")
