@@ -1,27 +1,31 @@
 """Finds the faces in a photograph with BlazeFace."""
 
-import math
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
 from keras_faramtn.faces.blazeface.network import FULL_RANGE, SHORT_RANGE, BlazeFaceNetwork
-from keras_faramtn.faces.blazeface.suppression import merge_detections
+from keras_faramtn.faces.blazeface.suppression import merge_detections, overlaps
 from keras_faramtn.faces.face import Face
+from keras_faramtn.faces.tiles import tiles
 
-_MIN_SCORE = 0.5
-_BORDER = 0.25  # fraction of the photograph's longer side; a face that fills the image needs it
-_OVERLAP = 0.25  # of neighbouring tiles, as a fraction of their side
-_MIN_TILE = 384  # pixels
+_MIN_CANDIDATE_SCORE = 0.3  # low, because each candidate is looked at again
+_MIN_SCORE = 0.6
+_WHOLE_BORDER = 0.25  # fraction of the photograph's longer side; a face that fills it needs it
+_CLOSE_UP = 2.5  # the side of the region that shows a candidate, relative to its box
+_MIN_OVERLAP = 0.3  # of a candidate and its close-up; MediaPipe's limit for the same face
 
 
 class FaceDetector:
     """Detects faces with BlazeFace (Bazarevsky et al., 2019), the detector of MediaPipe.
 
-    Its short-range network sees the whole photograph, for large faces; its full-range network sees
-    the whole and square tiles of it, each half as large as the previous ones, for small faces.
+    First its full-range network looks for candidates in square tiles of the photograph at several
+    scales, and its short-range network in the whole photograph. Then the short-range network looks
+    at each candidate from close up, which rejects most false ones and refines the points.
+
+    It finds upright faces, and faces rotated by up to about 45 degrees, whose width is at least 24
+    pixels and 1 % of the photograph's longer side.
 
     A detector may be used by several threads at once.
 
@@ -39,46 +43,67 @@ class FaceDetector:
         Args:
             photograph: RGB, upright.
         """
-        networks = self._networks()
-        points, scores = [np.zeros((0, 8, 2))], [np.zeros(0)]
-        for network, (left, top, side) in _regions(*photograph.size):
-            pixels = _square(photograph, left, top, side, networks[network].size)
-            found, found_scores = networks[network].run(pixels)
-            likely = found_scores > _MIN_SCORE
-            points.append(found[likely] * side + [left, top])
-            scores.append(found_scores[likely])
-        merged, best = merge_detections(np.concatenate(points), np.concatenate(scores))
-        faces = [_face(*each) for each in zip(merged, best, strict=True)]
+        if not hasattr(self._local, "networks"):
+            self._local.networks = BlazeFaceNetwork(SHORT_RANGE), BlazeFaceNetwork(FULL_RANGE)
+        short, full = self._local.networks
+        candidates = _candidates(photograph, short, full)
+        if not len(candidates):
+            return []
+        close_ups = [_close_up(photograph, short, candidate) for candidate in candidates]
+        points, scores = _merge(close_ups, _MIN_SCORE)
+        faces = [_face(*each) for each in zip(points, scores, strict=True)]
         return sorted(faces, key=lambda face: -(face.right - face.left) * (face.bottom - face.top))
 
-    def _networks(self) -> dict[str, BlazeFaceNetwork]:
-        if not hasattr(self._local, "networks"):
-            kinds = {"short": SHORT_RANGE, "full": FULL_RANGE}
-            self._local.networks = {name: BlazeFaceNetwork(kind) for name, kind in kinds.items()}
-        return self._local.networks
+
+_Detections = tuple[np.ndarray, np.ndarray]
+"""Points `(n, 8, 2)` in pixels of the photograph, of which the first two are the corners of the
+box, and scores `(n,)`."""
 
 
-def _regions(width: int, height: int) -> Iterator[tuple[str, tuple[float, float, float]]]:
-    """The network, and left, top and side of each square region that it sees."""
-    longer = max(width, height)
-    side = longer * (1 + 2 * _BORDER)
-    bordered = ((width - side) / 2, (height - side) / 2, side)
-    yield "short", bordered
-    yield "full", bordered
-    side = longer / 2
-    while side >= _MIN_TILE:
-        for top in _starts(height, side):
-            for left in _starts(width, side):
-                yield "full", (left, top, side)
-        side /= 2
+def _candidates(
+    photograph: Image.Image, short: BlazeFaceNetwork, full: BlazeFaceNetwork
+) -> np.ndarray:
+    """The points of all possible faces, `(n, 8, 2)`."""
+    width, height = photograph.size
+    side = max(width, height) * (1 + 2 * _WHOLE_BORDER)
+    found = [_look(photograph, short, (width - side) / 2, (height - side) / 2, side)]
+    for tile in tiles(photograph, full.size):
+        points, scores = full.run(tile.pixels)
+        points = points * full.size
+        whole = tile.shows_whole(points[:, :2])
+        found.append((tile.to_photograph(points[whole]), scores[whole]))
+    points, _ = _merge(found, _MIN_CANDIDATE_SCORE)
+    top_left, bottom_right = points[:, 0], points[:, 1]
+    centres = (top_left + bottom_right) / 2
+    possible = (top_left < bottom_right) & (centres > 0) & (centres < [width, height])
+    return points[possible.all(axis=1)]
 
 
-def _starts(length: float, side: float) -> np.ndarray:
-    """Where the tiles of one side start, so that they cover a length and overlap."""
-    if length <= side:
-        return np.array([(length - side) / 2])
-    count = math.ceil((length - side) / (side * (1 - _OVERLAP))) + 1
-    return np.linspace(0, length - side, count)
+def _merge(detections: list[_Detections], min_score: float) -> _Detections:
+    """Merges detections of the same faces, without those of a lower score."""
+    likely = [scores > min_score for _, scores in detections]
+    points = [points[each] for (points, _), each in zip(detections, likely, strict=True)]
+    scores = [scores[each] for (_, scores), each in zip(detections, likely, strict=True)]
+    return merge_detections(np.concatenate(points), np.concatenate(scores))
+
+
+def _look(
+    photograph: Image.Image, network: BlazeFaceNetwork, left: float, top: float, side: float
+) -> _Detections:
+    """All detections of a network in a square region."""
+    points, scores = network.run(_square(photograph, left, top, side, network.size))
+    return points * side + [left, top], scores
+
+
+def _close_up(
+    photograph: Image.Image, network: BlazeFaceNetwork, candidate: np.ndarray
+) -> _Detections:
+    """The detections of the same face in a region around a candidate."""
+    side = _CLOSE_UP * float(np.sqrt(np.prod(candidate[1] - candidate[0])))
+    left, top = (candidate[:2].mean(axis=0) - side / 2).tolist()
+    points, scores = _look(photograph, network, left, top, side)
+    same = overlaps(candidate, points) > _MIN_OVERLAP
+    return points[same], scores[same]
 
 
 def _square(photograph: Image.Image, left: float, top: float, side: float, size: int) -> np.ndarray:

@@ -30,7 +30,7 @@ def merge_detections(
     points, scores = points[order], scores[order]
     merged, best = [], []
     while len(scores):
-        same = _overlaps(points[0], points) > max_overlap
+        same = overlaps(points[0], points) > max_overlap
         same[0] = True  # a box without area overlaps nothing, not even itself
         merged.append(np.average(points[same], axis=0, weights=scores[same]))
         best.append(scores[0])
@@ -38,8 +38,13 @@ def merge_detections(
     return np.array(merged).reshape(-1, *points.shape[1:]), np.array(best)
 
 
-def _overlaps(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The intersection over union of one box with each of the others."""
+def overlaps(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The intersection over union of one box with each of the others, `(n,)`.
+
+    Args:
+        one: `(k, 2)`; the first two points are the top left and bottom right corners of the box.
+        others: `(n, k, 2)`, likewise.
+    """
     top_left = np.maximum(one[0], others[:, 0])
     bottom_right = np.minimum(one[1], others[:, 1])
     shared = np.prod(np.clip(bottom_right - top_left, 0, None), axis=1)

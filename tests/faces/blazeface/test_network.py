@@ -37,7 +37,7 @@ def reference(file, size, pixels):
                 for _ in range(repeats):
                     (x, y), (width, height), *landmarks = coordinates[len(points)].reshape(8, 2)
                     half = np.array([width, height]) / 2
-                    centre = anchor + [x, y]
+                    centre = anchor + np.array([x, y])
                     corners = [centre - half, centre + half]
                     points.append([*corners, *(anchor + each for each in landmarks)])
                     scores.append(1 / (1 + np.exp(-float(logits[len(scores), 0]))))
