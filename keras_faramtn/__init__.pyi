@@ -17,6 +17,8 @@ from .evaluation.evaluate import evaluate_model
 from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
 from .export.exporter import export_model
+from .faces.detector import FaceDetector
+from .faces.face import Face
 from .framing import CELEBA_FRAMING
 from .inference.drawing import draw_predictions
 from .inference.image_files import predict_files
@@ -66,6 +68,8 @@ __all__ = [
     "ConvolutionMuon",
     "DynamicWeighting",
     "FacePrediction",
+    "Face",
+    "FaceDetector",
     "FaceTable",
     "InputError",
     "MaskedAccuracy",
