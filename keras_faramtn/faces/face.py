@@ -16,6 +16,11 @@ class Face:
         left_eye, right_eye: the centres of the eyes as they appear in an upright face: `left_eye`
             is on the left of the image.
         nose, mouth: the tip of the nose, and the centre of the mouth.
+
+    Example:
+        >>> face = Face(10, 10, 30, 30, 0.9, (15, 15), (25, 15), (20, 20), (20, 25))
+        >>> face.box
+        (10, 10, 30, 30)
     """
 
     left: float
