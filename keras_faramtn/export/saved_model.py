@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_faramtn.export.image_decoding import decode_images
 from keras_faramtn.export.serving_files import write_warmup_requests
 from keras_faramtn.inference.saved_model import RECORD_PATH
+from keras_faramtn.inference.serving_signatures import IMAGE_FILES, RECORD
 from keras_faramtn.model_record import record_to_json
 from keras_faramtn.models import groups_of
 from keras_faramtn.models.record import record_of
@@ -27,22 +28,25 @@ _SIGNATURES_TOLERANCE = 1e-3
 def write_serving_model(model: keras.Model, folder: Path) -> None:
     """Writes an inference model as a SavedModel for TensorFlow Serving.
 
-    It has three signatures, each for any batch size, zero included:
+    It has four signatures, each for any batch size, zero included. Three predict:
 
     - `serving_default`: `images`, float32 `(batch, height, width, 3)`, RGB in 0..255
     - `serve_uint8`: `images`, uint8 of the same shape, a quarter of the bytes to send
     - `serve_bytes`: `image_bytes`, string `(batch,)`, JPEG or PNG files of any size, decoded and
       resized in the graph as in training
 
-    Each returns `probabilities`, float32 `(batch, attributes)` in 0..1, and `attributes`, their
+    They return `probabilities`, float32 `(batch, attributes)` in 0..1, and `attributes`, their
     names, string `(batch, attributes)`. The names are repeated for each image because neither the
     server's batching nor the rows of its REST API allow an output without a batch dimension.
 
     `serve_bytes` also returns `error`, string `(batch,)`: empty, or the reason why an image has no
     prediction (see `IMAGE_ERRORS`); its probabilities are then -1. Grayscale, CMYK and palette
-    images are converted to RGB, 16 bits to 8; alpha is dropped; the EXIF orientation is ignored.
-    GIF (animated or not), WebP and BMP are rejected, and so are images of more than `MAX_PIXELS`,
-    of which only the header is read.
+    images are converted to RGB, 16 bits to 8; alpha is dropped; the image is turned upright
+    according to its EXIF orientation. Other formats, such as GIF and WebP, are rejected, and so are
+    images of more than `MAX_PIXELS`, of which only the header is read.
+
+    `model_record` takes any strings `(batch,)` and describes the model for clients: `record`,
+    string `(batch,)`, see `record_to_json`, and `image_size`, int32 `(batch, 2)`, height and width.
 
     The graph needs no Python package on the server. `assets.extra` holds TensorFlow Serving's
     warm-up requests, and `model.json`, the record of the model, see `record_to_json`.
@@ -55,6 +59,7 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
         InputError: `tensorflow-serving-api` is not installed.
     """
     _, height, width, channels = model.input_shape
+    record = record_to_json(record_of(model))
     names = tf.constant(groups_of(model).attributes)
 
     def serve_images(images: Any) -> dict[str, Any]:
@@ -73,15 +78,21 @@ def write_serving_model(model: keras.Model, folder: Path) -> None:
         probabilities = tf.where(good, served["probabilities"], NO_PROBABILITY)
         return {**served, "probabilities": probabilities, "error": error}
 
+    def describe(request: Any) -> dict[str, Any]:
+        count = tf.shape(request)
+        image_size = tf.tile(tf.constant([[height, width]]), [count[0], 1])
+        return {"record": tf.fill(count, record), "image_size": image_size}
+
     shape = (None, height, width, channels)
     endpoints = {
         "serving_default": (serve_images, tf.TensorSpec(shape, tf.float32, "images")),
         "serve_uint8": (serve_images, tf.TensorSpec(shape, tf.uint8, "images")),
-        "serve_bytes": (serve_bytes, tf.TensorSpec((None,), tf.string, "image_bytes")),
+        IMAGE_FILES.name: (serve_bytes, tf.TensorSpec((None,), tf.string, IMAGE_FILES.input)),
+        RECORD.name: (describe, tf.TensorSpec((None,), tf.string, RECORD.input)),
     }
     _save(model, folder, endpoints)
     write_warmup_requests(folder, (height, width))
-    (folder / RECORD_PATH).write_text(record_to_json(record_of(model)), encoding="utf-8")
+    (folder / RECORD_PATH).write_text(record, encoding="utf-8")
 
 
 def write_saved_model(model: keras.Model, folder: Path, batch_size: int | None = None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.keras_file import load_keras_file, read_keras_record
@@ -14,21 +15,37 @@ from keras_faramtn.inference.saved_model import (
     load_saved_model,
     read_saved_model_record,
 )
+from keras_faramtn.inference.serving_address import is_url
 from keras_faramtn.model_record import RECORD_FILE, ModelRecord
+
+
+def _load_served_model(server: str) -> Predictor:
+    from keras_faramtn.inference.served_model import load_served_model
+
+    return load_served_model(server)
+
+
+def _read_served_record(server: str) -> ModelRecord:
+    from keras_faramtn.inference.served_model import read_served_record
+
+    return read_served_record(server)
 
 
 @dataclass(frozen=True)
 class _Kind:
-    load: Callable[[Path], Predictor]
-    read_record: Callable[[Path], ModelRecord]
+    """How a kind of model is loaded, from its path or its URL."""
+
+    load: Callable[[Any], Predictor]
+    read_record: Callable[[Any], ModelRecord]
 
 
-_SAVED_MODEL = "a SavedModel folder"
+_SAVED_MODEL, _SERVER = "a SavedModel's folder", "a server"
 _KINDS = {
     ".keras": _Kind(load_keras_file, read_keras_record),
     ".tflite": _Kind(load_tflite, read_tflite_record),
     ".onnx": _Kind(load_onnx, read_onnx_record),
     _SAVED_MODEL: _Kind(load_saved_model, read_saved_model_record),
+    _SERVER: _Kind(_load_served_model, _read_served_record),
 }
 
 # The files of an export, in the order in which one is chosen: first those that need no other
@@ -46,16 +63,18 @@ def load_predictor(source: str | Path) -> Predictor:
     """Loads a model for prediction.
 
     Args:
-        source: a `.keras` file, a SavedModel's folder, a `.tflite` or an `.onnx` file; or the
-            folder of an export, of which the first of these is loaded: the float32 `.tflite` file,
-            the `.onnx` file, the SavedModel, the float16 and the 8-bit `.tflite` file. The files
-            that `faramtn export` writes contain a record of the model, see `ModelRecord`. Files
-            of others work if their metadata state how pixels become values of their input, and if
-            they contain labels or there is a `labels.txt` in their folder or its parent folder.
+        source: a `.keras` file, a SavedModel's folder, a `.tflite` or an `.onnx` file; the URL of
+            a TensorFlow Serving server, see `predict_on_server`; or the folder of an export, of
+            which the first of these is loaded: the float32 `.tflite` file, the `.onnx` file, the
+            SavedModel, the float16 and the 8-bit `.tflite` file. The files that `faramtn export`
+            writes contain a record of the model, see `ModelRecord`. Files of others work if their
+            metadata state how pixels become values of their input, and if they contain labels or
+            there is a `labels.txt` in their folder or its parent folder.
 
     Raises:
         InputError: the file is missing, has another format, or can't be used; there are no labels;
             or a package is missing.
+        ServerError: the server does not respond in time, or serves another model.
 
     Example:
         >>> from pathlib import Path
@@ -70,8 +89,8 @@ def load_predictor(source: str | Path) -> Predictor:
         >>> predictor.attributes, predictor.image_size
         (('Eyeglasses', 'Smiling'), (32, 32))
     """
-    kind, path = _find(Path(source))
-    return kind.load(path)
+    kind, found = _find(source)
+    return kind.load(found)
 
 
 def read_record(source: str | Path) -> ModelRecord:
@@ -82,7 +101,7 @@ def read_record(source: str | Path) -> ModelRecord:
             with one group and without a framing.
 
     Raises:
-        InputError: as in `load_predictor`.
+        InputError, ServerError: as in `load_predictor`.
 
     Example:
         >>> from pathlib import Path
@@ -94,12 +113,15 @@ def read_record(source: str | Path) -> ModelRecord:
         ...     read_record(Path(folder) / "model.keras").groups.attributes
         ('Smiling', 'Young')
     """
-    kind, path = _find(Path(source))
-    return kind.read_record(path)
+    kind, found = _find(source)
+    return kind.read_record(found)
 
 
-def _find(path: Path) -> tuple[_Kind, Path]:
-    """The kind of a model, and the file or folder to load."""
+def _find(source: str | Path) -> tuple[_Kind, Path | str]:
+    """The kind of a model, and the file or folder to load, or the URL."""
+    if is_url(source):
+        return _KINDS[_SERVER], str(source)
+    path = Path(source)
     if path.is_dir():
         if (path / SAVED_MODEL_FILE).is_file():
             return _KINDS[_SAVED_MODEL], path
@@ -108,8 +130,8 @@ def _find(path: Path) -> tuple[_Kind, Path]:
     elif path.suffix in _KINDS:
         return _KINDS[path.suffix], path
     raise InputError(
-        f"{path}: a model for prediction is a .keras, .tflite or .onnx file, a SavedModel's folder "
-        "or the folder of an export."
+        f"{path}: a model for prediction is a .keras, .tflite or .onnx file, the folder of a "
+        "SavedModel or of an export, or the URL of a server."
     )
 
 

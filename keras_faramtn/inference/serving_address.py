@@ -64,6 +64,16 @@ class ServerAddress:
         return f"{self.scheme}://{self.host}{port}{models}/{self.model}{version}{label}"
 
 
+def is_url(source: object) -> bool:
+    """Whether a model is specified by a URL, not by a path.
+
+    Example:
+        >>> is_url("grpc://localhost:8500/faramtn"), is_url("models/faramtn.tflite")
+        (True, False)
+    """
+    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
+
+
 def parse_address(server: str) -> ServerAddress:
     """Reads the address of a model on a TensorFlow Serving server.
 

@@ -1,16 +1,14 @@
 """Predicts image files with a TensorFlow Serving server."""
 
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tenacity
-from PIL import Image, UnidentifiedImageError
 
-from keras_faramtn.data.images import find_images, is_upright, load_upright, open_image
+from keras_faramtn.data.images import encoded_for_tensorflow, find_images
 from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.inference.predictions import (
     Prediction,
@@ -21,9 +19,7 @@ from keras_faramtn.inference.serving_address import ServerAddress, parse_address
 from keras_faramtn.inference.serving_grpc import connect_grpc
 from keras_faramtn.inference.serving_response import CHECK_MODEL, TransientError, read_rows
 from keras_faramtn.inference.serving_rest import connect_rest
-
-# The signature of `keras_faramtn.export.saved_model.write_serving_model` that takes image files.
-_SIGNATURE, _INPUT = "serve_bytes", "image_bytes"
+from keras_faramtn.inference.serving_signatures import IMAGE_FILES, Signature
 
 # The limits of a request. The server's largest batch is twice as many images.
 _BATCH_IMAGES = 32
@@ -36,9 +32,11 @@ _BACKOFF = tenacity.wait_random_exponential(multiplier=0.25, min=0.1, max=2.0)
 
 _MAX_TIMEOUT = 24 * 60 * 60.0
 
-_Send = Callable[[list[bytes], float], list[Any]]
-"""Sends image files to the server in one request; takes the seconds until the response must be
-complete."""
+Send = Callable[[list[bytes], float], list[Any]]
+"""Sends strings, such as image files, to the server in one request; takes the seconds until the
+response must be complete."""
+
+Response = TypeVar("Response")
 
 
 def predict_on_server(
@@ -51,7 +49,7 @@ def predict_on_server(
 ) -> Iterator[Prediction]:
     """Predicts image files with a TensorFlow Serving server that serves an exported SavedModel.
 
-    JPEG and PNG files are sent unchanged. Other formats, and images with an EXIF orientation, are
+    JPEG and PNG files are sent unchanged; the exported graph turns them upright. Other formats are
     converted to upright PNG files. Requests are repeated up to three times, with increasing delays
     or those that the server requests, if the server can't be reached, is overloaded, or does not
     complete its response. Redirects are not followed.
@@ -89,21 +87,17 @@ def predict_on_server(
             f"timeout: {timeout} is not a number of seconds between 0 and {_MAX_TIMEOUT:,.0f}."
         )
     image_paths = find_images(images)
-    if address.rest:
-        send = connect_rest(address, _SIGNATURE)
-    else:
-        send = connect_grpc(address, _SIGNATURE, _INPUT)
-    results = _predict_batches(address, send, timeout, image_paths)
+    results = _predict_batches(address, connect(address, IMAGE_FILES), timeout, image_paths)
     return handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
 
 
 def _predict_batches(
-    address: ServerAddress, send: _Send, timeout: float, image_paths: list[Path]
+    address: ServerAddress, send: Send, timeout: float, image_paths: list[Path]
 ) -> Iterator[tuple[Path, dict[str, float] | InputError]]:
     attributes: tuple[str, ...] | None = None
     for batch in _batches(image_paths):
         encoded = [content for _, content in batch if isinstance(content, bytes)]
-        responses = iter(_query(address, send, timeout, encoded) if encoded else [])
+        responses = iter(query_images(address, send, timeout, encoded) if encoded else [])
         for image_path, content in batch:
             result = content if isinstance(content, InputError) else next(responses)
             if isinstance(result, str):
@@ -133,7 +127,7 @@ def _batches(image_paths: list[Path]) -> Iterator[list[tuple[Path, bytes | Input
     size = 0
     for image_path in image_paths:
         try:
-            content: bytes | InputError = _encode(image_path)
+            content: bytes | InputError = encoded_for_tensorflow(image_path)
         except InputError as error:
             content = error
         length = len(content) if isinstance(content, bytes) else 0
@@ -146,25 +140,45 @@ def _batches(image_paths: list[Path]) -> Iterator[list[tuple[Path, bytes | Input
         yield batch
 
 
-def _encode(image_path: Path) -> bytes:
-    """The image as a file that the server decodes to the same pixels as `load_image`."""
-    try:
-        with open_image(image_path) as image:
-            if image.format in {"JPEG", "MPO", "PNG"} and is_upright(image):
-                return image_path.read_bytes()
-    except UnidentifiedImageError as error:
-        raise InputError(f"{image_path}: this file can't be read as an image.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        pass  # `load_upright` reports the problem
-    file = io.BytesIO()
-    load_upright(image_path).save(file, "PNG")
-    return file.getvalue()
-
-
-def _query(
-    address: ServerAddress, send: _Send, timeout: float, encoded: list[bytes]
+def query_images(
+    address: ServerAddress, send: Send, timeout: float, encoded: list[bytes]
 ) -> list[dict[str, float] | str]:
-    """Queries the server; returns for each image its probabilities by attribute, or its error."""
+    """Predicts image files with one request, as `query`.
+
+    Returns:
+        For each image its probabilities by attribute, or its error.
+    """
+    return query(address, send, timeout, encoded, lambda rows: read_rows(rows, len(encoded)))
+
+
+def connect(address: ServerAddress, signature: Signature) -> Send:
+    """Connects to a signature of the served model, with REST or gRPC.
+
+    Raises:
+        InputError: a package is missing.
+    """
+    return (connect_rest if address.rest else connect_grpc)(address, signature)
+
+
+def query(
+    address: ServerAddress,
+    send: Send,
+    timeout: float,
+    strings: list[bytes],
+    read: Callable[[list[Any]], Response],
+) -> Response:
+    """Queries the server; repeats the request after transient failures.
+
+    Args:
+        address: for messages.
+        send: from `connect`.
+        timeout: seconds for all attempts.
+        strings: what is sent, at most 32 strings.
+        read: reads the response; raises a `ValueError` if it has another form.
+
+    Raises:
+        ServerError: as in `predict_on_server`.
+    """
     deadline = time.monotonic() + timeout
     attempts = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_before_delay(timeout),
@@ -173,8 +187,7 @@ def _query(
         reraise=True,
     )
     try:
-        rows = attempts(lambda: send(encoded, max(deadline - time.monotonic(), 1e-3)))
-        return read_rows(rows, len(encoded))
+        return read(attempts(lambda: send(strings, max(deadline - time.monotonic(), 1e-3))))
     except TransientError as error:
         number = attempts.statistics["attempt_number"]
         raise ServerError(

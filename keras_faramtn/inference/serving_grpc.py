@@ -15,6 +15,7 @@ from keras_faramtn.inference.serving_response import (
     TransientError,
     quote_message,
 )
+from keras_faramtn.inference.serving_signatures import Signature
 
 _TRANSIENT_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _TOO_LARGE = "larger than max"  # of a message, reported as RESOURCE_EXHAUSTED too
@@ -27,14 +28,13 @@ _OPTIONS = [
 
 
 def connect_grpc(
-    address: ServerAddress, signature: str, input_name: str
+    address: ServerAddress, signature: Signature
 ) -> Callable[[list[bytes], float], list[Any]]:
     """Connects to the gRPC API, with TLS for `grpcs`; gRPC finds proxies in the environment.
 
     Args:
         address: of the scheme `grpc` or `grpcs`.
         signature: a signature of the served model.
-        input_name: the signature's input.
 
     Returns:
         A function as `connect_rest` returns.
@@ -55,7 +55,7 @@ def connect_grpc(
 
     def send(encoded: list[bytes], seconds: float) -> list[Any]:
         tensor = tf.make_tensor_proto(encoded, tf.string)
-        request = predict_request(signature, input_name, tensor, unquote(address.model))
+        request = predict_request(signature.name, signature.input, tensor, unquote(address.model))
         if address.version is not None:
             request.model_spec.version.value = address.version
         if address.label is not None:
@@ -68,40 +68,41 @@ def connect_grpc(
             if code in _TRANSIENT_CODES and _TOO_LARGE not in details:
                 raise TransientError(message) from error
             raise ServerError(f"{address}: {message}; {CHECK_MODEL}") from error
-        return _read_response(response)
+        return _read_response(response, signature)
 
     return send
 
 
-def _read_response(response: Any) -> list[Any]:
-    import tensorflow as tf
-
-    probabilities = _read_output(response, "probabilities", tf.float32)
-    attributes = _read_output(response, "attributes", tf.string)
-    errors = _read_output(response, "error", tf.string)
-    if not len(probabilities) == len(attributes) == len(errors):
+def _read_response(response: Any, signature: Signature) -> list[Any]:
+    outputs = {
+        name: _read_output(response, name, kind, dimensions)
+        for name, (kind, dimensions) in signature.outputs.items()
+    }
+    if len({len(output) for output in outputs.values()}) != 1:
         raise ValueError("the outputs have different numbers of rows")
+    columns = {name: _plain(output.tolist(), name) for name, output in outputs.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _plain(value: Any, output: str) -> Any:
+    """Nested lists with strings in place of bytes."""
+    if isinstance(value, list):
+        return [_plain(element, output) for element in value]
     try:
-        return [
-            {
-                "probabilities": row.tolist(),
-                "attributes": [name.decode() for name in names],
-                "error": error.decode(),
-            }
-            for row, names, error in zip(probabilities, attributes, errors, strict=True)
-        ]
+        return value.decode() if isinstance(value, bytes) else value
     except UnicodeDecodeError as error:
-        raise ValueError("an attribute's name or an error is not UTF-8") from error
+        raise ValueError(f"the output `{output}` is not UTF-8") from error
 
 
-def _read_output(response: Any, name: str, kind: Any) -> np.ndarray:
+def _read_output(response: Any, name: str, dtype: str, dimensions: int) -> np.ndarray:
     import tensorflow as tf
 
+    kind = tf.as_dtype(dtype)
     if name not in response.outputs:
         raise ValueError(f"the output `{name}` is missing")
     tensor = response.outputs[name]
     shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
-    if tensor.dtype != kind or len(shape) != (1 if name == "error" else 2):
+    if tensor.dtype != kind or len(shape) != dimensions:
         raise ValueError(f"the output `{name}` has another type or shape")
     # A short message can stand for a huge array: its last value is repeated.
     if min(shape) < 0 or np.prod(shape, dtype=float) * kind.size > MAX_RESPONSE_BYTES:

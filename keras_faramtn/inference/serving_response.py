@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from keras_faramtn.model_record import ModelRecord, record_from_json
+
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 """The largest response that is read. A real one has about 2 kB per image with 40 attributes."""
 
 CHECK_MODEL = "check that it serves a model that `faramtn export` wrote."
 
 _MAX_QUOTED = 500
+_MAX_IMAGE_SIDE = 8192  # pixels, far more than any network takes
 
 
 class TransientError(Exception):
@@ -68,6 +71,40 @@ def _read_row(row: Any) -> dict[str, float] | str:
     if not all(type(probability) in {int, float} for probability in probabilities):
         raise ValueError("a probability is not a number")
     return dict(zip(attributes, map(float, probabilities), strict=True))
+
+
+def read_description(rows: Any) -> tuple[ModelRecord, tuple[int, int]]:
+    """Reads the response to a request for the model's record.
+
+    Args:
+        rows: a list of one dict with a string `record` and a list `image_size`.
+
+    Returns:
+        The record, and height and width in pixels of the images that the model takes.
+
+    Raises:
+        ValueError: the response has another form.
+
+    Example:
+        >>> from keras_faramtn.attributes import single_group
+        >>> from keras_faramtn.model_record import record_to_json
+        >>> text = record_to_json(ModelRecord(single_group(["Smiling"])))
+        >>> record, image_size = read_description([{"record": text, "image_size": [218, 178]}])
+        >>> record.groups.attributes, image_size
+        (('Smiling',), (218, 178))
+    """
+    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
+        raise ValueError("it does not describe the model")
+    record, image_size = rows[0].get("record"), rows[0].get("image_size")
+    if not isinstance(record, str):
+        raise ValueError("the output `record` is missing or not a string")
+    if not (
+        isinstance(image_size, list)
+        and len(image_size) == 2
+        and all(type(size) is int and 0 < size <= _MAX_IMAGE_SIDE for size in image_size)
+    ):
+        raise ValueError("the output `image_size` is missing or not a height and a width")
+    return record_from_json(record), (image_size[0], image_size[1])
 
 
 def quote_message(text: str) -> str:

@@ -19,6 +19,7 @@ from keras_faramtn.inference.serving_response import (
     TransientError,
     quote_message,
 )
+from keras_faramtn.inference.serving_signatures import Signature
 
 # Too many requests, bad gateway, unavailable, gateway timeout.
 _TRANSIENT_STATUS = {429, 502, 503, 504}
@@ -26,13 +27,13 @@ _CHUNK_BYTES = 64 * 1024
 
 
 def connect_rest(
-    address: ServerAddress, signature: str
+    address: ServerAddress, signature: Signature
 ) -> Callable[[list[bytes], float], list[Any]]:
     """Connects to the REST API; proxies are used as the environment demands.
 
     Args:
         address: of the scheme `http` or `https`.
-        signature: a signature of the served model with one input.
+        signature: a signature of the served model.
 
     Returns:
         A function that sends image files to the server in one request, and takes the seconds until
@@ -44,7 +45,8 @@ def connect_rest(
 
     def send(encoded: list[bytes], seconds: float) -> list[Any]:
         instances = [{"b64": base64.b64encode(one).decode("ascii")} for one in encoded]
-        body = json.dumps({"signature_name": signature, "instances": instances}).encode("ascii")
+        request = {"signature_name": signature.name, "instances": instances}
+        body = json.dumps(request).encode("ascii")
         content = _within(seconds, lambda: _post(session, address, body, seconds))
         try:
             return json.loads(content)["predictions"]

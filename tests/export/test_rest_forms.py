@@ -121,13 +121,17 @@ def test_metadata_describe_the_signatures(url):
             {key: value["dtype"] for key, value in signature["outputs"].items()},
         )
         for name, signature in signatures.items()
-        if name.startswith("serv")
+        if not name.startswith("__")
     }
     outputs = {"probabilities": "DT_FLOAT", "attributes": "DT_STRING"}
     assert served == {
         "serving_default": ({"images": "DT_FLOAT"}, outputs),
         "serve_uint8": ({"images": "DT_UINT8"}, outputs),
         "serve_bytes": ({"image_bytes": "DT_STRING"}, {**outputs, "error": "DT_STRING"}),
+        "model_record": (
+            {"request": "DT_STRING"},
+            {"record": "DT_STRING", "image_size": "DT_INT32"},
+        ),
     }
     dimensions = signatures["serve_uint8"]["inputs"]["images"]["tensor_shape"]["dim"]
     assert [dimension["size"] for dimension in dimensions] == ["-1", "64", "48", "3"]

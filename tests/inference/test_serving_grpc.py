@@ -85,7 +85,7 @@ def test_outputs_become_probabilities_by_attribute(service, image):
         ({"probabilities": np.array([0.25, 0.75], "float32")}, "`probabilities` has another type"),
         ({"probabilities": np.array([[1.0]], "float32")}, "1 probabilities for 2 attributes"),
         ({"attributes": np.array([[1, 2]])}, "`attributes` has another type"),
-        ({"attributes": np.array([[b"\xff", b"a"]])}, "an attribute's name .* is not UTF-8"),
+        ({"attributes": np.array([[b"\xff", b"a"]])}, "the output `attributes` is not UTF-8"),
         ({"error": np.array(["", ""])}, "different numbers of rows"),
         ({name: value[:0] for name, value in OUTPUTS.items()}, "0 predictions for 1 images"),
         ({"error": None}, "the output `error` is missing"),
