@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from mtcnn import MTCNN
 from PIL import Image
 from scenes import DRAWN, busy_background, compose
 
@@ -151,3 +152,18 @@ def test_detection_imports_neither_tensorflow_nor_keras():
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_mtcnn_finds_eyes_and_mouths_at_the_same_positions(detector):
+    photograph, _ = compose(11, (600, 400), 5, face_sizes=(50, 120), max_angle=20)
+    ours = detector.detect(photograph)
+    compared = 0
+    for theirs in MTCNN().detect_faces(np.asarray(photograph)):
+        marks = theirs["keypoints"]
+        mouth = np.mean([marks["mouth_left"], marks["mouth_right"]], axis=0)
+        truth = np.array([marks["left_eye"], marks["right_eye"], mouth])
+        points = np.array([[face.left_eye, face.right_eye, face.mouth] for face in ours])
+        distance = np.linalg.norm(points - truth, axis=-1).mean(axis=-1).min()
+        assert distance < 0.12 * theirs["box"][2]
+        compared += 1
+    assert compared >= 2
