@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 
 def encode(kind, mode="RGB", size=(53, 71), seed=0, **options):
@@ -30,6 +30,14 @@ def animation(size=(53, 71)):
     return file.getvalue()
 
 
+def exif(orientation):
+    """EXIF data with an orientation, 1 to 8."""
+    data = Image.Exif()
+    data[ExifTags.Base.Make] = "Maker of cameras"
+    data[ExifTags.Base.Orientation] = orientation
+    return data
+
+
 GOOD = {
     "jpeg": encode("JPEG"),
     "progressive jpeg": encode("JPEG", progressive=True),
@@ -45,6 +53,8 @@ GOOD = {
     "grey png of 16 bits": sixteen_bits()[0],
     "jpeg of one pixel": encode("JPEG", size=(1, 1)),
     "png of one pixel": encode("PNG", size=(1, 1)),
+    "rotated jpeg": encode("JPEG", exif=exif(6)),
+    "rotated png": encode("PNG", exif=exif(8)),
 }
 
 

@@ -13,17 +13,19 @@ from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
 from keras_faramtn.data.decoding import decode
-from keras_faramtn.data.images import is_upright, open_image, refuse_special_file
+from keras_faramtn.data.images import (
+    TENSORFLOW_FORMATS,
+    open_image,
+    refuse_special_file,
+    to_upright_rgb,
+)
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.data.table import SHOWN_PROBLEMS, SPLITS, FaceTable, Problem, refuse_problems
 from keras_faramtn.errors import reason
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 4  # TensorFlow releases Python's global lock while it decodes
-
-# The formats that `decode_and_resize` reads too. MPO is the JPEG of many phones.
-_TRAINING_FORMATS = {"JPEG", "MPO", "PNG", "GIF"}
+_THREADS = 4  # TensorFlow and Pillow release Python's global lock while they decode
 
 
 def check_data(
@@ -102,10 +104,9 @@ def check_images(table: FaceTable, *, skip_bad: bool = False, progress: bool = T
         The table without the invalid images, which are added to its `problems`.
 
     Raises:
-        InputError: an image is missing, is truncated, is not an image, or is of a kind that
-            `decode_and_resize` doesn't read: another format, such as WebP or TIFF, several frames,
-            or an EXIF orientation other than upright. With `skip_bad`, only if all images are
-            invalid. The message names the image, the label file and the line.
+        InputError: an image is missing, or can't be read for one of the reasons of `load_upright`.
+            With `skip_bad`, only if all images are invalid. The message names the image, the label
+            file and the line.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         messages = list(
@@ -137,21 +138,11 @@ def _decode_error(path: Path) -> str | None:
         return f"{path} does not exist."
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         return f"{path} can't be read: {reason(error)}."
-    return _kind_error(path, content) or _damage(path, content)
-
-
-def _kind_error(path: Path, content: bytes) -> str | None:
-    """What is wrong with an image according to its header."""
     try:
         with open_image(io.BytesIO(content)) as image:
-            form = image.format
-            if form not in _TRAINING_FORMATS:
-                return f"{path} is a {form} file; save it as JPEG or PNG."
-            frames = getattr(image, "n_frames", 1)
-            if form == "GIF" and frames > 1:
-                return f"{path} has {frames} frames; save one of them as JPEG or PNG."
-            if not is_upright(image):  # `decode_and_resize` ignores the orientation
-                return f"{path} is stored rotated or mirrored (EXIF); save it upright."
+            if image.format in TENSORFLOW_FORMATS:
+                return _damage(path, content)
+            to_upright_rgb(image)
     except UnidentifiedImageError:
         return f"{path} is not an image file; replace or remove it."
     except Exception as error:  # damaged files raise almost any exception
@@ -160,7 +151,7 @@ def _kind_error(path: Path, content: bytes) -> str | None:
 
 
 def _damage(path: Path, content: bytes) -> str | None:
-    """What is wrong with an image according to TensorFlow's decoder, which training uses.
+    """What is wrong with a JPEG or PNG file according to TensorFlow, which training uses.
 
     Pillow fills in for missing parts of some files that TensorFlow refuses.
     """

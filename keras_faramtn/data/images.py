@@ -1,16 +1,20 @@
 """Reads image files with Pillow. All uses of Pillow to open an image file go through this module.
 
-`decoding.py` does the same in TensorFlow, for training. This module must not import TensorFlow:
-prediction with a `.tflite` file does without it.
+`decoding.py` and `orientation.py` do the same in TensorFlow, for training and serving. This module
+must not import TensorFlow: prediction with a `.tflite` file does without it.
 """
 
+import contextlib
+import functools
+import importlib
 import io
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from keras_faramtn.errors import InputError, reason
 
@@ -22,9 +26,31 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
     "PPM": (".pgm", ".ppm"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
 }
 """The formats that are read, under Pillow's names, and their file suffixes. JPEG includes MPO, the
 format of many phones. No other format is tried: some of Pillow's readers start other programs."""
+
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+"""Bytes 8 to 11 of HEIF files, after `ftyp`: ISO/IEC 23008-12, sections 10.2 and B.4.1."""
+
+TENSORFLOW_FORMATS = {"JPEG", "MPO", "PNG"}
+"""The formats that `decode_and_resize` reads, under Pillow's names."""
+
+_MAIN_IMAGE = {"MPO", "PNG", "HEIF"}
+"""The formats in which one of several images is the main one, which is read."""
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of each EXIF orientation upright; 1 is upright."""
 
 _SIXTEEN_BITS = {"PNG", "PPM"}
 """The formats that Pillow opens as 32-bit integers although their values have at most 16 bits."""
@@ -39,31 +65,41 @@ def open_image(source: str | Path | io.BytesIO) -> Image.Image:
     """Opens an image file in one of the supported formats, without decoding its pixels.
 
     Args:
-        source: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or PPM file, or its content.
+        source: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM, PPM or AVIF file, or its content; with the
+            extra `heif`, also a HEIC file.
 
     Returns:
         Pillow's image, to be used in a `with` statement.
 
     Raises:
-        OSError: the file is missing, can't be read, or is not an image in such a format.
+        OSError: the file is missing, can't be read, is not an image in such a format, or is a HEIC
+            file and the extra `heif` is not installed.
+        PIL.Image.DecompressionBombError: the image has more than 178,956,970 pixels.
     """
-    if isinstance(source, str | Path):
+    if not isinstance(source, io.BytesIO):
         refuse_special_file(Path(source))
-    return Image.open(source, formats=tuple(_FORMATS))
+    if _is_heif(source):
+        _register_heif()
+        return Image.open(source, formats=["HEIF"])
+    return Image.open(source, formats=[name for name in _FORMATS if name != "HEIF"])
 
 
-def is_upright(image: Image.Image) -> bool:
-    """Whether an image is stored upright, neither rotated nor mirrored, according to its EXIF data.
+def _is_heif(source: str | Path | io.BytesIO) -> bool:
+    if isinstance(source, io.BytesIO):
+        head = source.getvalue()[:12]
+    else:
+        with Path(source).open("rb") as file:
+            head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS
 
-    Example:
-        >>> image = Image.new("L", (30, 20))
-        >>> is_upright(image)
-        True
-        >>> image.getexif()[ExifTags.Base.Orientation] = 6
-        >>> is_upright(image)
-        False
-    """
-    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+@functools.cache
+def _register_heif() -> None:
+    """Makes Pillow read HEIF files. Importing the package takes longer than decoding an image."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
+        raise OSError("it is a HEIC file; pip install 'keras-faramtn[heif]' to read it") from error
 
 
 def refuse_special_file(path: Path) -> None:
@@ -81,7 +117,8 @@ def load_image(
 ) -> np.ndarray:
     """An image file as pixels of one size, resized as for training (bilinear, antialiased).
 
-    The aspect ratio is not preserved. `decode_and_resize` gives the same pixels, up to rounding.
+    The aspect ratio is not preserved. `decode_and_resize` gives the same pixels to within 3 of the
+    256 levels, because Pillow rounds after each of two passes.
 
     Args:
         path: the image file; see `load_upright`.
@@ -110,8 +147,9 @@ def load_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
     """An image file in RGB with 8 bits per channel, without alpha, rotated upright.
 
     Args:
-        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PGM or PPM file. It is rotated or flipped as the
-            orientation in its EXIF data requires. 16-bit values are reduced to their high 8 bits.
+        path: a file in one of the formats of `open_image`. It is rotated or mirrored as the
+            orientation in its EXIF data requires; invalid EXIF data is ignored. 16-bit values are
+            reduced to their high 8 bits.
         content: the content of the file, if it was read already, as from an archive; `path` then
             only names the image in errors.
 
@@ -119,12 +157,39 @@ def load_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
         Pillow's image.
 
     Raises:
-        InputError: the file is missing, can't be read as an image, or has pixels of 32-bit integers
-            or floating-point numbers, whose range for black and white is not defined.
+        InputError: the file is missing, can't be read as an image, has more than 178,956,970
+            pixels, is an animation or has several pages, or has pixels of 32-bit integers or
+            floating-point numbers, whose range for black and white is not defined.
     """
+    source = path if content is None else io.BytesIO(content)
+    with _input_errors(path), open_image(source) as image:
+        return to_upright_rgb(image)
+
+
+def encoded_for_tensorflow(path: str | Path) -> bytes:
+    """An image file as a file that `decode_and_resize` decodes to the pixels of `load_image`.
+
+    Args:
+        path: as for `load_upright`.
+
+    Returns:
+        The file's content if it is a JPEG or PNG file; otherwise that of an upright PNG file.
+
+    Raises:
+        InputError: as in `load_upright`; a JPEG or PNG file is not decoded, so it may be damaged.
+    """
+    with _input_errors(path), open_image(path) as image:
+        if image.format in TENSORFLOW_FORMATS:
+            return Path(path).read_bytes()
+        file = io.BytesIO()
+        to_upright_rgb(image).save(file, "PNG")
+        return file.getvalue()
+
+
+@contextlib.contextmanager
+def _input_errors(path: str | Path) -> Iterator[None]:
     try:
-        with open_image(path if content is None else io.BytesIO(content)) as image:
-            return _eight_bits(image).convert("RGB")
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such image.") from error
     except UnidentifiedImageError as error:
@@ -132,25 +197,67 @@ def load_upright(path: str | Path, content: bytes | None = None) -> Image.Image:
             f"{path}: this file can't be read as an image: it is in none of the formats "
             f"{', '.join(_FORMATS)}."
         ) from error
-    except Exception as error:  # damaged files and EXIF data raise almost any exception
+    except Exception as error:  # damaged files raise almost any exception
         raise InputError(
             f"{path}: this file can't be read as an image: {reason(error)}."
         ) from error
 
 
+def to_upright_rgb(image: Image.Image) -> Image.Image:
+    """Decodes an image from `open_image` as `load_upright` does.
+
+    Raises:
+        ValueError: the image has several frames, or pixels of an undefined range.
+        Exception: almost any, if the file is damaged.
+
+    Example:
+        >>> exif, file = Image.Exif(), io.BytesIO()
+        >>> exif[274] = 6  # the orientation: rotate it clockwise
+        >>> Image.new("L", (30, 20)).save(file, "PNG", exif=exif)
+        >>> with open_image(file) as image:
+        ...     to_upright_rgb(image).size
+        (20, 30)
+    """
+    frames = 1 if image.format in _MAIN_IMAGE else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ValueError(f"it has {frames} frames; save one of them as JPEG or PNG")
+    image.load()  # also reads the EXIF data after a PNG's pixels; Pillow turns a TIFF upright here
+    orientation = _exif_orientation(image.info.get("exif") or b"")
+    rgb = _eight_bits(image).convert("RGB")
+    return rgb.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else rgb
+
+
+def _exif_orientation(exif: bytes) -> int:
+    """The orientation in EXIF data, 1 to 8, by the rules of `orientation.exif_orientation`.
+
+    Pillow's own reader raises errors for damaged data, and accepts other types of numbers and XMP.
+    """
+    tiff = exif.removeprefix(b"Exif\0\0").ljust(8, b"\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    [start] = struct.unpack_from(f"{order}I", tiff, 4)
+    [count] = struct.unpack(f"{order}H", tiff[start : start + 2].ljust(2, b"\0"))
+    entries = tiff[start + 2 :][: 12 * count]
+    entries += bytes(-len(entries) % 12)
+    for tag, kind, number, value in struct.iter_unpack(f"{order}HHIHxx", entries):
+        if (tag, kind, number) == (0x0112, 3, 1) and 1 <= value <= 8:
+            return value
+    return 1
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The upright image; 16-bit values are reduced to their high 8 bits, as by TensorFlow."""
-    upright = ImageOps.exif_transpose(image)
-    sixteen_bits = upright.mode.startswith("I;16") or image.format in _SIXTEEN_BITS
-    if upright.mode == "F" or (upright.mode == "I" and not sixteen_bits):
+    """The image; 16-bit values are reduced to their high 8 bits, as by TensorFlow."""
+    sixteen_bits = image.mode.startswith("I;16") or image.format in _SIXTEEN_BITS
+    if image.mode == "F" or (image.mode == "I" and not sixteen_bits):
         raise ValueError(
             "its pixels are 32-bit integers or floating-point numbers; save it with 8 or 16 bits "
             "per channel"
         )
-    if upright.mode.startswith("I"):
+    if image.mode.startswith("I"):
         # Pillow would clip values above 255.
-        return Image.fromarray((np.asarray(upright) >> 8).astype("uint8"))
-    return upright
+        return Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
+    return image
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:

@@ -14,7 +14,13 @@ import tensorflow as tf
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.augmentation import Augmentation, augment_images, mix
 from keras_faramtn.data.cache import cached_images
-from keras_faramtn.data.decoding import decode_and_resize, without_autotuning
+from keras_faramtn.data.decoding import (
+    decode_and_resize,
+    is_jpeg_or_png,
+    resize,
+    without_autotuning,
+)
+from keras_faramtn.data.images import load_upright
 from keras_faramtn.data.table import DecodedImages, FaceTable
 from keras_faramtn.errors import InputError
 
@@ -210,7 +216,20 @@ def _images_in_memory(image_size: tuple[int, int]) -> int:
 
 
 def _read(path: Any, image_size: tuple[int, int]) -> Any:
-    return decode_and_resize(tf.io.read_file(path), image_size)
+    encoded = tf.io.read_file(path)
+    return tf.cond(
+        is_jpeg_or_png(encoded),
+        lambda: decode_and_resize(encoded, image_size),
+        lambda: resize(_read_with_pillow(path), image_size),
+    )
+
+
+def _read_with_pillow(path: Any) -> Any:
+    """An image in a format that TensorFlow doesn't decode, upright; uint8 `(height, width, 3)`."""
+    image = tf.numpy_function(
+        lambda name: np.asarray(load_upright(os.fsdecode(name))), [path], tf.uint8, stateful=False
+    )
+    return tf.ensure_shape(image, (None, None, 3))
 
 
 def _decode(paths: Sequence[Path], image_size: tuple[int, int]) -> Iterator[np.ndarray]:

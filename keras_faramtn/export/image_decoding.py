@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_faramtn.data.decoding import decode_and_resize, without_autotuning
+from keras_faramtn.data.orientation import is_jpeg, is_png
 
 MAX_PIXELS = 64 * 1024 * 1024
 """The largest image that is decoded, 192 MiB of pixels. The size is read from the header first."""
@@ -18,8 +19,6 @@ IMAGE_ERRORS = (
 """The possible errors of an image; empty for a valid one."""
 
 _GOOD, _NOT_AN_IMAGE, _TOO_LARGE, _DAMAGED = range(4)
-_JPEG_START = b"\xff\xd8\xff"
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 # How many images of one request are decoded in parallel: this bounds the memory of a request.
 _PARALLEL_DECODERS = 4
 
@@ -35,8 +34,8 @@ def decode_images(encoded: Any, image_size: tuple[int, int]) -> tuple[Any, Any]:
         image_size: height and width in pixels.
 
     Returns:
-        Images, uint8 `(batch, height, width, 3)`, RGB, resized as by `decode_and_resize`, black
-        where bad; and their errors, string `(batch,)`, each one of `IMAGE_ERRORS`.
+        Images, uint8 `(batch, height, width, 3)`, RGB, as from `decode_and_resize`, black where
+        bad; and their errors, string `(batch,)`, each one of `IMAGE_ERRORS`.
     """
     count = tf.size(encoded, tf.int64)
     black = tf.zeros((*image_size, 3), tf.uint8)
@@ -61,8 +60,7 @@ def decode_images(encoded: Any, image_size: tuple[int, int]) -> tuple[Any, Any]:
 
 def _state(encoded: Any) -> Any:
     """The state of an image according to its header: an index into `IMAGE_ERRORS`."""
-    jpeg = tf.strings.substr(encoded, 0, len(_JPEG_START)) == _JPEG_START
-    png = tf.strings.substr(encoded, 0, len(_PNG_START)) == _PNG_START
+    jpeg, png = is_jpeg(encoded), is_png(encoded)
     pixels = tf.case(
         [(jpeg, lambda: _jpeg_pixels(encoded)), (png, lambda: _png_pixels(encoded))],
         default=lambda: tf.constant(0, tf.int64),

@@ -3,12 +3,14 @@
 import io
 import os
 import subprocess
+import sys
 
 import numpy as np
 import pytest
-from mutated import encode
+from mutated import animation, encode
 from PIL import Image
 
+from keras_faramtn.data import images
 from keras_faramtn.data.images import find_images, load_image
 from keras_faramtn.errors import InputError
 
@@ -67,6 +69,30 @@ def test_eps_content_starts_no_other_program(tmp_path, monkeypatch):
     (tmp_path / "x.jpg").write_bytes(eps)
     with pytest.raises(InputError, match="in none of the formats JPEG, PNG, BMP, GIF, TIFF, WEBP"):
         load_image(tmp_path / "x.jpg", SIZE)
+
+
+def test_an_animation_is_refused_instead_of_reading_its_first_frame(tmp_path):
+    (tmp_path / "moving.gif").write_bytes(animation())
+    with pytest.raises(InputError, match=r"moving\.gif: .* it has 3 frames; save one of them as"):
+        load_image(tmp_path / "moving.gif", SIZE)
+    pages = [Image.new("L", (4, 3), level) for level in (0, 255)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=r"scan\.tif: .* it has 2 frames"):
+        load_image(tmp_path / "scan.tif", SIZE)
+
+
+def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path):
+    (tmp_path / "huge.ppm").write_bytes(b"P6 20000 20000 255\n")
+    with pytest.raises(InputError, match=r"huge\.ppm: .*400000000 pixels\) exceeds limit"):
+        load_image(tmp_path / "huge.ppm", SIZE)
+
+
+def test_a_heic_file_without_its_package_is_reported_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(images, "_register_heif", images._register_heif.__wrapped__)
+    (tmp_path / "face.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(InputError, match=r"face\.heic: .*pip install 'keras-faramtn\[heif\]'"):
+        load_image(tmp_path / "face.heic", SIZE)
 
 
 def _write_images(folder, *names):

@@ -1,6 +1,5 @@
 import dataclasses
 import shutil
-import struct
 import subprocess
 import sys
 import zipfile
@@ -123,25 +122,6 @@ def test_16_bit_grayscale_images_keep_the_high_8_bits(tmp_path):
     Image.fromarray(values).save(tmp_path / "deep.png")
     pixels = load_image(tmp_path / "deep.png", SIZE)
     np.testing.assert_array_equal(pixels, np.repeat((values // 256)[:, :, None], 3, axis=2))
-
-
-def test_images_are_rotated_upright(tmp_path):
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype="uint8"))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate clockwise by 90 degrees to see it upright
-    image.save(tmp_path / "rotated.png", exif=exif)
-    upright = load_image(tmp_path / "rotated.png", (6, 8))
-    np.testing.assert_array_equal(upright, np.rot90(np.asarray(image), -1))
-
-
-def test_a_rotated_image_with_damaged_exif_data_is_reported(tmp_path):
-    # An orientation, and a width of one byte, which Pillow can read but not write.
-    orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
-    width = struct.pack("<HHI4s", 0x0100, 1, 1, b"")
-    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + width + bytes(4)
-    Image.new("RGB", (6, 8)).save(tmp_path / "rotated.jpg", exif=exif)
-    with pytest.raises(InputError, match=r"rotated\.jpg: this file can't be read as an image: "):
-        load_image(tmp_path / "rotated.jpg", SIZE)
 
 
 def test_bad_images_and_folders_are_reported(files, tmp_path):
