@@ -36,6 +36,7 @@ class FaceDetector:
 
     def __init__(self) -> None:
         self._local = threading.local()  # a network can only be used by one thread
+        self._networks()  # LiteRT prints a line when it loads its first network: here, not later
 
     def detect(self, photograph: Image.Image) -> list[Face]:
         """The faces in a photograph, largest first.
@@ -43,9 +44,7 @@ class FaceDetector:
         Args:
             photograph: RGB, upright.
         """
-        if not hasattr(self._local, "networks"):
-            self._local.networks = BlazeFaceNetwork(SHORT_RANGE), BlazeFaceNetwork(FULL_RANGE)
-        short, full = self._local.networks
+        short, full = self._networks()
         candidates = _candidates(photograph, short, full)
         if not len(candidates):
             return []
@@ -53,6 +52,12 @@ class FaceDetector:
         points, scores = _merge(close_ups, _MIN_SCORE)
         faces = [_face(*each) for each in zip(points, scores, strict=True)]
         return sorted(faces, key=lambda face: -(face.right - face.left) * (face.bottom - face.top))
+
+    def _networks(self) -> tuple[BlazeFaceNetwork, BlazeFaceNetwork]:
+        """The short-range and the full-range network of the calling thread."""
+        if not hasattr(self._local, "networks"):
+            self._local.networks = BlazeFaceNetwork(SHORT_RANGE), BlazeFaceNetwork(FULL_RANGE)
+        return self._local.networks
 
 
 _Detections = tuple[np.ndarray, np.ndarray]

@@ -106,16 +106,15 @@ def predict_photographs(
             "the model does not record how faces are framed in its training images; specify a "
             "framing: --framing celeba at the command line, CELEBA_FRAMING in Python."
         )
-    results = _predict_faces(predictor, paths, framing)
+    results = _predict_faces(predictor, FaceDetector(), paths, framing)
     good = handle_bad_images(results, total=len(paths), skip_bad=skip_bad, progress=progress)
     return (PhotographPrediction(path, faces) for path, faces in good)
 
 
 def _predict_faces(
-    predictor: Predictor, paths: Sequence[Path], framing: Framing
+    predictor: Predictor, detector: FaceDetector, paths: Sequence[Path], framing: Framing
 ) -> Iterator[tuple[Path, tuple[FacePrediction, ...] | InputError]]:
     """Yields each photograph with the predictions for its faces or its error, in order."""
-    detector = FaceDetector()
 
     def load(path: Path) -> tuple[list[Face], np.ndarray]:
         photograph = load_upright(path)
