@@ -17,12 +17,15 @@ from .evaluation.evaluate import evaluate_model
 from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
 from .export.exporter import export_model
+from .faces.alignment import crop_face
+from .faces.crop_dataset import crop_dataset
 from .faces.detector import FaceDetector
 from .faces.face import Face
-from .framing import CELEBA_FRAMING
+from .faces.measure import measure_framing
+from .framing import CELEBA_FRAMING, AlignedFraming, BoxFraming
 from .inference.drawing import draw_predictions
 from .inference.image_files import predict_files
-from .inference.loading import load_predictor
+from .inference.loading import load_predictor, read_record
 from .inference.photographs import (
     FacePrediction,
     PhotographPrediction,
@@ -33,6 +36,7 @@ from .inference.serving_client import predict_on_server
 from .layers import CGFF, WSGSA, AttributeHead, AttributeProbabilities
 from .losses import MaskedBinaryCrossentropy
 from .metrics import BalancedAccuracy, MaskedAccuracy
+from .model_record import ModelRecord
 from .models import (
     BACKBONES,
     FARAMTN,
@@ -42,8 +46,11 @@ from .models import (
     inference_model,
     load_model,
 )
+from .models.record import set_framing
 from .objective import objective
 from .optimizers import ConvolutionMuon
+from .scoring.score import score_images
+from .scoring.table import ScoringSummary
 from .synthetic.dataset import synthesize
 from .synthetic.faces import draw_face
 
@@ -60,27 +67,33 @@ __all__ = [
     "GROUPINGS",
     "MCNN_AUX",
     "WSGSA",
+    "AlignedFraming",
     "AttributeGroups",
     "AttributeHead",
     "AttributeProbabilities",
     "Augmentation",
     "BalancedAccuracy",
+    "BoxFraming",
     "ConvolutionMuon",
     "DynamicWeighting",
-    "FacePrediction",
     "Face",
     "FaceDetector",
+    "FacePrediction",
     "FaceTable",
     "InputError",
     "MaskedAccuracy",
     "MaskedBinaryCrossentropy",
+    "ModelRecord",
     "MultiLabel",
     "MultiTask",
     "PhotographPrediction",
     "Predictor",
+    "ScoringSummary",
     "ServerError",
     "callbacks",
     "choose_thresholds",
+    "crop_dataset",
+    "crop_face",
     "draw_face",
     "draw_predictions",
     "evaluate_model",
@@ -92,6 +105,7 @@ __all__ = [
     "load_predictor",
     "losses",
     "make_dataset",
+    "measure_framing",
     "metrics",
     "models",
     "objective",
@@ -100,6 +114,9 @@ __all__ = [
     "predict_on_server",
     "predict_photographs",
     "read_dataset",
+    "read_record",
+    "score_images",
+    "set_framing",
     "synthesize",
     "train_recipe",
 ]

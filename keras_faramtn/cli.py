@@ -150,6 +150,43 @@ def check(
     typer.echo(describe(table))
 
 
+@data_app.command()
+def crop(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of CelebA or LFWA, a .csv file, or a folder of photographs without "
+            "labels."
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="The folder to create.")],
+    framing: Annotated[
+        str,
+        typer.Option(
+            help="celeba: turned, eyes and mouth as in CelebA's aligned images; box: the detected "
+            "box with a margin of half its side."
+        ),
+    ] = "celeba",
+    height: Annotated[int, typer.Option(min=32, max=1024, help="In pixels.")] = 218,
+    width: Annotated[
+        int | None,
+        typer.Option(min=32, max=1024, help="In pixels.", show_default="as the framing requires"),
+    ] = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Detect the face in each photograph, and write the face crops with the same labels.
+
+    Photographs without a face or with several faces are skipped, and listed in photographs.csv.
+    """
+    from keras_faramtn.faces.crop_dataset import crop_dataset
+    from keras_faramtn.framing import framing_named
+
+    chosen = framing_named(framing)
+    size = (height, width or round(height * chosen.aspect))
+    count = crop_dataset(source, to, chosen, size, skip_bad=skip_bad)
+    typer.echo(f"{count:,} face crops in {to}/")
+
+
 @app.command()
 def train(
     recipe: RecipeName,
@@ -211,27 +248,23 @@ def evaluate(
 
 @app.command()
 def predict(
-    paths: Annotated[
-        list[Path],
+    model: Annotated[
+        str,
         typer.Argument(
-            metavar="[MODEL] IMAGES",
-            help="A .tflite or .keras file, unless --server is given; then images, or folders of "
-            "images.",
-        ),
-    ],
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Query a TensorFlow Serving server: http://HOST:8501/v1/models/NAME, or "
+            metavar="MODEL",
+            help="A .keras, .tflite or .onnx file, the folder of a SavedModel or of an export, or "
+            "a TensorFlow Serving server: http://HOST:8501/v1/models/NAME or "
             "grpc://HOST:8500/NAME; https or grpcs for TLS.",
         ),
-    ] = None,
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES", help="Images, or folders of images.")
+    ],
     timeout: Annotated[
         float,
         typer.Option(
             min=0.1,
-            help="Total seconds for each request to the server, of up to 32 images, with all "
+            help="Total seconds for each request to a server, of up to 32 images, with all "
             "attempts.",
         ),
     ] = 10.0,
@@ -261,27 +294,24 @@ def predict(
     thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Predict the attributes of faces. A .tflite file needs no TensorFlow.
+    """Predict the attributes of faces. A .tflite or .onnx file needs no TensorFlow.
 
     Without --detect, each image is a face crop, framed as the model's training images. With it, the
     exit status is 1 if there is no face in any photograph.
     """
     from keras_faramtn.inference.output_file import check_output_path, write_predictions
+    from keras_faramtn.inference.serving_address import is_url
 
     if output and thresholds and not draw:
         raise InputError("--output writes all probabilities; it can't be used with --thresholds.")
     if (draw or framing) and not detect:
         raise InputError("--draw and --framing are for photographs; use them with --detect.")
-    if server and detect:
-        raise InputError("--detect needs a model file; it can't be used with --server.")
     if output:
         check_output_path(output)
-    if server is None and len(paths) == 1:
-        raise InputError("specify a model and images: faramtn predict MODEL IMAGES...")
     if detect:
         _predict_photographs(
-            paths[0],
-            paths[1:],
+            model,
+            images,
             framing=framing,
             draw=draw,
             output=output,
@@ -290,15 +320,15 @@ def predict(
         )
         return
     options = {"skip_bad": skip_bad, "progress": True}
-    with _for_model(None if server else paths[0]):
-        if server is not None:
+    with _for_model(model):
+        if is_url(model):  # the server decodes the files
             from keras_faramtn.inference.serving_client import predict_on_server
 
-            predictions = predict_on_server(server, paths, timeout=timeout, **options)
+            predictions = predict_on_server(model, images, timeout=timeout, **options)
         else:
             from keras_faramtn.inference.image_files import predict_files
 
-            predictions = predict_files(paths[0], paths[1:], **options)
+            predictions = predict_files(model, images, **options)
     if output:
         typer.echo(f"{write_predictions(output, predictions):,} predictions in {output}")
         return
@@ -309,7 +339,7 @@ def predict(
 
 
 def _predict_photographs(
-    model: Path,
+    model: str,
     images: list[Path],
     *,
     framing: str | None,
@@ -364,9 +394,38 @@ def _read_thresholds(path: Path | None, attributes: Iterable[str]) -> dict[str, 
     return dict(zip(names, read_thresholds(path, names), strict=True))
 
 
-def _for_model(path: Path | None) -> contextlib.AbstractContextManager[None]:
+def _for_model(model: str) -> contextlib.AbstractContextManager[None]:
     """Where a model is loaded; only a `.keras` file needs Keras."""
-    return _with_keras() if path and path.suffix == ".keras" else hidden_stderr()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of a SavedModel
+    return _with_keras() if model.endswith(".keras") else hidden_stderr()
+
+
+@app.command()
+def explain(
+    model: ModelFile,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES", help="Face crops, or folders of them.")
+    ],
+    to: Annotated[Path, typer.Option(help="The folder to create.")],
+    attributes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            help="Show where the evidence for it lies. Repeat for several attributes.",
+            show_default="none",
+        ),
+    ] = None,
+    detect: Annotated[
+        bool,
+        typer.Option(
+            "--detect", help="The images are photographs: find the faces in them and crop them."
+        ),
+    ] = False,
+) -> None:
+    """Show where the evidence for attributes lies, and what the network attends to."""
+    with _with_keras():
+        from keras_faramtn.explanations.explain_files import explain_files
+    explain_files(model, images, to, attributes=attributes or (), detect=detect)
 
 
 @app.command()

@@ -29,6 +29,7 @@ def examples(tmp_path_factory):
         "text.txt": "nothing special",
         "text.keras": "nothing special",
         "text.tflite": "nothing special",
+        "text.onnx": "nothing special",
         "text.csv": "nothing special",
         "text.jpg": "nothing special",
         "text.json": "nothing special",
@@ -154,10 +155,10 @@ evaluate M.keras --data D --thresholds nowhere.json | nowhere.json
 evaluate M.keras --data D --thresholds text.json | text.json
 evaluate M.keras --data D --thresholds empty.json | chosen_thresholds
 evaluate M.keras --data D --thresholds D | D
-predict T.tflite | a model and images
-predict P.jpg | a model and images
-predict P.jpg P.jpg | a .tflite or a .keras file
-predict D P.jpg | a .tflite or a .keras file
+predict T.tflite | IMAGES
+predict P.jpg | IMAGES
+predict P.jpg P.jpg | a .keras, .tflite or .onnx file
+predict D P.jpg | a .keras, .tflite or .onnx file
 predict nowhere.tflite P.jpg | nowhere.tflite: no such model file
 predict nowhere.keras P.jpg | nowhere.keras: no such model file
 predict text.tflite P.jpg | text.tflite: not a TFLite file
@@ -173,14 +174,16 @@ predict T.tflite P.jpg --output nowhere/new.csv | there is no folder nowhere
 predict T.tflite P.jpg --output new.csv --thresholds empty.json | --thresholds
 predict T.tflite P.jpg --thresholds nowhere.json | nowhere.json
 predict T.tflite P.jpg --thresholds empty.json | chosen_thresholds
-predict P.jpg --server ftp://host/x | ftp://host/x
-predict P.jpg --server nonsense | nonsense
-predict P.jpg --server http:// | http://
-predict P.jpg --server http://127.0.0.1:1/v1/models/m --timeout 0.2 | 127.0.0.1:1
-predict P.jpg --server http://127.0.0.1:99999/v1/models/m | 99999
-predict nowhere.jpg --server http://127.0.0.1:1/v1/models/m | nowhere.jpg
-predict P.jpg --server http://127.0.0.1:1/v1/models/m --timeout 0 | --timeout
-predict P.jpg --server http://127.0.0.1:1/v1/models/m --timeout soon | --timeout
+predict ftp://host/x P.jpg | ftp://host/x
+predict nonsense P.jpg | nonsense: a model for prediction
+predict nowhere.onnx P.jpg | nowhere.onnx: no such model file
+predict text.onnx P.jpg | text.onnx: not an ONNX file
+predict http:// P.jpg | http://
+predict http://127.0.0.1:1/v1/models/m P.jpg --timeout 0.2 | 127.0.0.1:1
+predict http://127.0.0.1:99999/v1/models/m P.jpg | 99999
+predict http://127.0.0.1:1/v1/models/m nowhere.jpg | nowhere.jpg
+predict http://127.0.0.1:1/v1/models/m P.jpg --timeout 0 | --timeout
+predict http://127.0.0.1:1/v1/models/m P.jpg --timeout soon | --timeout
 export M.keras | --to
 export nowhere.keras --to new | nowhere.keras: no such model file
 export T.tflite --to new | T.tflite: not a Keras model

@@ -30,8 +30,8 @@ _SERVER_RELEASES = ("2.19.0", "2.19.1", "2.20.0")
 
 _COMPOSE = """\
 # docker compose up --detach
-# Then: faramtn predict --server http://localhost:8501/v1/models/{name} IMAGES
-# or:   faramtn predict --server grpc://localhost:8500/{name} IMAGES
+# Then: faramtn predict http://localhost:8501/v1/models/{name} IMAGES
+# or:   faramtn predict grpc://localhost:8500/{name} IMAGES
 services:
   tensorflow-serving:
     # The newest known release that is not newer than the TensorFlow that wrote the model,

@@ -25,7 +25,7 @@ _RANGES = {  # mean and standard deviation of pixels in 0..255
     "Normalized_1_1": (127.5, 127.5),
 }
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
-_BATCH_SIZE = 64
+_IMAGES_PER_CORE = 8  # of a batch: larger ones don't fit into the processor's caches
 _ERRORS_ONLY = 3  # a severity of onnxruntime's log
 
 
@@ -63,7 +63,7 @@ def load_onnx(path: Path) -> Predictor:
 
     record = _record(path, session)
     check_outputs(record, path, predict(np.zeros((1, *image_size, 3), "uint8")).shape[1])
-    return Predictor(record, image_size, predict, fixed or _BATCH_SIZE)
+    return Predictor(record, image_size, predict, fixed or _IMAGES_PER_CORE * available_cores())
 
 
 def read_onnx_record(path: Path) -> ModelRecord:
@@ -98,6 +98,8 @@ def _session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     options.log_severity_level = _ERRORS_ONLY
+    # Waiting threads would keep the cores busy while others decode the next images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base

@@ -253,7 +253,7 @@ def test_rest_works_without_tensorflow_and_the_command_writes_json_lines(server,
         "    assert not heavy, heavy"
     )
     output = tmp_path / "out.jsonl"
-    arguments = ["predict", "--server", server[1]["http"], str(folder), "--output", str(output)]
+    arguments = ["predict", server[1]["http"], str(folder), "--output", str(output)]
     subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True)
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["image"] for row in rows] == [str(file) for file in sorted(folder.iterdir())]
