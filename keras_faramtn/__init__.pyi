@@ -17,6 +17,9 @@ from .evaluation.evaluate import evaluate_model
 from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
 from .export.exporter import export_model
+from .explanations.attention import Attention, attention_of
+from .explanations.evidence import Explanation, explain
+from .explanations.occlusion import occlude
 from .faces.alignment import crop_face
 from .faces.crop_dataset import crop_dataset
 from .faces.detector import FaceDetector
@@ -68,6 +71,7 @@ __all__ = [
     "MCNN_AUX",
     "WSGSA",
     "AlignedFraming",
+    "Attention",
     "AttributeGroups",
     "AttributeHead",
     "AttributeProbabilities",
@@ -79,6 +83,7 @@ __all__ = [
     "Face",
     "FaceDetector",
     "FacePrediction",
+    "Explanation",
     "FaceTable",
     "InputError",
     "MaskedAccuracy",
@@ -90,6 +95,7 @@ __all__ = [
     "Predictor",
     "ScoringSummary",
     "ServerError",
+    "attention_of",
     "callbacks",
     "choose_thresholds",
     "crop_dataset",
@@ -97,6 +103,7 @@ __all__ = [
     "draw_face",
     "draw_predictions",
     "evaluate_model",
+    "explain",
     "export_model",
     "groups_of",
     "inference_model",
@@ -109,6 +116,7 @@ __all__ = [
     "metrics",
     "models",
     "objective",
+    "occlude",
     "optimizers",
     "predict_files",
     "predict_on_server",
