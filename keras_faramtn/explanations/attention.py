@@ -20,6 +20,10 @@ class Attention:
         to_positions: its attention of each group to the positions of the trunk's feature map,
             `(n, heads, g, height, width)`; None without CGFF. Together with `to_groups`, the
             weights of each group and attention head sum to 1.
+
+    Example:
+        >>> Attention(("eyes", "mouth"), gates=np.ones((1, 2, 576))).to_groups is None
+        True
     """
 
     groups: tuple[str, ...]

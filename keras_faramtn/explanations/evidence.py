@@ -26,6 +26,17 @@ class Explanation:
             the image, `(n, k, height, width)`.
         trunk: the evidence that CGFF takes from each position of the trunk's feature map, at stride
             16, `(n, k, height, width)`; None for a network without CGFF.
+
+    Example:
+        >>> explanation = Explanation(
+        ...     ("Smiling",),
+        ...     logits=np.array([[1.5]]),
+        ...     bias=np.array([-0.5]),
+        ...     high_level=np.array([[[[2.0]]]]),
+        ...     trunk=np.array([[[[0.25, -0.25]]]]),
+        ... )
+        >>> explanation.evidence.tolist()
+        [[[[1.25, 0.75]]]]
     """
 
     attributes: tuple[str, ...]
