@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from keras_faramtn import __version__
 from keras_faramtn.atomic_files import atomic_write_bytes, digest
+from keras_faramtn.console import hidden_stderr
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.framing import Framing, framing_to_json
@@ -79,16 +80,24 @@ def score_images(
         InputError: Ray is not installed; the inputs or the model can't be used; the folder is of
             another run, or is being written.
         ServerError: the cluster can't be used, or fails.
+
+    Example:
+        >>> try:
+        ...     score_images(["photographs"], "model.keras", "scores", detect=True)
+        ... except InputError as error:
+        ...     print(error)
+        model.keras: scoring needs a .tflite or .onnx file; write one with `faramtn export`.
     """
-    require_ray()
     if Path(model).suffix not in _MODEL_FILES:
         raise InputError(
             f"{model}: scoring needs a .tflite or .onnx file; write one with `faramtn export`."
         )
+    require_ray()
     model = Path(model).absolute()
-    predictor = load_predictor(model)
-    check_columns(predictor.attributes)
-    framing = _framing(model, predictor.record.framing, framing, detect)
+    with hidden_stderr():  # LiteRT prints what it does
+        record = load_predictor(model).record
+    check_columns(record.groups.attributes)
+    framing = _framing(model, record.framing, framing, detect)
     scoring = Scoring(model, digest(model), framing)
     shards = list_shards(inputs, images_per_shard)
     to = Path(to)
