@@ -1,5 +1,6 @@
 """TensorFlow Datasets: a builder for a local copy of CelebA, and batches from its splits."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import tensorflow_datasets as tfds
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
 from keras_faramtn.data.augmentation import Augmentation
-from keras_faramtn.data.decoding import decode_and_resize, resize
+from keras_faramtn.data.decoding import decode, decode_and_resize, resize
+from keras_faramtn.data.images import encoded_for_tensorflow
+from keras_faramtn.data.orientation import exif_orientation, turn_upright
 from keras_faramtn.data.pipeline import make_batches
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.data.table import SPLITS, FaceTable
@@ -20,9 +23,10 @@ from keras_faramtn.errors import InputError
 class CelebaFolder(tfds.core.GeneratorBasedBuilder):
     """A folder in one of CelebA's layouts, as the TensorFlow dataset `celeba_folder`.
 
-    Each example has `image`, the file's image unchanged, and `attributes`, a dict from each of the
-    40 names to an int8: 1 present, 0 absent, -1 unknown. The splits are `train`,
-    `validation` and `test`, if the folder has them. Import this module before loading:
+    Each example has `image`, the image file, and `attributes`, a dict from each of the 40 names to
+    an int8: 1 present, 0 absent, -1 unknown. JPEG and PNG files that are stored upright are
+    unchanged; others are converted to upright PNG files. The splits are `train`, `validation` and
+    `test`, if the folder has them. Import this module before loading:
 
         import keras_faramtn.data.tfds
         config = tfds.download.DownloadConfig(manual_dir="FOLDER")
@@ -58,7 +62,16 @@ class CelebaFolder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, table: FaceTable) -> Iterator[tuple[str, dict[str, Any]]]:
         for image, labels in zip(table.paths, table.labels, strict=True):
             attributes = dict(zip(table.attributes, labels, strict=True))
-            yield image.name, {"image": image, "attributes": attributes}
+            yield image.name, {"image": io.BytesIO(_upright_file(image)), "attributes": attributes}
+
+
+def _upright_file(path: Path) -> bytes:
+    """An image file whose pixels are upright: TFDS's own decoding ignores the EXIF orientation."""
+    encoded = encoded_for_tensorflow(path)
+    orientation = exif_orientation(encoded)
+    if orientation == 1:
+        return encoded
+    return tf.io.encode_png(turn_upright(decode(encoded), orientation)).numpy()
 
 
 def from_tfds(

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import random_labels, write_celeba
+from mutated import encode, exif
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, MCNN_AUX
 from keras_faramtn.data import pipeline
 from keras_faramtn.data.decoding import decode_and_resize, resize
+from keras_faramtn.data.images import load_image
 from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.errors import InputError
@@ -76,6 +78,25 @@ def test_a_folder_with_labels_0_and_1_has_no_unknown_labels(tmp_path):
         axis=1,
     )
     assert sorted(rows.tolist()) == sorted(values.tolist())
+
+
+def test_rotated_images_and_other_formats_are_stored_upright(tmp_path):
+    folder = write_celeba(tmp_path / "celeba", random_labels(3), [0] * 3)
+    upright, rotated, webp = sorted((folder / "img_align_celeba").iterdir())
+    rotated.write_bytes(encode("JPEG", seed=1, exif=exif(6)))
+    webp.write_bytes(encode("WEBP", seed=2, lossless=True))
+    config = tfds.download.DownloadConfig(manual_dir=folder)
+    train = tfds.load(
+        "celeba_folder",
+        split="train",
+        data_dir=tmp_path / "prepared",
+        download_and_prepare_kwargs={"download_config": config},
+    )
+    images, _ = _collect(from_tfds(train, SIZE, 3))
+    for path in (upright, rotated, webp):
+        expected = load_image(path, SIZE).astype(int)
+        # TFDS decodes the unchanged JPEG less accurately; other images differ by more than 20.
+        assert min(np.abs(image - expected).mean() for image in images) < 2
 
 
 def _write_official_downloads(folder, labels):
