@@ -64,8 +64,8 @@ def record_from_json(text: str) -> ModelRecord:
         framing, thresholds = content["framing"], content["thresholds"]
         return ModelRecord(
             groups,
-            framing and framing_from_json(framing),
-            thresholds and _in_order(thresholds, groups.attributes),
+            None if framing is None else framing_from_json(framing),
+            None if thresholds is None else _in_order(thresholds, groups.attributes),
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
@@ -74,4 +74,7 @@ def record_from_json(text: str) -> ModelRecord:
 
 
 def _in_order(thresholds: Mapping[str, Any], attributes: tuple[str, ...]) -> tuple[float, ...]:
-    return tuple(float(thresholds[name]) for name in attributes)
+    values = tuple(float(thresholds[name]) for name in attributes)
+    if not all(0 <= value <= 1 for value in values):  # no comparison with NaN is true
+        raise ValueError("a threshold is not between 0 and 1")
+    return values

@@ -179,8 +179,8 @@ def _normalization(
                 "metadata with the mean and the standard deviation, or export the model with "
                 "`faramtn export`."
             )
-        return np.float32([0]), np.float32([1])
-    mean, std = np.float32(metadata.mean), np.float32(metadata.std)
+        return np.zeros(1, "float32"), np.ones(1, "float32")
+    mean, std = np.array(metadata.mean, "float32"), np.array(metadata.std, "float32")
     valid = {len(mean), len(std)} <= {1, 3} and np.isfinite([*mean, *std]).all() and (std > 0).all()
     if not valid or not _mostly_inside((0 - mean) / std, (255 - mean) / std, limits):
         raise InputError(

@@ -1,6 +1,8 @@
 """Model files that others wrote: they are predicted as their metadata state, or refused."""
 
 import io
+import subprocess
+import sys
 import zipfile
 
 import flatbuffers
@@ -284,3 +286,27 @@ def test_other_labels_than_outputs_are_refused(tmp_path):
     (tmp_path / "labels.txt").write_text("red\ngreen\n")
     with pytest.raises(InputError, match="its labels name 2 attributes, but it predicts 3"):
         load_predictor(tmp_path / "other.onnx")
+
+
+def test_an_onnx_file_runs_without_tensorflow_and_keras(tmp_path):
+    write_onnx(tmp_path / "other.onnx", kind="UINT8", BitmapPixelFormat="Rgb8")
+    tf.io.write_file(str(tmp_path / "face.png"), tf.io.encode_png(IMAGES[0]))
+    script = (
+        "import sys; from keras_faramtn.inference.image_files import predict_files\n"
+        "[(_, probabilities)] = predict_files('other.onnx', ['face.png'])\n"
+        "assert list(probabilities) == ['red', 'green', 'blue']\n"
+        "heavy = {'keras', 'tensorflow', 'onnx', 'ai_edge_litert', 'requests'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+
+
+def test_of_an_export_the_first_known_file_is_loaded(tmp_path):
+    (tmp_path / "model.json").write_text("{}")  # what the files record counts
+    with pytest.raises(InputError, match="there is no exported model in it"):
+        load_predictor(tmp_path)
+    write_saved_model(tmp_path / "saved_model" / "1", tf.uint8, batch=5)
+    assert load_predictor(tmp_path).batch_size == 5
+    (tmp_path / "onnx").mkdir()
+    write_onnx(tmp_path / "onnx" / "x.onnx", (3, *SIZE, 3), "UINT8", BitmapPixelFormat="Rgb8")
+    assert load_predictor(tmp_path).batch_size == 3
