@@ -109,6 +109,19 @@ def test_layers_of_inner_models_are_found():
     assert len(names) == len(set(names))
 
 
+def test_the_call_that_returned_a_tensor_is_found():
+    first, second = keras.Input((2,)), keras.Input((3,))
+    layer = keras.layers.Concatenate()
+    pairs = {"b": [first, second], "a": [second, first]}
+    results = {name: layer(pair) for name, pair in pairs.items()}
+    for name, pair in pairs.items():
+        found, inputs = keras_internals.call_that_returned(results[name])
+        assert found is layer
+        assert [id(each) for each in inputs] == [id(each) for each in pair], (
+            "Keras records calls in another way: adapt `keras_internals.call_that_returned`"
+        )
+
+
 def test_states_of_random_generators_decide_what_dropout_does():
     model = _model()
     states = keras_internals.random_generator_states(model)

@@ -52,29 +52,31 @@ def attention_of(model: keras.Model, images: np.ndarray) -> Attention:
         ((3, 2, 576), (3, 4, 2, 4, 6))
     """
     anatomy = run(model, images)
-    gates = to_groups = to_positions = None
-    if anatomy.wsgsa is not None:
-        gates = wsgsa_gates(anatomy)
-    if anatomy.cgff is not None:
-        weights, _ = cgff_weights_and_values(anatomy)
-        to_groups, positions = np.split(weights, [len(anatomy.heads)], axis=-1)
-        grid = anatomy.tensors["trunk"].shape[1:3]
-        to_positions = positions.reshape(*positions.shape[:-1], *grid)
+    gates, attended = wsgsa_gates(anatomy), cgff_weights_and_values(anatomy)
+    if attended is None:
+        return Attention(tuple(anatomy.heads), gates)
+    to_groups, positions = np.split(attended[0], [len(anatomy.heads)], axis=-1)
+    grid = anatomy.tensors["trunk"].shape[1:3]
+    to_positions = positions.reshape(*positions.shape[:-1], *grid)
     return Attention(tuple(anatomy.heads), gates, to_groups, to_positions)
 
 
-def wsgsa_gates(anatomy: Anatomy) -> np.ndarray:
-    """The gates of a network with WSGSA, `(n, groups, C)`."""
+def wsgsa_gates(anatomy: Anatomy) -> np.ndarray | None:
+    """WSGSA's gates, `(n, groups, C)`; None for a network without WSGSA."""
+    if anatomy.wsgsa is None:
+        return None
     gates = anatomy.wsgsa.gates(anatomy.tensors["shared"])
     return np.stack([to_array(gates[group]) for group in anatomy.heads], axis=1)
 
 
-def cgff_weights_and_values(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
-    """The attention weights and the values of a network with CGFF, as `CGFF.attend` returns them.
+def cgff_weights_and_values(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray] | None:
+    """CGFF's attention weights and values, stacked by head; None for a network without CGFF.
 
     Returns:
         `(n, heads, groups, groups + positions)` and `(n, heads, groups + positions, d / heads)`.
     """
+    if anatomy.cgff is None:
+        return None
     heads = anatomy.cgff.attend(anatomy.tensors["features"], anatomy.tensors["trunk"])
     weights, values = (
         np.stack([to_array(tensor) for tensor in kind], axis=1) for kind in zip(*heads, strict=True)

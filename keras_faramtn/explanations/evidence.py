@@ -103,8 +103,7 @@ def explain(model: keras.Model, images: np.ndarray, attributes: Sequence[str]) -
     """
     outputs = outputs_of(model, attributes)
     anatomy = run(model, images)
-    gates = None if anatomy.wsgsa is None else wsgsa_gates(anatomy)
-    attended = None if anatomy.cgff is None else cgff_weights_and_values(anatomy)
+    gates, attended = wsgsa_gates(anatomy), cgff_weights_and_values(anatomy)
     maps = [to_array(anatomy.tensors["maps"][group]) for group in anatomy.heads]
     logits, bias, high_level, trunk = [], [], [], []
     for head, index in outputs.values():
@@ -114,7 +113,7 @@ def explain(model: keras.Model, images: np.ndarray, attributes: Sequence[str]) -
         # The weight of each channel of each group's feature in the logit.
         weights = np.zeros((len(images), len(maps), len(kernel)), "float32")
         weights[:, row] = kernel
-        if attended is not None:
+        if anatomy.cgff is not None and attended is not None:
             through_groups, positions = _through_cgff(anatomy.cgff, *attended, row, kernel)
             weights += through_groups
             trunk.append(positions.reshape(-1, *anatomy.tensors["trunk"].shape[1:3]))

@@ -23,8 +23,8 @@ from keras_faramtn.explanations.figures import draw_attention, draw_explanation
 from keras_faramtn.explanations.occlusion import occlude
 from keras_faramtn.faces.alignment import crop_faces
 from keras_faramtn.faces.detector import FaceDetector
-from keras_faramtn.faces.face import Face
 from keras_faramtn.faces.framing_check import framing_problem
+from keras_faramtn.framing import Framing
 from keras_faramtn.layers import CGFF, WSGSA
 from keras_faramtn.models import load_model
 from keras_faramtn.models.record import record_of
@@ -88,46 +88,58 @@ def explain_files(
             _write_evidence(model, crops, attributes, temporary)
         if attentive:
             _write_attention(model, np.stack(list(crops.values())), temporary)
-    logger.info("%s images explained; the results are in %s/", f"{len(crops):,}", folder)
+    logger.info("Faces explained: %s. The results are in %s/", f"{len(crops):,}", folder)
 
 
 def _face_crops(
     model: keras.Model, paths: Sequence[Path], *, detect: bool
 ) -> dict[str, np.ndarray]:
     """The pixels of each face, uint8 `(height, width, 3)`, by a name of its own."""
-    framing, (height, width) = record_of(model).framing, model.input_shape[1:3]
-    if detect and framing is None:
-        raise InputError(
-            "the model does not record how faces are framed in its training images; crop the faces "
-            "like those, and omit --detect."
-        )
+    framing, size = record_of(model).framing, model.input_shape[1:3]
     detector = FaceDetector()
     crops: dict[str, np.ndarray] = {}
     for path in paths:
         image = load_upright(path)
         if detect:
-            faces = crop_faces(image, _found(detector, image, path), framing, (height, width))
+            faces = _crop_faces(image, path, framing, size, detector)
         else:
-            problem = framing and framing_problem(image, framing, detector)
-            if problem:
-                logger.warning(
-                    "%s is not framed as the training images: %s. With --detect, faces are found "
-                    "and cropped.",
-                    path,
-                    problem,
-                )
-            faces = [np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))]
+            _warn_of_framing(image, path, framing, detector)
+            faces = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))[None]
         for number, face in enumerate(faces, 1):
             name = path.stem if len(faces) == 1 else f"{path.stem}_face_{number}"
             crops[_unused(name, crops)] = face
     return crops
 
 
-def _found(detector: FaceDetector, photograph: Image.Image, path: Path) -> list[Face]:
+def _crop_faces(
+    photograph: Image.Image,
+    path: Path,
+    framing: Framing | None,
+    size: tuple[int, int],
+    detector: FaceDetector,
+) -> np.ndarray:
+    if framing is None:
+        raise InputError(
+            "the model does not record how faces are framed in its training images; crop the faces "
+            "like those, and omit --detect."
+        )
     faces = detector.detect(photograph)
     if not faces:
         raise InputError(f"{path}: no face was found in this photograph.")
-    return faces
+    return crop_faces(photograph, faces, framing, size)
+
+
+def _warn_of_framing(
+    image: Image.Image, path: Path, framing: Framing | None, detector: FaceDetector
+) -> None:
+    problem = framing and framing_problem(image, framing, detector)
+    if problem:
+        logger.warning(
+            "%s is not framed as the training images: %s. With --detect, faces are found and "
+            "cropped.",
+            path,
+            problem,
+        )
 
 
 def _unused(name: str, names: Container[str]) -> str:

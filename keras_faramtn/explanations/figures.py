@@ -60,11 +60,14 @@ def draw_explanation(
             _title(
                 axes[row, 0],
                 f"{attribute.replace('_', ' ')}: {100 * explanation.probabilities[0, row]:.0f} %\n"
-                f"threshold {100 * thresholds[row]:.0f} %, logit {logit:+.2f}",
+                f"threshold {100 * thresholds[row]:.0f} %, logit {_signed(logit)}",
             )
             axes[row, 0].imshow(image)
             grid, bias = explanation.evidence[0, row], explanation.bias[row]
-            _title(axes[row, 1], f"Evidence by position\nsum {grid.sum():+.2f}, bias {bias:+.2f}")
+            _title(
+                axes[row, 1],
+                f"Evidence by position\nsum {_signed(grid.sum())}, bias {_signed(bias)}",
+            )
             sides = (height / len(grid), width / len(grid[0]))
             _overlay(figure, axes[row, 1], image, grid, sides)
             _title(axes[row, 2], "Fall of the logit\nwhere the image is blurred")
@@ -118,8 +121,13 @@ def draw_attention(attention: Attention, image: np.ndarray, path: str | Path) ->
     return figure
 
 
+def _signed(number: float) -> str:
+    """With a minus as on the scales, not a hyphen."""
+    return f"{number:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def _title(ax: Axes, text: str) -> None:
-    ax.set_title(text.replace("-", "−"), loc="left", fontsize=8, parse_math=False)  # noqa: RUF001
+    ax.set_title(text, loc="left", fontsize=8, parse_math=False)
 
 
 def _overlay(

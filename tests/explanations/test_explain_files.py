@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from explained import GROUPS, SIZE, randomised, small_network
 from PIL import Image
+from typer.testing import CliRunner
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.cli import app
 from keras_faramtn.errors import InputError
 from keras_faramtn.explanations.attention import attention_of
 from keras_faramtn.explanations.evidence import explain
@@ -72,10 +74,20 @@ def _files(tmp_path):
     return [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
-def test_without_attributes_only_the_attention_is_written(model_file, tmp_path):
+@pytest.mark.parametrize("attributes", [[], ["closed", "young"]])
+def test_the_command_explains_the_attributes_it_is_given(attributes, model_file, tmp_path):
     _save(tmp_path / "faces" / "face.png", 0)
-    explain_files(model_file, [tmp_path / "faces"], tmp_path / "out")
-    assert {path.name for path in _files(tmp_path)} == {"attention.npz", "attention.png"}
+    options = [word for name in attributes for word in ("--attribute", name)]
+    arguments = ["explain", model_file, tmp_path / "faces", "--to", tmp_path / "out", *options]
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert result.exit_code == 0
+    expected = {"attention.npz", "attention.png"} | (
+        {"evidence.npz", "face.png"} if attributes else set()
+    )
+    assert {path.name for path in _files(tmp_path)} == expected
+    if attributes:
+        with np.load(tmp_path / "out" / "evidence.npz") as file:
+            assert file["attributes"].tolist() == attributes
 
 
 def test_a_network_without_attention_needs_attributes(tmp_path):
