@@ -84,10 +84,9 @@ def _read_tar(file: Path) -> Iterator[tuple[str, bytes]]:
             if member.isfile() and is_image_file(Path(member.name)):
                 found = True
                 yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]
-            archive.members = []  # else the archive would remember all of them
         # `tarfile` takes a header that was cut off for the end, which is a block of zeros.
-        archive.fileobj.seek(archive.offset)  # type: ignore[union-attr]
-        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # type: ignore[union-attr]
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise ValueError("its end is missing")
     if not found:
         raise InputError(f"{file}: there is no image in this archive.")

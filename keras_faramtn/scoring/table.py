@@ -103,8 +103,8 @@ def parquet_file(
         "key": pa.array([image.key for image, *_ in rows], pa.string()),
         "shard": pa.array([image.shard for image, *_ in rows], pa.string()),
         "face": pa.array([index for _, index, _, _ in rows], pa.int32()),
-        **{side: _numbers(face and getattr(face, side) for face in found) for side in _BOX},
-        "detector_score": _numbers(face and face.score for face in found),
+        **{side: _of_faces(found, side) for side in _BOX},
+        "detector_score": _of_faces(found, "score"),
         **_probabilities([each for _, _, _, each in rows], attributes),
         "error": pa.array([image.error for image, *_ in rows], pa.string()),
         "model": pa.array([model_hash] * len(rows), pa.string()),
@@ -144,10 +144,10 @@ def _faces(image: ScoredImage) -> Iterator[tuple[int | None, Face | None, np.nda
         yield None, None, image.probabilities[0] if len(image.probabilities) else None
 
 
-def _numbers(values: Iterable[float | None]) -> "pa.Array":
+def _of_faces(faces: Iterable[Face | None], name: str) -> "pa.Array":
     import pyarrow as pa
 
-    return pa.array(list(values), pa.float32())
+    return pa.array([None if face is None else getattr(face, name) for face in faces], pa.float32())
 
 
 def _probabilities(

@@ -19,6 +19,7 @@ from keras_faramtn.faces.alignment import crop_face
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.inference.loading import load_predictor
+from keras_faramtn.inference.onnx_file import PIXEL_FORMAT, PIXEL_RANGE
 from keras_faramtn.scoring.shards import list_shards
 from keras_faramtn.scoring.table import ScoringSummary, check_columns, read_summary
 from keras_faramtn.scoring.worker import Scoring, score_shard
@@ -75,6 +76,20 @@ def test_face_crops_and_bad_images_give_one_row_each(tmp_path, predictor):
     assert str(broken) in error
     expected.append(_row(None, predictor, key=str(broken), error=error))
     _assert_rows(table, expected)
+
+
+def test_an_onnx_file_gives_the_same_probabilities(tmp_path, predictor):
+    onnx = pytest.importorskip("onnx")
+    content = onnx.load(SAVED_MODELS / "small_synthetic" / "onnx" / "faramtn.onnx")
+    onnx.helper.set_model_props(content, {PIXEL_FORMAT: "Rgb8", PIXEL_RANGE: "NominalRange_0_255"})
+    model = tmp_path / "faramtn.onnx"
+    onnx.save(content, model)
+    (tmp_path / "labels.txt").write_text("\n".join(predictor.attributes))
+    [shard] = list_shards(FACES, 100)
+    content = score_shard(shard, Scoring(model, digest(model), None))
+    table = pq.read_table(io.BytesIO(content), columns=list(predictor.attributes))
+    images = np.stack([load_image(face, predictor.image_size) for face in FACES])
+    np.testing.assert_allclose(table.to_pandas(), predictor.predict(images), atol=1e-5)
 
 
 def test_a_tar_gives_the_rows_of_its_images_and_of_its_damage(tmp_path, predictor):
