@@ -18,7 +18,7 @@ def decode_and_resize(encoded: Any, image_size: tuple[int, int]) -> Any:
 
     Resizing is bilinear with antialiasing, rounded to integers; the aspect ratio is not preserved.
     Training, validation and exported models that take encoded images all use this function.
-    `load_image` gives the same pixels to within 3 of the 256 levels.
+    `load_image` gives the same pixels to within 2 of the 256 levels.
 
     Args:
         encoded: scalar string tensor: a JPEG or PNG file. See `load_upright` for other formats.

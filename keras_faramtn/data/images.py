@@ -6,7 +6,6 @@ must not import TensorFlow: prediction with a `.tflite` file does without it.
 
 import contextlib
 import functools
-import importlib
 import io
 import os
 import struct
@@ -32,8 +31,9 @@ _FORMATS: dict[str, tuple[str, ...]] = {
 """The formats that are read, under Pillow's names, and their file suffixes. JPEG includes MPO, the
 format of many phones. No other format is tried: some of Pillow's readers start other programs."""
 
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
-"""Bytes 8 to 11 of HEIF files, after `ftyp`: ISO/IEC 23008-12, sections 10.2 and B.4.1."""
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"mif1"}
+"""Bytes 8 to 11 of HEIF files, after `ftyp`: ISO/IEC 23008-12, sections 10.2 and B.4.1. An AVIF
+file may have the last one too."""
 
 TENSORFLOW_FORMATS = {"JPEG", "MPO", "PNG"}
 """The formats that `decode_and_resize` reads, under Pillow's names."""
@@ -78,10 +78,13 @@ def open_image(source: str | Path | io.BytesIO) -> Image.Image:
     """
     if not isinstance(source, io.BytesIO):
         refuse_special_file(Path(source))
-    if _is_heif(source):
-        _register_heif()
-        return Image.open(source, formats=["HEIF"])
-    return Image.open(source, formats=[name for name in _FORMATS if name != "HEIF"])
+    try:
+        return Image.open(source, formats=[name for name in _FORMATS if name != "HEIF"])
+    except UnidentifiedImageError:
+        if not _is_heif(source):
+            raise
+    _register_heif()
+    return Image.open(source, formats=["HEIF"])
 
 
 def _is_heif(source: str | Path | io.BytesIO) -> bool:
@@ -97,9 +100,10 @@ def _is_heif(source: str | Path | io.BytesIO) -> bool:
 def _register_heif() -> None:
     """Makes Pillow read HEIF files. Importing the package takes longer than decoding an image."""
     try:
-        importlib.import_module("pillow_heif").register_heif_opener()
+        import pillow_heif
     except ImportError as error:
         raise OSError("it is a HEIC file; pip install 'keras-faramtn[heif]' to read it") from error
+    pillow_heif.register_heif_opener()
 
 
 def refuse_special_file(path: Path) -> None:
@@ -117,7 +121,7 @@ def load_image(
 ) -> np.ndarray:
     """An image file as pixels of one size, resized as for training (bilinear, antialiased).
 
-    The aspect ratio is not preserved. `decode_and_resize` gives the same pixels to within 3 of the
+    The aspect ratio is not preserved. `decode_and_resize` gives the same pixels to within 2 of the
     256 levels, because Pillow rounds after each of two passes.
 
     Args:
