@@ -8,7 +8,9 @@ import keras
 from keras_faramtn import __version__
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu_check import GPUCheck
+from keras_faramtn.framing import describe_framing
 from keras_faramtn.models import groups_of
+from keras_faramtn.models.record import record_of
 
 _CARD = """\
 # {name}
@@ -24,6 +26,7 @@ implementation.
   images**: the model does (so the TFLite metadata has mean 0 and standard deviation 1). Crop to one
   face, framed as in training, and resize to {width} x {height} bilinearly with antialiasing,
   ignoring the aspect ratio.
+- Framing of the faces in training: {framing}.
 - `probabilities`: float32, (batch, {count}), 0 to 1, in the order of `labels.txt`. The attributes
   are predicted independently, so the probabilities do not sum to 1. The comparisons below use a
   threshold of 0.5.
@@ -101,6 +104,7 @@ def write_model_card(
         count=len(groups.attributes),
         height=height,
         width=width,
+        framing=describe_framing(record_of(model).framing),
         attributes="\n".join(
             f"- **{group}**: {', '.join(members)}" for group, members in groups.items()
         ),

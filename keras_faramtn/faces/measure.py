@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from keras_faramtn.data.images import load_upright
 from keras_faramtn.data.table import FaceTable
@@ -72,21 +73,32 @@ def measure_framing(images: FaceTable | Sequence[str | Path]) -> Framing | None:
 
 
 def _measure(detector: FaceDetector, path: Path) -> tuple[float, np.ndarray | None]:
-    """The aspect of an image and, as fractions of its sides, five points of its largest face.
-
-    The points, `(5, 2)`, are the left eye, the right eye, the mouth, and the top left and bottom
-    right corners of the box; None if there is no face.
-    """
+    """The aspect of an image and the positions in its largest face; None if there is no face."""
     image = load_upright(path)
-    aspect = image.width / image.height
+    positions = face_positions(image, detector)
+    return image.width / image.height, positions[0] if len(positions) else None
+
+
+def face_positions(image: Image.Image, detector: FaceDetector) -> np.ndarray:
+    """The positions of the faces in a face crop, as fractions of its width and height.
+
+    The crop is reduced to 256 pixels before, so small faces in a large image are not found.
+
+    Args:
+        image: RGB, upright.
+        detector: finds the faces.
+
+    Returns:
+        `(faces, 5, 2)`, largest face first: the left eye, the right eye, the mouth, and the top
+        left and bottom right corners of the box, as in `AlignedFraming` and `BoxFraming`.
+    """
+    image = image.copy()
     image.thumbnail((_SIDE, _SIDE))
-    faces = detector.detect(image)
-    if not faces:
-        return aspect, None
-    face = faces[0]
-    box = (face.left, face.top), (face.right, face.bottom)
-    points = np.array([face.left_eye, face.right_eye, face.mouth, *box])
-    return aspect, points / image.size
+    positions = [
+        [face.left_eye, face.right_eye, face.mouth, face.box[:2], face.box[2:]]
+        for face in detector.detect(image)
+    ]
+    return np.array(positions).reshape(-1, 5, 2) / image.size
 
 
 def _framing(aspect: float, positions: np.ndarray) -> Framing | None:

@@ -15,8 +15,10 @@ from keras_faramtn.errors import InputError
 FILE_NAME = "attributes.csv"
 """The name of the file, where its folder is given."""
 
+IMAGE_FOLDER = "images"
+"""The name of the folder of images next to the file."""
+
 _IMAGE, _SPLIT, _PERSON = "image", "split", "person"  # the columns that are not attributes
-_IMAGE_FOLDER = "images"
 _LABELS = {"1": 1, "0": 0, "": UNKNOWN}
 
 
@@ -81,7 +83,7 @@ def read_csv_table(
 
     valid: list[tuple[int, dict[str, str]]] = []
     problems: list[Problem] = []
-    images = file.parent / _IMAGE_FOLDER
+    images = file.parent / IMAGE_FOLDER
     folder = images if images.is_dir() else file.parent
     seen = ImageFiles()
     for line, values in rows:
