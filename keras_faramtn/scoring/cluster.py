@@ -14,7 +14,7 @@ from keras_faramtn.errors import InputError, ServerError, reason
 Task = TypeVar("Task")
 
 _PACKAGES = ("ray", "pyarrow", "pandas")  # of the extra `ray`
-_ATTEMPTS_TO_CONNECT_SECONDS = 5
+_CONNECT_SECONDS = 5
 _OBJECT_STORE_BYTES = 512 * 1024**2  # holds the finished Parquet files until they are written
 
 
@@ -140,7 +140,7 @@ def _check_address(address: str) -> None:
             "it, or auto."
         )
     try:
-        socket.create_connection((host, int(port)), _ATTEMPTS_TO_CONNECT_SECONDS).close()
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
         raise ServerError(
             f"{address}: no Ray cluster can be reached there: {reason(error)}; start one with "

@@ -103,14 +103,15 @@ def _read_tfrecord(file: Path) -> Iterator[tuple[str, bytes]]:
             raise InputError(_no_image(file, "feature", features))
         key = _first(KEY_NAMES, features)
         yield (
-            str(number) if key is None else _text(_only_value(features[key])),
-            _only_value(features[image]),
+            str(number) if key is None else _text(_first_value(features[key])),
+            _first_value(features[image]),
         )
 
 
-def _only_value(feature: Any) -> Any:
-    [value] = getattr(feature, feature.WhichOneof("kind")).value
-    return value
+def _first_value(feature: Any) -> Any:
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else []
+    return values[0] if values else b""
 
 
 def _read_parquet(file: Path) -> Iterator[tuple[str, bytes]]:

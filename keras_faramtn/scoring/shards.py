@@ -16,6 +16,7 @@ IMAGES, TAR, TFRECORD, PARQUET = "images", "tar", "TFRecord", "Parquet"
 
 _SUFFIXES = {".tar": TAR, ".tgz": TAR, ".tar.gz": TAR, ".tfrecords": TFRECORD, ".parquet": PARQUET}
 _TFRECORD_NAME = ".tfrecord"  # many names end in .tfrecord-00000-of-00010
+_KNOWN = "images, .tar, .tfrecord and .parquet files can be scored"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def list_shards(inputs: Sequence[str | Path], images_per_shard: int) -> list[Sha
         The shards of image files, then the others, files in alphabetical order.
 
     Raises:
-        InputError: an input doesn't exist, contains no file to score, is of an unknown kind, or
-            can't be read.
+        InputError: `inputs` is a single path; an input doesn't exist, contains no file to score, is
+            of an unknown kind, or can't be read.
 
     Example:
         >>> import tempfile
@@ -60,6 +61,8 @@ def list_shards(inputs: Sequence[str | Path], images_per_shard: int) -> list[Sha
         1 images ['c.jpg']
         2 tar ['faces.tar']
     """
+    if isinstance(inputs, str | Path):
+        raise InputError(f"inputs must be a list of paths; got {str(inputs)!r}.")
     files = sorted({file for name in inputs for file in _files_of(os.fspath(name))})
     images = [file for file in files if _kind(file) == IMAGES]
     starts = range(0, len(images), images_per_shard)
@@ -108,9 +111,6 @@ def _files_of(name: str) -> Iterator[Path]:
         raise InputError(f"{name}: there is no file to score; {_KNOWN}.")
     yield first
     yield from found
-
-
-_KNOWN = "images, .tar, .tfrecord and .parquet files can be scored"
 
 
 def _files_at(path: Path) -> Iterator[Path]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_faramtn import __version__
 from keras_faramtn.atomic_files import digest
 from keras_faramtn.data.images import load_image, load_upright
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 from keras_faramtn.faces.alignment import crop_faces
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.face import Face
@@ -31,14 +32,17 @@ class Scoring:
         model: the model file, an absolute path.
         model_hash: of its content.
         framing: how detected faces are cropped; None if the images are face crops.
+        version: of this package, where the run was started.
     """
 
     model: Path
     model_hash: str
     framing: Framing | None
+    version: str = __version__
 
 
-_Load = Callable[[SourceImage], tuple[tuple[Face, ...] | None, np.ndarray]]
+_Loaded = tuple[tuple[Face, ...] | None, np.ndarray]
+_Load = Callable[[SourceImage], _Loaded]
 
 
 def score_shard(shard: Shard, scoring: Scoring) -> bytes:
@@ -48,8 +52,14 @@ def score_shard(shard: Shard, scoring: Scoring) -> bytes:
         The content of a Parquet file, as by `parquet_file`.
 
     Raises:
-        InputError: this computer doesn't have the files, or has another model.
+        InputError: this computer doesn't have the files, or has another model or another version of
+            this package.
     """
+    if scoring.version != __version__:
+        raise InputError(
+            f"the computer {socket.gethostname()} of the cluster has version {__version__} of "
+            f"keras_faramtn, but the run needs {scoring.version}; install it there."
+        )
     if not any(file.exists() for file in shard.files):
         raise InputError(
             f"{shard.files[0]}: the computer {socket.gethostname()} of the cluster has no such "
@@ -78,16 +88,25 @@ def _detector() -> FaceDetector:
 def _loader(predictor: Predictor, framing: Framing | None) -> _Load:
     """A function that loads the face crops of an image, and the faces if it is a photograph."""
 
-    def load(image: SourceImage) -> tuple[tuple[Face, ...] | None, np.ndarray]:
+    def load(image: SourceImage) -> _Loaded:
         if image.error:
             raise image.error
-        if framing is None:
-            return None, load_image(image.path, predictor.image_size, image.content)[None]
-        photograph = load_upright(image.path, image.content)
-        faces = tuple(_detector().detect(photograph))
-        return faces, crop_faces(photograph, faces, framing, predictor.image_size)
+        try:
+            return _load(image, predictor.image_size, framing)
+        except InputError:
+            raise
+        except Exception as error:  # one image must not stop a run of millions
+            raise InputError(f"{image}: {type(error).__name__}: {reason(error)}.") from error
 
     return load
+
+
+def _load(image: SourceImage, image_size: tuple[int, int], framing: Framing | None) -> _Loaded:
+    if framing is None:
+        return None, load_image(image.path, image_size, image.content)[None]
+    photograph = load_upright(image.path, image.content)
+    faces = tuple(_detector().detect(photograph))
+    return faces, crop_faces(photograph, faces, framing, image_size)
 
 
 def _score(

@@ -74,6 +74,11 @@ def test_input_that_can_not_be_scored_is_refused(folder, name, message, monkeypa
     assert name in str(caught.value)
 
 
+def test_a_single_path_instead_of_a_list_is_refused():
+    with pytest.raises(InputError, match="must be a list of paths; got 'photographs'"):
+        list_shards("photographs", 9)
+
+
 def test_the_fingerprint_follows_files_their_content_and_the_division(folder):
     inputs = [folder / "photos"]
     before = fingerprint(list_shards(inputs, 3))

@@ -153,6 +153,23 @@ def test_a_computer_with_another_model_is_refused(tmp_path):
         score_shard(shard, Scoring(MODEL, "0" * 16, None))
 
 
+def test_a_computer_with_another_version_is_refused(tmp_path):
+    [shard] = list_shards(FACES, 100)
+    with pytest.raises(InputError, match=r"but the run needs 9\.9"):
+        score_shard(shard, Scoring(MODEL, HASH, None, version="9.9"))
+
+
+def test_an_image_for_which_the_detector_fails_gives_an_error(tmp_path, monkeypatch):
+    def fail(detector, photograph):
+        raise MemoryError("too large")
+
+    shutil.copy(FACES[0], tmp_path)
+    monkeypatch.setattr(FaceDetector, "detect", fail)
+    table, summary = _score(tmp_path, CELEBA_FRAMING)
+    assert summary == ScoringSummary(images=1, faces=0, errors=1)
+    assert "MemoryError: too large" in table["error"][0].as_py()
+
+
 def test_an_attribute_named_like_a_column_is_refused():
     check_columns(["Smiling", "Left"])
     with pytest.raises(InputError, match="'left' has the name"):
