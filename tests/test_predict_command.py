@@ -147,7 +147,7 @@ def test_a_file_name_that_is_not_utf_8_keeps_its_bytes(tmp_path):
 
 def test_a_model_without_images_is_a_usage_error(run, model_file):
     message, _, _ = run("predict", model_file)
-    assert "specify a model and images: faramtn predict MODEL IMAGES..." in message
+    assert "Missing argument 'IMAGES'" in message
 
 
 @pytest.fixture(scope="module")
