@@ -66,7 +66,8 @@ def score_shard(shard: Shard, scoring: Scoring) -> bytes:
             "file; put the input on storage that all computers of the cluster share."
         )
     predictor = _predictor(scoring.model, scoring.model_hash)
-    images = _score(predictor, _loader(predictor, scoring.framing), read_shard(shard))
+    load = _with_errors(_loader(predictor, scoring.framing))
+    images = _score(predictor, load, read_shard(shard))
     return parquet_file(images, predictor.attributes, scoring.model_hash)
 
 
@@ -87,26 +88,36 @@ def _detector() -> FaceDetector:
 
 def _loader(predictor: Predictor, framing: Framing | None) -> _Load:
     """A function that loads the face crops of an image, and the faces if it is a photograph."""
+    size = predictor.image_size
+    if framing is None:
+        return lambda image: (None, load_image(image.path, size, image.content)[None])
+    detector = _detector()
 
     def load(image: SourceImage) -> _Loaded:
-        if image.error:
-            raise image.error
-        try:
-            return _load(image, predictor.image_size, framing)
-        except InputError:
-            raise
-        except Exception as error:  # one image must not stop a run of millions
-            raise InputError(f"{image}: {type(error).__name__}: {reason(error)}.") from error
+        photograph = load_upright(image.path, image.content)
+        faces = tuple(detector.detect(photograph))
+        return faces, crop_faces(photograph, faces, framing, size)
 
     return load
 
 
-def _load(image: SourceImage, image_size: tuple[int, int], framing: Framing | None) -> _Loaded:
-    if framing is None:
-        return None, load_image(image.path, image_size, image.content)[None]
-    photograph = load_upright(image.path, image.content)
-    faces = tuple(_detector().detect(photograph))
-    return faces, crop_faces(photograph, faces, framing, image_size)
+def _with_errors(load: _Load) -> _Load:
+    """A function that raises an `InputError` whatever goes wrong with an image.
+
+    One image must not stop a run of millions.
+    """
+
+    def load_or_raise(image: SourceImage) -> _Loaded:
+        try:
+            if image.error:
+                raise image.error
+            return load(image)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{image}: {type(error).__name__}: {reason(error)}.") from error
+
+    return load_or_raise
 
 
 def _score(
