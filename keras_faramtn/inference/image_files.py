@@ -1,20 +1,28 @@
 """Predicts attributes of image files. A `.tflite` file runs without TensorFlow or Keras."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_faramtn.data.images import find_images, load_image
+from keras_faramtn.data.images import find_images, load_image, load_upright
 from keras_faramtn.errors import InputError
+from keras_faramtn.faces.detector import FaceDetector
+from keras_faramtn.faces.framing_check import framing_problem
+from keras_faramtn.framing import Framing
 from keras_faramtn.inference.batching import predict_items
 from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
 from keras_faramtn.inference.predictor import Predictor
 
+_CHECKED = 3  # images whose framing is checked: detection takes longer than prediction
+
+logger = logging.getLogger(__name__)
+
 
 def predict_files(
-    model_file: str | Path,
+    model: str | Path | Predictor,
     images: Sequence[str | Path],
     *,
     skip_bad: bool = False,
@@ -22,8 +30,11 @@ def predict_files(
 ) -> Iterator[Prediction]:
     """Predicts the attributes of image files, while the next files are decoded.
 
+    If the model records how faces are framed in its training images, a warning is logged where one
+    of the first three images is clearly framed in another way.
+
     Args:
-        model_file: as for `load_predictor`.
+        model: a file or a server, as for `load_predictor`, or a loaded model.
         images: image files, and folders of image files, as for `find_images`.
         skip_bad: log a warning for a bad image and continue, instead of raising its error.
         progress: show a progress bar on standard error if there are several images.
@@ -50,8 +61,11 @@ def predict_files(
         face.png ['Eyeglasses', 'Smiling']
     """
     image_paths = find_images(images)
-    results = predict_face_crops(load_predictor(model_file), image_paths)
-    return handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
+    predictor = model if isinstance(model, Predictor) else load_predictor(model)
+    results = predict_face_crops(predictor, image_paths)
+    good = handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
+    framing = predictor.record.framing
+    return good if framing is None else _with_framing_check(good, framing, FaceDetector())
 
 
 def predict_face_crops(
@@ -71,3 +85,23 @@ def predict_face_crops(
             yield path, error
         else:
             yield path, dict(zip(predictor.attributes, map(float, rows[0]), strict=True))
+
+
+def _with_framing_check(
+    predictions: Iterable[Prediction], framing: Framing, detector: FaceDetector
+) -> Iterator[Prediction]:
+    """Passes predictions on; warns once where one of the first images is no such face crop."""
+    unchecked = _CHECKED
+    for path, probabilities in predictions:
+        if unchecked:
+            unchecked -= 1
+            problem = framing_problem(load_upright(path), framing, detector)
+            if problem:
+                logger.warning(
+                    "%s: %s, so predictions are unreliable; use --detect (in Python: "
+                    "predict_photographs) to find and crop faces.",
+                    path,
+                    problem,
+                )
+                unchecked = 0
+        yield path, probabilities

@@ -70,7 +70,7 @@ def predict_photographs(
     threads work on the next photographs. The memory in use does not grow with their number.
 
     Args:
-        model: a file, as for `load_predictor`, or a loaded model.
+        model: a file or a server, as for `load_predictor`, or a loaded model.
         photographs: image files, and folders of image files, as for `find_images`. They are turned
             upright as their EXIF orientation requires.
         framing: how to crop the faces; None for the framing that the model records.
