@@ -19,6 +19,7 @@ from keras_faramtn.inference.serving_address import is_url
 from keras_faramtn.model_record import RECORD_FILE, ModelRecord
 
 
+# A model file is loaded without importing an HTTP client.
 def _load_served_model(server: str) -> Predictor:
     from keras_faramtn.inference.served_model import load_served_model
 

@@ -106,7 +106,9 @@ def test_bad_images_are_reported_by_client_or_server(server, address, folder, ca
     (folder / "20_text.png").write_text("not an image")
     with pytest.raises(InputError, match=r"10_half\.jpg: the server reports: the image is damaged"):
         list(predict_on_server(address, [folder]))
-    with pytest.raises(InputError, match=r"20_text\.png: this file can't be read as an image: it is in none"):
+    with pytest.raises(
+        InputError, match=r"20_text\.png: this file can't be read as an image: it is"
+    ):
         list(predict_on_server(address, [folder / "20_text.png"]))
     results = list(predict_on_server(address, [folder], skip_bad=True))
     assert len(results) == 40
