@@ -129,6 +129,8 @@ def _find(source: str | Path) -> tuple[_Kind, Path | str]:
         if (path / RECORD_FILE).is_file():
             return _find(_exported_file(path))
     elif path.suffix in _KINDS:
+        if not path.is_file():
+            raise InputError(f"{path}: no such model file; check its path.")
         return _KINDS[path.suffix], path
     raise InputError(
         f"{path}: a model for prediction is a .keras, .tflite or .onnx file, the folder of a "

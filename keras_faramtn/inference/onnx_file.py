@@ -93,8 +93,6 @@ def import_onnx_package(package: str) -> ModuleType:
 
 def _session(path: Path) -> Any:
     onnxruntime = import_onnx_package("onnxruntime")
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file; specify an .onnx file.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     options.log_severity_level = _ERRORS_ONLY

@@ -12,9 +12,11 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_faramtn.attributes import single_group
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.image_files import predict_files
-from keras_faramtn.inference.loading import load_predictor
+from keras_faramtn.inference.loading import load_predictor, read_record
+from keras_faramtn.model_record import ModelRecord
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -310,3 +312,25 @@ def test_of_an_export_the_first_known_file_is_loaded(tmp_path):
     (tmp_path / "onnx").mkdir()
     write_onnx(tmp_path / "onnx" / "x.onnx", (3, *SIZE, 3), "UINT8", BitmapPixelFormat="Rgb8")
     assert load_predictor(tmp_path).batch_size == 3
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".tflite", ".onnx"])
+def test_a_missing_file_is_reported(tmp_path, suffix):
+    for read in (load_predictor, read_record):
+        with pytest.raises(InputError, match=rf"gone\{suffix}: no such model file; check its path"):
+            read(tmp_path / f"gone{suffix}")
+
+
+def test_records_of_other_files_have_one_group_and_no_framing(float_file, tmp_path):
+    write_onnx(tmp_path / "other.onnx")
+    write_saved_model(tmp_path / "folder", tf.uint8)
+    (tmp_path / "other.tflite").write_bytes(append_labels(float_file, "labels.txt"))
+    for name in ("other.onnx", "folder", "other.tflite"):
+        record = read_record(tmp_path / name)
+        assert record == ModelRecord(single_group(LABELS))
+
+
+def test_a_damaged_record_is_reported(float_file, tmp_path):
+    (tmp_path / "other.tflite").write_bytes(append_labels(float_file, "model.json"))
+    with pytest.raises(InputError, match=r"other\.tflite: the record of the model is damaged"):
+        read_record(tmp_path / "other.tflite")
