@@ -7,7 +7,7 @@ from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.measure import face_positions
 from keras_faramtn.framing import AlignedFraming, Framing
 
-# Of 1,738 face crops that are framed as those of the network, XX exceed these.
+# Of 1,738 face crops framed as those of the network, one exceeds these.
 _MAX_OFFSET = 0.1  # of the face's centre, as a fraction of the image's sides
 _MAX_RATIO = 1.5  # of its size to that in the framing, or the reverse
 
