@@ -27,9 +27,10 @@ from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, read_state
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import epoch_variable, make_dataset
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments.datasets import training_dataset
+from keras_faramtn.experiments.datasets import training_dataset, training_framing
 from keras_faramtn.experiments.recipe import read_recipe, refuse_missing_files
 from keras_faramtn.experiments.trainer import build_model, fit_model
+from keras_faramtn.models.record import set_framing
 
 
 def shard_batches(dataset: tf.data.Dataset, host: int, hosts: int) -> tf.data.Dataset:
@@ -90,6 +91,7 @@ def train_on_host(recipe_name: str, data: Path, folder: Path, hosts: list[str], 
 
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     model = build_model(recipe)
+    set_framing(model, training_framing(recipe, table))
     validation = make_dataset(
         table.split("validation"), groups, recipe.data.image_size, recipe.training.batch_size
     )

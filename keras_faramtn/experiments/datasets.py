@@ -12,7 +12,9 @@ from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.data.table import UNKNOWN, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.distillation import distil_labels
-from keras_faramtn.experiments.recipe import Recipe
+from keras_faramtn.experiments.recipe import MEASURED, Recipe
+from keras_faramtn.faces.measure import measure_framing
+from keras_faramtn.framing import Framing, describe_framing, framing_from_json, framing_named
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,24 @@ def training_dataset(
         cache=cache,
     )
     return dataset, data
+
+
+def training_framing(recipe: Recipe, table: FaceTable) -> Framing | None:
+    """How faces are framed in the images of the train split, as the recipe states it or measured.
+
+    Args:
+        recipe: the experiment.
+        table: all splits of the data.
+    """
+    stated = recipe.data.framing
+    if stated == MEASURED:
+        return measure_framing(table.split("train"))
+    if isinstance(stated, str):
+        framing = framing_named(stated)
+    else:
+        framing = None if stated is None else framing_from_json(stated)
+    logger.info("Framing of the faces: %s", describe_framing(framing))
+    return framing
 
 
 def _check_labels(images: FaceTable) -> None:

@@ -14,18 +14,9 @@ from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots
 from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
-from keras_faramtn.experiments.datasets import training_dataset
-from keras_faramtn.experiments.recipe import (
-    MEASURED,
-    Data,
-    Recipe,
-    read_recipe,
-    refuse_missing_files,
-    write_recipe,
-)
+from keras_faramtn.experiments.datasets import training_dataset, training_framing
+from keras_faramtn.experiments.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.experiments.trainer import MODEL_FILE, build_model, fit_model
-from keras_faramtn.faces.measure import measure_framing
-from keras_faramtn.framing import Framing, describe_framing, framing_from_json, framing_named
 from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.models.record import set_framing
 from keras_faramtn.ownership import owned_folder
@@ -139,25 +130,12 @@ def train_model(recipe: Recipe, table: FaceTable, folder: Path) -> keras.Model:
     logger.info(
         "%s: %s parameters, %d groups", model.name, f"{model.count_params():,}", len(groups)
     )
-    set_framing(model, _framing(recipe.data, table.split("train")))
+    set_framing(model, training_framing(recipe, table))
     if not (folder / _RECIPE_FILE).exists():  # it may have comments that the user has added
         atomic_write(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
     history = fit_model(model, recipe, training, validation, folder, epoch=epoch, data=data)
     plots.training_curve(history, folder / TRAINING_CURVE_FILE)
     return load_model(folder / MODEL_FILE)
-
-
-def _framing(data: Data, training: FaceTable) -> Framing | None:
-    """How faces are framed in the training images."""
-    if data.framing == MEASURED:
-        return measure_framing(training)
-    framing = (
-        framing_named(data.framing)
-        if isinstance(data.framing, str)
-        else data.framing and framing_from_json(data.framing)
-    )
-    logger.info("Framing of the faces: %s", describe_framing(framing))
-    return framing
 
 
 def _refuse_other_run(recipe: Recipe, folder: Path) -> None:

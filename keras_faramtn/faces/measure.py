@@ -109,7 +109,8 @@ def _framing(aspect: float, positions: np.ndarray) -> Framing | None:
         (x, y) for x, y in centres.round(_DIGITS).tolist()
     )
     aspect = round(float(aspect), _DIGITS)
-    if np.median(scatter[:, :3]) <= _SCATTER:
+    upright = left_eye[0] < right_eye[0] and max(left_eye[1], right_eye[1]) < mouth[1]
+    if upright and np.median(scatter[:, :3]) <= _SCATTER:
         return AlignedFraming(aspect, left_eye, right_eye, mouth)
     if np.median(scatter[:, 3:]) <= _SCATTER:
         return BoxFraming(aspect, top_left, bottom_right)
