@@ -5,24 +5,23 @@ import threading
 import numpy as np
 from PIL import Image
 
-from keras_faramtn.faces.blazeface.network import FULL_RANGE, SHORT_RANGE, BlazeFaceNetwork
+from keras_faramtn.faces.blazeface.network import BlazeFaceNetwork
 from keras_faramtn.faces.blazeface.suppression import merge_detections, overlaps
 from keras_faramtn.faces.face import Face
 from keras_faramtn.faces.tiles import tiles
 
 _MIN_CANDIDATE_SCORE = 0.3  # low, because each candidate is looked at again
-_MIN_SCORE = 0.6
-_WHOLE_BORDER = 0.25  # fraction of the photograph's longer side; a face that fills it needs it
-_CLOSE_UP = 2.5  # the side of the region that shows a candidate, relative to its box
+_MIN_SCORE = 0.6  # MediaPipe's, for this network
+_CLOSE_UP = 4.0  # the side of the region that shows a candidate, relative to its box
 _MIN_OVERLAP = 0.3  # of a candidate and its close-up; MediaPipe's limit for the same face
 
 
 class FaceDetector:
     """Detects faces with BlazeFace (Bazarevsky et al., 2019), the detector of MediaPipe.
 
-    First its full-range network looks for candidates in square tiles of the photograph at several
-    scales, and its short-range network in the whole photograph. Then the short-range network looks
-    at each candidate from close up, which rejects most false ones and refines the points.
+    First the network, MediaPipe's "full range", looks for candidates in square tiles of the
+    photograph at several scales. Then it looks at each candidate with its surroundings, which
+    rejects most false ones and refines the points.
 
     It finds upright faces, and faces rotated by up to about 45 degrees, whose width is at least 24
     pixels and 1 % of the photograph's longer side.
@@ -36,7 +35,7 @@ class FaceDetector:
 
     def __init__(self) -> None:
         self._local = threading.local()  # a network can only be used by one thread
-        self._networks()  # LiteRT prints a line when it loads its first network: here, not later
+        self._network()  # LiteRT prints a line when it loads its first network: here, not later
 
     def detect(self, photograph: Image.Image) -> list[Face]:
         """The faces in a photograph, largest first.
@@ -44,20 +43,20 @@ class FaceDetector:
         Args:
             photograph: RGB, upright.
         """
-        short, full = self._networks()
-        candidates = _candidates(photograph, short, full)
+        network = self._network()
+        candidates = _candidates(photograph, network)
         if not len(candidates):
             return []
-        close_ups = [_close_up(photograph, short, candidate) for candidate in candidates]
-        points, scores = _merge(close_ups, _MIN_SCORE)
+        close_ups = [_close_up(photograph, network, candidate) for candidate in candidates]
+        points, scores = _merge(close_ups)
         faces = [_face(*each) for each in zip(points, scores, strict=True)]
         return sorted(faces, key=lambda face: -(face.right - face.left) * (face.bottom - face.top))
 
-    def _networks(self) -> tuple[BlazeFaceNetwork, BlazeFaceNetwork]:
-        """The short-range and the full-range network of the calling thread."""
-        if not hasattr(self._local, "networks"):
-            self._local.networks = BlazeFaceNetwork(SHORT_RANGE), BlazeFaceNetwork(FULL_RANGE)
-        return self._local.networks
+    def _network(self) -> BlazeFaceNetwork:
+        """The network of the calling thread."""
+        if not hasattr(self._local, "network"):
+            self._local.network = BlazeFaceNetwork()
+        return self._local.network
 
 
 _Detections = tuple[np.ndarray, np.ndarray]
@@ -65,39 +64,25 @@ _Detections = tuple[np.ndarray, np.ndarray]
 box, and scores `(n,)`."""
 
 
-def _candidates(
-    photograph: Image.Image, short: BlazeFaceNetwork, full: BlazeFaceNetwork
-) -> np.ndarray:
+def _candidates(photograph: Image.Image, network: BlazeFaceNetwork) -> np.ndarray:
     """The points of all possible faces, `(n, 8, 2)`."""
-    width, height = photograph.size
-    side = max(width, height) * (1 + 2 * _WHOLE_BORDER)
-    found = [_look(photograph, short, (width - side) / 2, (height - side) / 2, side)]
-    for tile in tiles(photograph, full.size):
-        points, scores = full.run(tile.pixels)
-        points = points * full.size
+    found = []
+    for tile in tiles(photograph, network.size):
+        points, scores = network.run(tile.pixels, _MIN_CANDIDATE_SCORE)
+        points = points * network.size
         whole = tile.shows_whole(points[:, :2])
         found.append((tile.to_photograph(points[whole]), scores[whole]))
-    points, _ = _merge(found, _MIN_CANDIDATE_SCORE)
+    points, _ = _merge(found)
     top_left, bottom_right = points[:, 0], points[:, 1]
     centres = (top_left + bottom_right) / 2
-    possible = (top_left < bottom_right) & (centres > 0) & (centres < [width, height])
+    possible = (top_left < bottom_right) & (centres > 0) & (centres < photograph.size)
     return points[possible.all(axis=1)]
 
 
-def _merge(detections: list[_Detections], min_score: float) -> _Detections:
-    """Merges detections of the same faces, without those of a lower score."""
-    likely = [scores > min_score for _, scores in detections]
-    points = [points[each] for (points, _), each in zip(detections, likely, strict=True)]
-    scores = [scores[each] for (_, scores), each in zip(detections, likely, strict=True)]
+def _merge(detections: list[_Detections]) -> _Detections:
+    """Merges the detections of the same faces in several regions."""
+    points, scores = zip(*detections, strict=True)
     return merge_detections(np.concatenate(points), np.concatenate(scores))
-
-
-def _look(
-    photograph: Image.Image, network: BlazeFaceNetwork, left: float, top: float, side: float
-) -> _Detections:
-    """All detections of a network in a square region."""
-    points, scores = network.run(_square(photograph, left, top, side, network.size))
-    return points * side + [left, top], scores
 
 
 def _close_up(
@@ -106,7 +91,9 @@ def _close_up(
     """The detections of the same face in a region around a candidate."""
     side = _CLOSE_UP * float(np.sqrt(np.prod(candidate[1] - candidate[0])))
     left, top = (candidate[:2].mean(axis=0) - side / 2).tolist()
-    points, scores = _look(photograph, network, left, top, side)
+    pixels = _square(photograph, left, top, side, network.size)
+    points, scores = network.run(pixels, _MIN_SCORE)
+    points = points * side + [left, top]
     same = overlaps(candidate, points) > _MIN_OVERLAP
     return points[same], scores[same]
 

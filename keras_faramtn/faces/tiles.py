@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-_COARSEST = 2 / 3  # the photograph's longer side in the coarsest tile; the rest is a black border
+_COARSEST = 1 / 2  # the photograph's longer side in the coarsest tile; the rest is a black border
 _FINEST_SCALE = 2 / 3  # at a higher one, small faces are no easier to detect
-_MAX_ZOOM = (
-    12.0  # from the coarsest to the finest scale; it limits the number of tiles to 171
-)
+_MAX_ZOOM = 16.0  # from the coarsest to the finest scale; it limits the number of tiles to 157
 _MAX_STEP = 2.2  # from each scale to the next
 _OVERLAP = 0.25  # of neighbouring tiles, as a fraction of their side
 
@@ -46,9 +44,9 @@ class Tile:
 def tiles(photograph: Image.Image, size: int) -> Iterator[Tile]:
     """The tiles of a photograph, from the finest scale to the coarsest.
 
-    At the coarsest scale there is one tile with the whole photograph and a border. The finest scale
-    is 2/3, but at most 12 times the coarsest. Those between are evenly spaced, by a factor of about
-    2. Neighbouring tiles overlap by at least a quarter.
+    At the coarsest scale there is one tile, which shows the whole photograph with a wide border.
+    The finest scale is 2/3, but at most 16 times the coarsest. Those between are evenly spaced, by
+    a factor of about 2. Neighbouring tiles overlap by at least a quarter.
 
     Args:
         photograph: RGB.

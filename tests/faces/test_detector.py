@@ -110,10 +110,13 @@ def test_a_crowd_is_found(detector):
     assert len(found) <= 1.02 * columns * rows
 
 
-def test_grayscale_photographs_have_the_same_faces(detector):
-    photograph, faces = compose(2, (640, 480), 4, face_sizes=(40, 120))
-    found = detector.detect(photograph.convert("L").convert("RGB"))
-    assert np.mean(errors(found, faces) < 0.25) >= 0.75
+def test_faces_are_found_in_grayscale_photographs(detector):
+    near = []
+    for seed in range(3):
+        photograph, faces = compose(seed, (640, 480), 4, face_sizes=(40, 120))
+        near += errors(detector.detect(photograph.convert("L").convert("RGB")), faces).tolist()
+    assert len(near) >= 8
+    assert np.mean(np.array(near) < 0.25) >= 0.85
 
 
 def test_backgrounds_show_no_face(detector):
