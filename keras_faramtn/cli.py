@@ -312,6 +312,7 @@ def predict(
         _predict_photographs(
             model,
             images,
+            timeout=timeout,
             framing=framing,
             draw=draw,
             output=output,
@@ -342,6 +343,7 @@ def _predict_photographs(
     model: str,
     images: list[Path],
     *,
+    timeout: float,
     framing: str | None,
     draw: Path | None,
     output: Path | None,
@@ -351,6 +353,7 @@ def _predict_photographs(
     from keras_faramtn.atomic_files import check_folder
     from keras_faramtn.data.images import find_images
     from keras_faramtn.framing import framing_named
+    from keras_faramtn.inference.serving_address import is_url
 
     if draw:
         check_folder(draw)
@@ -361,7 +364,12 @@ def _predict_photographs(
         from keras_faramtn.inference.output_file import write_photograph_predictions
         from keras_faramtn.inference.photographs import describe_photograph, predict_photographs
 
-        predictor = load_predictor(model)
+        if is_url(model):
+            from keras_faramtn.inference.served_model import load_served_model
+
+            predictor = load_served_model(model, timeout=timeout)
+        else:
+            predictor = load_predictor(model)
         predictions = predict_photographs(
             predictor, photographs, framing=named, skip_bad=skip_bad, progress=True
         )

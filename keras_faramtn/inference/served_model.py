@@ -17,13 +17,14 @@ _TIMEOUT = 10.0  # seconds for a request, with all attempts
 _BATCH_SIZE = 32
 
 
-def load_served_model(server: str) -> Predictor:
+def load_served_model(server: str, *, timeout: float = _TIMEOUT) -> Predictor:
     """Connects to a TensorFlow Serving server that serves an exported SavedModel.
 
     The images are sent as PNG files of the size that the model takes.
 
     Args:
         server: as for `parse_address`.
+        timeout: seconds until the response to a request must be complete, all attempts together.
 
     Raises:
         InputError: an invalid address, or a missing package.
@@ -31,11 +32,11 @@ def load_served_model(server: str) -> Predictor:
             `predict` raises it too.
     """
     address = parse_address(server)
-    record, image_size = _describe(server)
+    record, image_size = _describe(server, timeout)
     send = connect(address, IMAGE_FILES)
 
     def predict(images: np.ndarray) -> np.ndarray:
-        rows = query_images(address, send, _TIMEOUT, [_png(image) for image in images])
+        rows = query_images(address, send, timeout, [_png(image) for image in images])
         for row in rows:
             if isinstance(row, str):
                 raise ServerError(f"{address}: the server reports: {row}.")
@@ -55,12 +56,12 @@ def read_served_record(server: str) -> ModelRecord:
     Raises:
         InputError, ServerError: as in `load_served_model`.
     """
-    return _describe(server)[0]
+    return _describe(server, _TIMEOUT)[0]
 
 
-def _describe(server: str) -> tuple[ModelRecord, tuple[int, int]]:
+def _describe(server: str, timeout: float) -> tuple[ModelRecord, tuple[int, int]]:
     address = parse_address(server)
-    return query(address, connect(address, RECORD), _TIMEOUT, [b""], read_description)
+    return query(address, connect(address, RECORD), timeout, [b""], read_description)
 
 
 def _png(image: np.ndarray) -> bytes:
