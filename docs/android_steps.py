@@ -1,6 +1,6 @@
 """The steps of android.md, in the same order, with LiteRT's Python package.
 
-    python docs/android_steps.py short_range.tflite MODEL.tflite PHOTOGRAPH.jpg
+    python docs/android_steps.py full_range.tflite MODEL.tflite PHOTOGRAPH.jpg
 
 It needs only ai-edge-litert, numpy and Pillow.
 """
@@ -15,10 +15,10 @@ import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
 from PIL import Image, ImageOps
 
-SIZE = 128  # of the detector's input
+SIZE, STRIDE = 192, 4  # of the detector's input and anchors, in pixels
 MIN_CANDIDATE_SCORE, MIN_SCORE = 0.3, 0.6
 MIN_OVERLAP = 0.3  # of two detections of the same face, intersection over union
-CLOSE_UP = 2.5  # the side of the region that shows a candidate, relative to its box
+CLOSE_UP = 4  # the side of the region that shows a candidate, relative to its box
 MAX_SAMPLES = 8
 
 
@@ -96,7 +96,7 @@ class Face:
 def find_faces(network, photograph):
     # 5. Look for candidates in the whole photograph with a border, then at each from close up.
     width, height = photograph.size
-    side = 1.5 * max(width, height)
+    side = 2 * max(width, height)
     whole = look(network, photograph, (width - side) / 2, (height - side) / 2, side)
     found = []
     for candidate in merge(face for face in whole if face.score > MIN_CANDIDATE_SCORE):
@@ -116,13 +116,8 @@ def look(network, photograph, left, top, side):
 
     # 7. Decode the detections: a score, and eight points relative to an anchor.
     logits, numbers = sorted(network.run(values), key=len)
-    anchors = [
-        (stride * (x + 0.5), stride * (y + 0.5))
-        for stride, repeats in [(8, 2), (16, 6)]
-        for y in range(SIZE // stride)
-        for x in range(SIZE // stride)
-        for _ in range(repeats)
-    ]
+    steps = STRIDE * (np.arange(SIZE // STRIDE) + 0.5)
+    anchors = [(x, y) for y in steps for x in steps]
     faces = []
     for anchor, logit, (centre, size, *landmarks) in zip(
         anchors, logits, numbers.reshape(-1, 8, 2), strict=True

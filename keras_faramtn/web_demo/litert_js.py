@@ -20,6 +20,15 @@ _SHA256 = {
 # web server. The threaded build needs special HTTP headers, and the relaxed SIMD build was not
 # faster on these networks.
 _BUILD = "litert_wasm_compat_internal"
+# Imported from a web server; and without a request for a GPU if the page wants none.
+_CHANGES = {
+    '"@litertjs/wasm-utils"': '"./wasm_utils.js"',
+    "await Environment.create()": "await Environment.create(options?.environment)",
+}
+_NOTICE = (
+    '// Changed: the import of "@litertjs/wasm-utils" is a relative path, and loadLiteRt has the\n'
+    '// option "environment".\n'
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +48,9 @@ def write_litert_js(folder: Path) -> None:
     """
     core, wasm_utils = fetch_package("core"), fetch_package("wasm-utils")
     script = _without_source_map(_read(core, "dist/index.js"))
-    changed = script.replace('"@litertjs/wasm-utils"', '"./wasm_utils.js"')
-    notice = '// Changed: the import of "@litertjs/wasm-utils" is a relative path.\n'
-    (folder / "core.js").write_bytes((notice + changed).encode())
+    for original, changed in _CHANGES.items():
+        script = script.replace(original, changed)
+    (folder / "core.js").write_bytes((_NOTICE + script).encode())
     script = _without_source_map(_read(wasm_utils, "dist/index.js"))
     (folder / "wasm_utils.js").write_bytes(script.encode())
     (folder / f"{_BUILD}.js").write_bytes(_read(core, f"wasm/{_BUILD}.js"))

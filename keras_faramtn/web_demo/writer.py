@@ -2,22 +2,23 @@
 
 import json
 import shutil
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from keras_faramtn.atomic_files import atomic_folder, refuse_non_empty
-from keras_faramtn.attributes import AttributeGroups, single_group
 from keras_faramtn.errors import InputError
-from keras_faramtn.inference.label_files import GROUPS_FILE
 from keras_faramtn.inference.loading import load_predictor
-from keras_faramtn.json_files import read_json
+from keras_faramtn.model_record import RECORD_FILE, record_to_json
 from keras_faramtn.synthetic.drawing.portrait import FRAME
 from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo.litert_js import write_litert_js
 
 _SITE = Path(__file__).with_name("site")
+_DETECTOR = "keras_faramtn.faces.blazeface"
+_DETECTOR_FILES = ("full_range.tflite", "NOTICE")
 _SAMPLES = 3
 _SAMPLES_SEED = 7  # faces with glasses, a hat and a beard
 # The float16 file is smaller, so it loads faster, and its predictions are almost the same.
@@ -27,14 +28,14 @@ _PREFERRED = ("*_float16.tflite", "*_float32.tflite")
 def write_web_demo(model: str | Path, folder: str | Path) -> Path:
     """Writes a web page that runs a TFLite file in the browser with LiteRT.js.
 
-    The page predicts images and camera frames, resized as by `faramtn predict`, and shows the
-    probabilities by group. Images never leave the browser. LiteRT.js is downloaded on first
-    use; see `write_litert_js`.
+    The page finds the faces in images and camera frames, crops them as the network's training
+    images are, and shows the probabilities by group, all as `faramtn predict --detect` does. If the
+    model does not record the framing of its training images, the page takes each image as a face
+    crop. Images never leave the browser. LiteRT.js is downloaded on first use; see
+    `write_litert_js`.
 
     Args:
         model: the folder of an export, or a `.tflite` file in it, with float32 input and output.
-            The attributes are grouped as in the export's `groups.json`; without this file they
-            are in one group.
         folder: the folder to create; it must not exist, or be empty.
 
     Returns:
@@ -46,28 +47,41 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
     """
     folder, model = Path(folder), _tflite_file(Path(model))
     refuse_non_empty(folder)
-    predictor = load_predictor(model)
+    record = load_predictor(model).record
     _refuse_integer_tensors(model)
-    groups = _read_groups(model, predictor.attributes)
-    samples = [f"samples/{number}.png" for number in range(1, _SAMPLES + 1)]
-    description = {
-        "file": model.name,
-        "attributes": groups.attributes,
-        "groups": dict(groups),
-        "samples": samples,
-    }
     with atomic_folder(folder) as page:
         shutil.copytree(_SITE, page, dirs_exist_ok=True)
         write_litert_js(page / "litert")
         shutil.copyfile(model, page / model.name)
-        (page / "samples").mkdir()
-        for sample, face in zip(
-            samples, draw_faces(_SAMPLES, FRAME, seed=_SAMPLES_SEED), strict=True
-        ):
-            Image.fromarray(face).save(page / sample)
+        if record.framing is not None:
+            _copy_detector(page / "blazeface")
+        description = json.loads(record_to_json(record)) | {
+            "file": model.name,
+            "samples": _write_samples(page / "samples"),
+        }
         text = json.dumps(description, indent=1) + "\n"
-        (page / "model.json").write_text(text, encoding="utf-8")
+        (page / RECORD_FILE).write_text(text, encoding="utf-8")
     return model
+
+
+def _copy_detector(folder: Path) -> None:
+    folder.mkdir()
+    for name in _DETECTOR_FILES:
+        with as_file(files(_DETECTOR) / name) as path:
+            shutil.copyfile(path, folder / name)
+
+
+def _write_samples(folder: Path) -> list[dict[str, str]]:
+    """Writes drawn faces; returns the URL on the page and the name of each image."""
+    folder.mkdir()
+    faces = draw_faces(_SAMPLES, FRAME, seed=_SAMPLES_SEED)
+    images = {f"Drawn face {number}": face for number, face in enumerate(faces, 1)}
+    images["Drawn faces side by side"] = np.concatenate(faces, axis=1)
+    samples = []
+    for number, (name, pixels) in enumerate(images.items(), 1):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        samples.append({"url": f"{folder.name}/{number}.png", "name": name})
+    return samples
 
 
 def _tflite_file(model: Path) -> Path:
@@ -106,15 +120,3 @@ def _refuse_integer_tensors(model: Path) -> None:
             f"{model}: its input or output is {', '.join(sorted(unsupported))}, which the page "
             "doesn't support; use the _float16 or the _float32 file of the export."
         )
-
-
-def _read_groups(model: Path, attributes: tuple[str, ...]) -> AttributeGroups:
-    folder = model.absolute().parent
-    for path in (folder / GROUPS_FILE, folder.parent / GROUPS_FILE):
-        if path.is_file():
-            content = read_json(path)
-            try:
-                return AttributeGroups(content, attributes)
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from error
-    return single_group(attributes)

@@ -1,6 +1,7 @@
 """The page in a real browser, compared with predictions in Python for the same face crops."""
 
 import base64
+import dataclasses
 import io
 import json
 import shutil
@@ -14,9 +15,13 @@ import tensorflow as tf
 from demo_pages import expected_of_crop, shown, wait_for
 from PIL import Image
 
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
 from keras_faramtn.errors import InputError
+from keras_faramtn.framing import CELEBA_FRAMING
+from keras_faramtn.inference.loading import load_predictor
+from keras_faramtn.model_record import ModelRecord, record_from_json
 from keras_faramtn.synthetic.faces import draw_faces
+from keras_faramtn.web_demo import writer
 from keras_faramtn.web_demo.writer import write_web_demo
 
 
@@ -272,10 +277,23 @@ def test_the_page_is_complete(exported, tmp_path):
     write_web_demo(exported / "tflite" / "faramtn_float16.tflite", tmp_path / "page")
     files = {path.name for path in (tmp_path / "page").rglob("*")}
     assert {"index.html", "faramtn_float16.tflite", "core.js", "LICENSE", "README.md"} <= files
-    description = json.loads((tmp_path / "page" / "model.json").read_text())
-    assert description["groups"] == {name: list(members) for name, members in FACE_REGIONS.items()}
-    assert description["attributes"] == list(CELEBA_ATTRIBUTES)
-    assert all((tmp_path / "page" / sample).is_file() for sample in description["samples"])
+    assert {"full_range.tflite", "NOTICE"} <= files
+    content = json.loads((tmp_path / "page" / "model.json").read_text())
+    record = record_from_json(json.dumps(content))
+    assert record == ModelRecord(
+        AttributeGroups(FACE_REGIONS, CELEBA_ATTRIBUTES), CELEBA_FRAMING, thresholds=None
+    )
+    assert all((tmp_path / "page" / sample["url"]).is_file() for sample in content["samples"])
+
+
+def test_without_framing_there_is_no_detector(exported, tmp_path, monkeypatch):
+    unframed = dataclasses.replace(
+        load_predictor(exported / "tflite" / "faramtn_float16.tflite"),
+        record=ModelRecord(AttributeGroups(FACE_REGIONS, CELEBA_ATTRIBUTES)),
+    )
+    monkeypatch.setattr(writer, "load_predictor", lambda _: unframed)
+    write_web_demo(exported, tmp_path / "page")
+    assert not (tmp_path / "page" / "blazeface").exists()
 
 
 def test_nothing_is_overwritten(exported, tmp_path):

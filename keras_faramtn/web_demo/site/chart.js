@@ -1,7 +1,6 @@
 // Shows the attributes by group, each with a bar.
 
 const SUMMARY_LENGTH = 8; // attributes
-const THRESHOLD = 0.5;
 
 /** Turns an attribute's name into words: "5_o_Clock_Shadow" into "5 o’clock shadow". */
 export function readable(name) {
@@ -13,10 +12,10 @@ const percent = (probability) => `${Math.round(100 * probability)} %`;
 
 /**
  * Creates the lists of attributes, without probabilities yet.
- * @param {Object<string, string[]>} groups from a group's name to its attributes
- * @returns {function(number[])} shows probabilities, in the order of `attributes`
+ * @param {{groups: Object<string, string[]>, attributes: string[], thresholds: number[]}} model
+ * @returns `show(probabilities)`, in the order of `attributes`, and `clear()`
  */
-export function makeChart(parent, groups, attributes) {
+export function makeChart(parent, { groups, attributes, thresholds }) {
   const rows = new Map();
   const sections = Object.entries(groups).map(([group, members]) => {
     const section = element("section", { className: "group" });
@@ -36,23 +35,37 @@ export function makeChart(parent, groups, attributes) {
     return section;
   });
   parent.replaceChildren(...sections);
-  return (probabilities) => attributes.forEach((name, index) => {
-    const { row, value } = rows.get(name);
-    value.value = probabilities[index];
-    value.textContent = percent(probabilities[index]);
-    row.style.setProperty("--fraction", probabilities[index]);
-    row.classList.toggle("positive", probabilities[index] > THRESHOLD);
-  });
+
+  function show(probabilities) {
+    for (const [index, name] of attributes.entries()) {
+      const { row, value } = rows.get(name);
+      value.value = probabilities[index];
+      value.textContent = percent(probabilities[index]);
+      row.style.setProperty("--fraction", probabilities[index]);
+      row.classList.toggle("positive", probabilities[index] > thresholds[index]);
+    }
+  }
+
+  function clear() {
+    for (const { row, value } of rows.values()) {
+      value.removeAttribute("value");
+      value.textContent = "–";
+      row.style.removeProperty("--fraction");
+      row.classList.remove("positive");
+    }
+  }
+
+  return { show, clear };
 }
 
-/** Lists the attributes above the threshold in words, most probable first. */
-export function summary(probabilities, attributes) {
+/** Lists the attributes above their thresholds in words, most probable first. */
+export function summary(probabilities, { attributes, thresholds }) {
   const positive = attributes
-    .map((name, index) => ({ name: readable(name), probability: probabilities[index] }))
-    .filter(({ probability }) => probability > THRESHOLD)
+    .map((name, index) => ({ name: readable(name), index, probability: probabilities[index] }))
+    .filter(({ index, probability }) => probability > thresholds[index])
     .sort((a, b) => b.probability - a.probability)
     .map(({ name }, index) => (index ? name.toLowerCase() : name));
-  if (!positive.length) return "No attribute above 50 %";
+  if (!positive.length) return "No attribute above its threshold";
   const more = positive.length - SUMMARY_LENGTH;
   return positive.slice(0, SUMMARY_LENGTH).join(", ") + (more > 0 ? `, and ${more} more` : "");
 }

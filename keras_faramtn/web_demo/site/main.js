@@ -1,56 +1,146 @@
-// The page's controls: sends images from files, samples and the camera to the network.
+// The page's controls: sends faces in files, samples and camera images to the network.
 
+import { cropFace } from "./alignment.js";
+import { Camera, explain } from "./camera.js";
 import { makeChart, summary } from "./chart.js";
+import { loadDetector } from "./detector.js";
+import { centre, makeFaceList, nearestFace } from "./faces.js";
+import { makeFrame } from "./frame.js";
+import { crop, decode, pixels, portraitBox, wholeBox } from "./image.js";
 import { loadModel } from "./model.js";
-import { crop, decode, pixels, portraitBox, PORTRAIT } from "./image.js";
 import { resize } from "./resize.js";
 
 const byId = (id) => document.getElementById(id);
-const [view, image, video, frame] = ["view", "image", "video", "frame"].map(byId);
-const [framed, size, camera] = ["framed", "size", "camera"].map(byId);
-
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const STEP = 0.02; // of the image, per press of an arrow key
-const MIN_PAUSE = 60; // milliseconds between two camera frames
-
-let centre = { x: 0.5, y: 0.5 }; // of the frame, as fractions of the image
-let stream = null;
+const [view, image, video, region] = ["view", "image", "video", "region"].map(byId);
 
 // The accelerators to try: ?accelerator=wasm avoids the GPU.
-const accelerators = new URLSearchParams(location.search).getAll("accelerator");
-const ready = loadModel(accelerators.length ? accelerators : undefined).then((model) => {
-  const show = makeChart(byId("groups"), model.groups, model.attributes);
-  return { model, show };
+const requested = new URLSearchParams(location.search).getAll("accelerator");
+const accelerators = requested.length ? requested : ["webgpu", "wasm"];
+const ready = loadModel(accelerators).then((model) => {
+  const chart = makeChart(byId("groups"), model);
+  if (!model.framing) explainMissingFraming();
+  addSamples(model.samples);
+  showEngine(model);
+  return { model, chart };
 });
-ready.then(
-  ({ model }) => {
-    showEngine(model);
-    addSamples(model.samples);
-  },
-  (error) => {
-    byId("engine").textContent = "The network could not be loaded.";
-    showProblem(`The network could not be loaded: ${error.message}`);
-  },
-);
+const detector = ready.then(({ model }) => model.framing && loadDetector(accelerators));
+ready.catch((error) => {
+  byId("engine").textContent = "The network could not be loaded.";
+  showProblem(`The network could not be loaded: ${error.message}`);
+});
+detector.catch(() => {}); // it is reported when a face is searched
 
-// --- Prediction ----------------------------------------------------------------------------------
+function explainMissingFraming() {
+  region.querySelector("[value=faces]").remove();
+  byId("faces").hidden = true;
+  byId("note").hidden = false;
+}
 
-let latestRequest = 0;
-let running = null;
+// --- Analysis ------------------------------------------------------------------------------------
 
-/** Predicts the attributes of an ImageData and shows them, unless a newer request has arrived. */
-async function predict(imageData) {
-  const request = ++latestRequest;
-  const { model, show } = await ready;
-  while (running) await running.catch(() => {});
-  if (request !== latestRequest) return;
+let running = { abort: new AbortController(), end: Promise.resolve() };
+// The photograph in which faces were found, those faces, and the index of the chosen one.
+let found = { photograph: null, faces: [], index: 0 };
+
+/** Runs an analysis in place of the running one; shows an error on the page. */
+function start(analyse) {
+  running.abort.abort();
+  const abort = new AbortController();
+  const end = running.end.then(() => attempt(
+    async () => {
+      abort.signal.throwIfAborted();
+      await analyse(abort.signal);
+    },
+    (error) => `The network failed: ${error.message}`,
+  ));
+  running = { abort, end };
+}
+
+async function analyseNewImage(signal) {
+  const { model } = await ready;
+  // A face fills only a small area of a wide image, and would be distorted by resizing all of it.
+  if (!model.framing) region.value = image.width > 1.1 * image.height ? "frame" : "image";
+  return analyseImage(signal);
+}
+
+async function analyseImage(signal) {
+  showRegion();
+  if (region.value === "faces") return analyseFaces(image, signal, showProgress);
+  const box = region.value === "frame" ? frame.place(image.width, image.height) : wholeBox(image);
+  return predictBox(image, box, signal);
+}
+
+async function analyseCameraImage(signal) {
+  const canvas = cameraImage();
+  return region.value === "faces"
+    ? analyseFaces(canvas, signal)
+    : predictBox(canvas, wholeBox(canvas), signal);
+}
+
+/** Finds the faces in a canvas and predicts the attributes of the chosen one. */
+async function analyseFaces(canvas, signal, onProgress) {
+  const photograph = pixels(canvas, wholeBox(canvas));
+  if (onProgress) byId("summary").textContent = "Looking for faces…";
+  const before = found.faces[found.index];
+  const faces = await (await detector).detect(photograph, { signal, onProgress });
+  // The camera follows the chosen face.
+  const index = camera.isOn && before && faces.length ? nearestFace(faces, centre(before)) : 0;
+  found = { photograph, faces, index };
+  showFaces(canvas, faces, index);
+  return predictFace(signal);
+}
+
+async function predictFace(signal) {
+  const { photograph, faces, index } = found;
+  if (!faces.length) return showNoFace();
+  const { model } = await ready;
+  const face = cropFace(photograph, faces[index], model.framing, model.width, model.height);
+  return predict(face, signal);
+}
+
+async function predictBox(canvas, box, signal) {
+  const { model } = await ready;
+  return predict(resize(pixels(canvas, box), model.width, model.height), signal);
+}
+
+/** Predicts the attributes of an image of the network's size, and shows them. */
+async function predict(face, signal) {
+  const { model, chart } = await ready;
   const started = performance.now();
-  running = model.predict(resize(imageData, model.width, model.height));
-  const probabilities = await running.finally(() => (running = null));
-  if (request !== latestRequest) return;
-  show(probabilities);
-  byId("summary").textContent = summary(probabilities, model.attributes);
+  const probabilities = await model.predict(face);
+  signal.throwIfAborted();
+  chart.show(probabilities);
+  byId("summary").textContent = summary(probabilities, model);
   showEngine(model, performance.now() - started);
+}
+
+/** Runs an action; shows an error on the page. */
+async function attempt(action, explainError) {
+  showProblem("");
+  try {
+    await action();
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    console.error(error);
+    showProblem(explainError(error));
+  } finally {
+    showProgress(1);
+  }
+}
+
+// --- What the page shows -------------------------------------------------------------------------
+
+const showFaces = makeFaceList(byId("boxes"), byId("faces"), (index) => {
+  found.index = index;
+  showFaces(camera.isOn ? video : image, found.faces, index);
+  if (!camera.isOn) start(predictFace); // the next camera image follows the face
+});
+const frame = makeFrame(byId("frame"), byId("size"), () => start(analyseImage));
+
+async function showNoFace() {
+  (await ready).chart.clear();
+  byId("summary").textContent =
+    "No face was found in this image. If it shows one, set a frame around it.";
 }
 
 function showEngine({ accelerator, name }, milliseconds) {
@@ -65,15 +155,31 @@ function showProblem(text) {
   byId("problem").hidden = !text;
 }
 
-/** Runs an action; shows an error on the page. */
-async function attempt(action, explain) {
-  showProblem("");
-  try {
-    await action();
-  } catch (error) {
-    console.error(error);
-    showProblem(explain(error));
-  }
+function showProgress(fraction) {
+  byId("progress").hidden = fraction === 1;
+  byId("progress").value = fraction;
+}
+
+function showImage(canvas) {
+  [image.width, image.height] = [canvas.width, canvas.height];
+  image.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
+  found = { photograph: null, faces: [], index: 0 };
+  showRegion();
+  start(analyseNewImage);
+}
+
+/** Shows the image or the camera, with the faces or the frame. */
+function showRegion() {
+  const { width, height } = camera.isOn ? cameraBox() : image;
+  view.style.setProperty("--aspect", width / height);
+  view.hidden = false;
+  byId("empty").hidden = true;
+  [image.hidden, video.hidden] = [camera.isOn, !camera.isOn];
+  const framed = region.value === "frame" && !camera.isOn;
+  [byId("frame").hidden, byId("sizing").hidden] = [!framed, !framed];
+  const searched = region.value === "faces";
+  byId("boxes").toggleAttribute("hidden", !searched);
+  if (!searched) showFaces(image, [], 0);
 }
 
 // --- Image files ---------------------------------------------------------------------------------
@@ -86,76 +192,14 @@ async function open(file, name) {
   );
   if (!canvas) return;
   stopCamera();
-  // A face fills only a small area of a wide image, and would be distorted by resizing all of it.
-  framed.checked = canvas.width > 1.1 * canvas.height;
-  size.value = 1;
-  centre = { x: 0.5, y: 0.5 };
+  frame.reset();
   showImage(canvas);
-  update();
 }
 
-function showImage(canvas) {
-  [image.width, image.height] = [canvas.width, canvas.height];
-  image.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
-  showView(image.width / image.height);
-}
-
-function showView(aspect) {
-  view.style.setProperty("--aspect", aspect);
-  view.hidden = false;
-  byId("empty").hidden = true;
-  byId("framing").hidden = Boolean(stream);
-  [image.hidden, video.hidden] = [Boolean(stream), !stream];
-  frame.hidden = Boolean(stream) || !framed.checked;
-}
-
-/** Predicts the whole image, or the content of the frame. */
-function predictImage() {
-  const { width, height } = image;
-  const box = framed.checked
-    ? portraitBox(width, height, size.valueAsNumber, centre.x, centre.y)
-    : { left: 0, top: 0, width, height };
-  [frame.hidden, byId("sizing").hidden] = [!framed.checked, !framed.checked];
-  // The frame may have been stopped by an edge of the image.
-  centre = { x: (box.left + box.width / 2) / width, y: (box.top + box.height / 2) / height };
-  const fractions = { left: box.left / width, top: box.top / height };
-  [fractions.width, fractions.height] = [box.width / width, box.height / height];
-  for (const [side, value] of Object.entries(fractions)) frame.style[side] = `${100 * value}%`;
-  return predict(pixels(image, box));
-}
-
-function update() {
-  attempt(predictImage, (error) => `The network failed: ${error.message}`);
-}
-
-function moveFrame(x, y) {
-  centre = { x, y };
-  update();
-}
-
-framed.addEventListener("change", () => {
-  if (framed.checked) size.value = 1;
-  update();
-});
-size.addEventListener("input", update);
-
-frame.addEventListener("keydown", (event) => {
-  if (!(event.key in ARROWS)) return;
-  event.preventDefault();
-  const [x, y] = ARROWS[event.key];
-  moveFrame(centre.x + STEP * x, centre.y + STEP * y);
-});
-
-frame.addEventListener("pointerdown", (start) => {
-  frame.setPointerCapture(start.pointerId);
-  const from = { ...centre };
-  const move = (event) => moveFrame(
-    from.x + (event.clientX - start.clientX) / view.clientWidth,
-    from.y + (event.clientY - start.clientY) / view.clientHeight,
-  );
-  frame.addEventListener("pointermove", move);
-  frame.addEventListener("lostpointercapture", () =>
-    frame.removeEventListener("pointermove", move), { once: true });
+region.addEventListener("change", () => {
+  frame.reset();
+  if (camera.isOn) showRegion();
+  else if (!view.hidden) start(analyseImage);
 });
 
 byId("file").addEventListener("change", ({ target }) => {
@@ -181,74 +225,48 @@ addEventListener("drop", (event) => {
 });
 
 function addSamples(samples) {
-  for (const [index, url] of samples.entries()) {
-    const thumbnail = Object.assign(new Image(), { src: url, alt: `Drawn face ${index + 1}` });
+  for (const { url, name } of samples) {
+    const thumbnail = Object.assign(new Image(), { src: url, alt: name });
     const button = Object.assign(document.createElement("button"), { type: "button" });
     button.append(thumbnail);
-    button.addEventListener("click", async () =>
-      open(await (await fetch(url)).blob(), thumbnail.alt));
+    button.addEventListener("click", async () => open(await (await fetch(url)).blob(), name));
     byId("samples").append(button);
   }
-  byId("samples").hidden = !samples.length;
 }
 
 // --- The camera ----------------------------------------------------------------------------------
 
-const CAMERA_PROBLEMS = {
-  NotAllowedError: "The browser was not allowed to use the camera. Allow it and try again.",
-  NotFoundError: "No camera was found.",
-  NotReadableError: "The camera is used by another program.",
-};
+const camera = new Camera(video);
 
-camera.addEventListener("click", () => {
-  if (stream) return keepCameraImage();
-  return attempt(
-    startCamera,
-    (error) => CAMERA_PROBLEMS[error.name] ?? `The camera can’t be used: ${error.message}`,
-  );
-});
-
-async function startCamera() {
-  if (!navigator.mediaDevices) throw new Error("browsers allow it only on HTTPS pages.");
-  const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
-  stopCamera(); // started by an earlier click
-  stream = opened;
-  video.srcObject = stream;
-  await video.play();
-  camera.textContent = "Keep this image";
+byId("camera").addEventListener("click", async () => {
+  if (camera.isOn) return keepCameraImage();
+  await attempt(() => camera.start(), explain);
+  if (!camera.isOn) return;
+  byId("camera").textContent = "Keep this image";
   // A screen reader would read without a pause.
   byId("summary").ariaLive = "off";
-  showView(PORTRAIT);
-  await predictCamera(stream);
-}
+  showRegion();
+  start((signal) => camera.each(() => analyseCameraImage(signal)));
+});
 
-/** Predicts the latest camera frame repeatedly, but not while the page is hidden. */
-async function predictCamera(source) {
-  while (stream === source) {
-    const started = performance.now();
-    const canvas = cameraImage();
-    const { width, height } = canvas;
-    await predict(pixels(canvas, { left: 0, top: 0, width, height }));
-    const pause = Math.max(MIN_PAUSE, performance.now() - started);
-    await new Promise((resolve) => setTimeout(() => requestAnimationFrame(resolve), pause));
-  }
+/** The box of the video that is analysed. */
+function cameraBox() {
+  const { videoWidth: width, videoHeight: height } = video;
+  return region.value === "faces" ? wholeBox({ width, height }) : portraitBox(width, height);
 }
 
 function cameraImage() {
-  return crop(video, portraitBox(video.videoWidth, video.videoHeight));
+  return crop(video, cameraBox());
 }
 
 function keepCameraImage() {
   const kept = cameraImage();
   stopCamera();
-  framed.checked = false;
   showImage(kept);
-  update();
 }
 
 function stopCamera() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = video.srcObject = null;
-  camera.textContent = "Use the camera";
+  camera.stop();
+  byId("camera").textContent = "Use the camera";
   byId("summary").ariaLive = "polite";
 }
