@@ -131,7 +131,9 @@ def write_photographs(count, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=3000, help="number of images")
-    parser.add_argument("--piece", type=int, default=256, help="images per piece")
+    parser.add_argument(
+        "--piece", type=int, default=256, help="images per piece, a multiple of 64, Keras's batch"
+    )
     parser.add_argument("--photographs", action="store_true", help="phone-sized JPEG files")
     parser.add_argument("--distinct", type=int, help="number of files, used repeatedly")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
