@@ -38,8 +38,8 @@ def draw_predictions(
     """Draws boxes around faces, and up to five attributes above their thresholds for each face.
 
     A label is next to its face, and covers neither a face nor another label. Where there is no
-    space for that, the boxes only have numbers, and a legend below the photograph lists the
-    attributes. Several faces are always numbered.
+    space for that, the faces only have numbers, and a legend below the photograph lists the
+    attributes. Where faces are crowded, a number may cover a corner of its own face, or be missing.
 
     Args:
         photograph: RGB, upright. A photograph whose longer side has less than 640 pixels is
@@ -232,7 +232,7 @@ def _draw_box(
     """Draws a coloured frame between two black ones."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
-    stroke = _stroke(font)
+    stroke = min(_stroke(font), max(1, min(right - left, bottom - top) // 24))
     edge = max(1, stroke // 2)
     for inset, outline, width in ((0, _BLACK, stroke + 2 * edge), (edge, colour, stroke)):
         inner = (left + inset, top + inset, right - 1 - inset, bottom - 1 - inset)
