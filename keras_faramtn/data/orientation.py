@@ -25,11 +25,19 @@ _MAX_CHUNKS = 10_000
 _ENTRY_WORDS = 6  # of 16 bits, in a TIFF directory: TIFF 6.0, section 2
 _ORIENTATION, _SHORT = 0x0112, 3
 
-# TIFF 6.0, section 8: what turns an image of orientation 1 to 8 upright. The axes are exchanged
-# first.
+# TIFF 6.0, section 8: what turns an image of orientation 1 to 8 upright. Height and width are
+# exchanged first; then the axes height, width and channels are reversed.
 _EXCHANGE_AXES = (False, False, False, False, True, True, True, True)
-_REVERSE_ROWS = (False, False, True, True, False, False, True, True)
-_REVERSE_COLUMNS = (False, True, True, False, False, True, True, False)
+_REVERSE_AXES = (
+    (False, False, False),
+    (False, True, False),
+    (True, True, False),
+    (True, False, False),
+    (False, False, False),
+    (False, True, False),
+    (True, True, False),
+    (True, False, False),
+)
 
 _ReadSegment = Callable[[Any], tuple[Any, Any, Any, Any]]
 """From the position of a segment: whether it is EXIF data, whether it is the last one to be read,
@@ -44,6 +52,16 @@ def is_jpeg(encoded: Any) -> Any:
 def is_png(encoded: Any) -> Any:
     """Whether a file, a scalar string tensor, begins as a PNG file."""
     return tf.strings.substr(encoded, 0, len(_PNG_START)) == _PNG_START
+
+
+def may_have_exif(encoded: Any) -> Any:
+    """Whether a JPEG or PNG file, a scalar string tensor, contains the mark of EXIF data anywhere.
+
+    This is a single search: a hundredth of the time of decoding.
+    """
+    mark = tf.where(is_jpeg(encoded), _JPEG_EXIF, _PNG_EXIF)
+    # `tf.strings.split` makes a ragged tensor, which takes longer than the search.
+    return tf.size(tf.raw_ops.StringSplitV2(input=[encoded], sep=mark).values) > 1
 
 
 def exif_orientation(encoded: Any) -> Any:
@@ -66,16 +84,8 @@ def exif_orientation(encoded: Any) -> Any:
         >>> int(exif_orientation(file.getvalue()))
         6
     """
-    encoded = tf.convert_to_tensor(encoded)
-    jpeg = is_jpeg(encoded)
-    # A search is much faster than reading all segments. `tf.strings.split` makes a ragged tensor,
-    # which takes longer than the search.
-    pieces = tf.raw_ops.StringSplitV2(
-        input=[encoded], sep=tf.where(jpeg, _JPEG_EXIF, _PNG_EXIF)
-    ).values
-    return tf.cond(
-        tf.size(pieces) > 1, lambda: _read_orientation(encoded, jpeg), lambda: tf.constant(1)
-    )
+    tiff = tf.cond(is_jpeg(encoded), lambda: _jpeg_exif(encoded), lambda: _png_exif(encoded))
+    return _tiff_orientation(tiff)
 
 
 def exchanges_axes(orientation: Any) -> Any:
@@ -99,17 +109,9 @@ def turn_upright(image: Any, orientation: Any) -> Any:
         [[3, 0], [4, 1], [5, 2]]
     """
     axes = tf.where(exchanges_axes(orientation), (1, 0, 2), (0, 1, 2))
-    rows, columns = (
-        tf.where(tf.gather(reverse, orientation - 1), -1, 1)
-        for reverse in (_REVERSE_ROWS, _REVERSE_COLUMNS)
-    )
-    return tf.transpose(image, axes)[::rows, ::columns]
-
-
-# Not inlined, so that for most images, which have no EXIF data, this is one skipped operation.
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _read_orientation(encoded: Any, jpeg: Any) -> Any:
-    return _tiff_orientation(tf.cond(jpeg, lambda: _jpeg_exif(encoded), lambda: _png_exif(encoded)))
+    # Much faster than slices with negative steps. `tf.reverse` needs to know the axes in advance.
+    reverse = tf.gather(_REVERSE_AXES, orientation - 1)
+    return tf.raw_ops.Reverse(tensor=tf.transpose(image, axes), dims=reverse)
 
 
 def _jpeg_exif(encoded: Any) -> Any:

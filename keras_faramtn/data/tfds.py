@@ -13,7 +13,7 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeG
 from keras_faramtn.data.augmentation import Augmentation
 from keras_faramtn.data.decoding import decode, decode_and_resize, resize
 from keras_faramtn.data.images import encoded_for_tensorflow
-from keras_faramtn.data.orientation import exif_orientation, turn_upright
+from keras_faramtn.data.orientation import exif_orientation, may_have_exif, turn_upright
 from keras_faramtn.data.pipeline import make_batches
 from keras_faramtn.data.readers.celeba import read_celeba
 from keras_faramtn.data.table import SPLITS, FaceTable
@@ -68,7 +68,7 @@ class CelebaFolder(tfds.core.GeneratorBasedBuilder):
 def _upright_file(path: Path) -> bytes:
     """An image file whose pixels are upright: TFDS's own decoding ignores the EXIF orientation."""
     encoded = encoded_for_tensorflow(path)
-    orientation = exif_orientation(encoded)
+    orientation = exif_orientation(encoded) if may_have_exif(encoded) else 1
     if orientation == 1:
         return encoded
     return tf.io.encode_png(turn_upright(decode(encoded), orientation)).numpy()
