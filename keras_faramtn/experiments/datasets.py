@@ -73,10 +73,9 @@ def training_framing(recipe: Recipe, table: FaceTable) -> Framing | None:
     stated = recipe.data.framing
     if stated == MEASURED:
         return measure_framing(table.split("train"))
-    if isinstance(stated, str):
-        framing = framing_named(stated)
-    else:
-        framing = None if stated is None else framing_from_json(stated)
+    framing = None
+    if stated is not None:
+        framing = framing_named(stated) if isinstance(stated, str) else framing_from_json(stated)
     logger.info("Framing of the faces: %s", describe_framing(framing))
     return framing
 

@@ -148,7 +148,7 @@ def _write_labels(path: Path, table: FaceTable, images: Sequence[str], rows: np.
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "split", *table.attributes])
-        for row in np.flatnonzero(rows):
+        for row in np.flatnonzero(rows).tolist():
             labels = ["" if label == UNKNOWN else label for label in table.labels[row].tolist()]
             writer.writerow([images[row], splits[table.splits[row]], *labels])
 
