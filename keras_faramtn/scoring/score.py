@@ -106,6 +106,7 @@ def score_images(
         _refuse_other_settings(to, settings)
         pending, total = _unfinished(to, shards)
         if pending:
+            (to / SUCCESS_FILE).unlink(missing_ok=True)
             scored = _score(pending, scoring, to, address, settings)
             finished = len(shards) - len(pending)
             # None hides the bar where there is no terminal.
