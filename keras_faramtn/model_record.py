@@ -22,6 +22,11 @@ class ModelRecord:
         framing: how faces are framed in the training images; None if that is unknown.
         thresholds: for each attribute, in order, the probability above which it is predicted;
             None for 0.5.
+
+    Example:
+        >>> groups = AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"])
+        >>> ModelRecord(groups, thresholds=(0.25,)).framing is None
+        True
     """
 
     groups: AttributeGroups
