@@ -52,7 +52,7 @@ def test_faces_and_probabilities_match_python(
 ):
     if accelerator == "webgpu":  # emulated, so it is slow
         photograph = tmp_path / "small.jpg"
-        compose(3, (300, 220), 2, face_sizes=(40, 70))[0].save(photograph, quality=92)
+        compose(0, (300, 220), 2, face_sizes=(40, 70))[0].save(photograph, quality=92)
     boxes, probabilities = _expected(site, photograph)
     page = visit(f"?accelerator={accelerator}", browser_with_gpu, site_page="faces")
     page.set_input_files("#file", photograph)
