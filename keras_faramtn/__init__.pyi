@@ -16,10 +16,10 @@ from .errors import InputError, ServerError
 from .evaluation.evaluate import evaluate_model
 from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
-from .export.exporter import export_model
 from .explanations.attention import Attention, attention_of
 from .explanations.evidence import Explanation, explain
 from .explanations.occlusion import occlude
+from .export.exporter import export_model
 from .faces.alignment import crop_face
 from .faces.crop_dataset import crop_dataset
 from .faces.detector import FaceDetector
@@ -80,10 +80,10 @@ __all__ = [
     "BoxFraming",
     "ConvolutionMuon",
     "DynamicWeighting",
+    "Explanation",
     "Face",
     "FaceDetector",
     "FacePrediction",
-    "Explanation",
     "FaceTable",
     "InputError",
     "MaskedAccuracy",
