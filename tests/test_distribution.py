@@ -17,7 +17,6 @@ def test_the_face_detector_is_distributed_with_its_notice(builder):
     assert {
         f"{folder}/NOTICE",
         f"{folder}/full_range.tflite",
-        f"{folder}/short_range.tflite",
         "keras_faramtn/py.typed",
     } <= files
     assert f"{folder}/NOTICE" in project.metadata.core.license_files

@@ -1,1 +1,1 @@
-"""BlazeFace, the face detector of MediaPipe: its networks, and the decoding of their outputs."""
+"""BlazeFace, the face detector of MediaPipe: its network, and the decoding of its outputs."""

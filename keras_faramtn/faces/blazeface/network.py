@@ -1,4 +1,4 @@
-"""Runs a BlazeFace network with LiteRT on a square region of a photograph."""
+"""Runs BlazeFace's network with LiteRT on a square region of a photograph."""
 
 from importlib.resources import as_file, files
 
