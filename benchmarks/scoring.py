@@ -131,7 +131,7 @@ def score_speed(cores, model, faces, count, folder):
         first = sorted(faces.iterdir())[: 4 * cores]
         score_images(first, model, Path(output) / "first", images_per_shard=1)
         times = timed(
-            lambda: score_images([faces], model, Path(output) / "all", images_per_shard=100), count
+            lambda: score_images([faces], model, Path(output) / "all", images_per_shard=250), count
         )
     ray.shutdown()
     return times
