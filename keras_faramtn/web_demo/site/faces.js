@@ -7,8 +7,8 @@ const MARGIN = 0.3; // around the box in the thumbnail, as a fraction of the box
  * @param {SVGElement} boxes lies over the image
  * @param {HTMLFieldSetElement} list
  * @param {function(number)} onChoose is called with the index of a face that the user chooses
- * @returns {function(CanvasImageSource, object[], number)} shows the faces in a canvas or video, of
- *   which one is chosen
+ * @returns `show(source, faces, index)`, which shows the faces in a canvas or video, of which one is
+ *   chosen, and `clear()`
  */
 export function makeFaceList(boxes, list, onChoose) {
   let faces = [];
@@ -21,22 +21,34 @@ export function makeFaceList(boxes, list, onChoose) {
   });
   list.addEventListener("change", ({ target }) => onChoose(Number(target.value)));
 
-  return function show(source, found, chosen) {
+  const keep = (count) => ({
+    rectangles: keepChildren(boxes, "rect", count, makeBox),
+    buttons: keepChildren(list, "label", count, makeButton),
+  });
+
+  function show(source, found, chosen) {
     faces = found;
     const width = source.videoWidth ?? source.width;
     const height = source.videoHeight ?? source.height;
     boxes.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const texts = { 0: "No face found", 1: "1 face found" };
     list.querySelector("legend").textContent = texts[faces.length] ?? `${faces.length} faces found`;
-    const rectangles = keepChildren(boxes, "rect", faces.length, makeBox);
-    const buttons = keepChildren(list, "label", faces.length, makeButton);
+    const { rectangles, buttons } = keep(faces.length);
     for (const [index, face] of faces.entries()) {
       placeBox(rectangles[index], face, index === chosen);
       drawThumbnail(buttons[index].querySelector("canvas"), source, face);
       buttons[index].querySelector("input").checked = index === chosen;
       buttons[index].querySelector("span").textContent = `Face ${index + 1} of ${faces.length}`;
     }
-  };
+  }
+
+  function clear() {
+    faces = [];
+    list.querySelector("legend").textContent = "Faces found appear here";
+    keep(0);
+  }
+
+  return { show, clear };
 }
 
 /** The index of the face whose centre is nearest to a point of the image. */
@@ -49,7 +61,7 @@ export function centre({ left, top, right, bottom }) {
   return { x: (left + right) / 2, y: (top + bottom) / 2 };
 }
 
-/** Makes or removes children of a kind, so that there are `count`; a focused one stays focused. */
+/** Makes or removes children of a kind, so that there are `count`; those that remain keep the focus. */
 function keepChildren(parent, tag, count, make) {
   const children = [...parent.querySelectorAll(`:scope > ${tag}`)];
   for (const child of children.splice(count)) child.remove();

@@ -86,7 +86,7 @@ async function analyseFaces(canvas, signal, onProgress) {
   // The camera follows the chosen face.
   const index = camera.isOn && before && faces.length ? nearestFace(faces, centre(before)) : 0;
   found = { photograph, faces, index };
-  showFaces(canvas, faces, index);
+  faceList.show(canvas, faces, index);
   return predictFace(signal);
 }
 
@@ -130,9 +130,9 @@ async function attempt(action, explainError) {
 
 // --- What the page shows -------------------------------------------------------------------------
 
-const showFaces = makeFaceList(byId("boxes"), byId("faces"), (index) => {
+const faceList = makeFaceList(byId("boxes"), byId("faces"), (index) => {
   found.index = index;
-  showFaces(camera.isOn ? video : image, found.faces, index);
+  faceList.show(camera.isOn ? video : image, found.faces, index);
   if (!camera.isOn) start(predictFace); // the next camera image follows the face
 });
 const frame = makeFrame(byId("frame"), byId("size"), () => start(analyseImage));
@@ -163,7 +163,6 @@ function showProgress(fraction) {
 function showImage(canvas) {
   [image.width, image.height] = [canvas.width, canvas.height];
   image.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
-  found = { photograph: null, faces: [], index: 0 };
   showRegion();
   start(analyseNewImage);
 }
@@ -177,9 +176,8 @@ function showRegion() {
   [image.hidden, video.hidden] = [camera.isOn, !camera.isOn];
   const framed = region.value === "frame" && !camera.isOn;
   [byId("frame").hidden, byId("sizing").hidden] = [!framed, !framed];
-  const searched = region.value === "faces";
-  byId("boxes").toggleAttribute("hidden", !searched);
-  if (!searched) showFaces(image, [], 0);
+  found = { photograph: null, faces: [], index: 0 };
+  faceList.clear();
 }
 
 // --- Image files ---------------------------------------------------------------------------------
