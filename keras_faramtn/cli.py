@@ -119,6 +119,7 @@ def demo(
     """Draw faces, train a small network, evaluate, export and predict, all in a few minutes."""
     with _with_keras("tensorflow"):  # required for export
         from keras_faramtn.experiments.demo import demo as run_demo
+    _load_detector()
     run_demo(to, count, show=_show_prediction)
 
 
@@ -181,6 +182,7 @@ def crop(
     from keras_faramtn.faces.crop_dataset import crop_dataset
     from keras_faramtn.framing import framing_named
 
+    _load_detector()
     chosen = framing_named(framing)
     size = (height, width or round(height * chosen.aspect))
     count = crop_dataset(source, to, chosen, size, skip_bad=skip_bad)
@@ -202,6 +204,7 @@ def train(
     """
     with _with_keras():
         from keras_faramtn.experiments.run import train_recipe
+    _load_detector()
     train_recipe(recipe, data, to or _run_folder(recipe), skip_bad=skip_bad)
 
 
@@ -221,6 +224,7 @@ def compare(
     """
     with _with_keras():
         from keras_faramtn.experiments.compare import run_comparison
+    _load_detector()
     run_comparison(recipe, data, to or _run_folder(recipe), skip_bad=skip_bad)
 
 
@@ -542,6 +546,14 @@ def demo_page(
     typer.echo(f"{to}/ contains a page that runs {used.name}. Any web server can serve it:")
     typer.echo(f"  python -m http.server --bind localhost --directory {to} 8000")
     typer.echo("and open http://localhost:8000")
+
+
+def _load_detector() -> None:
+    """Loads the face detector, to hide the message that LiteRT prints when this happens first."""
+    with hidden_stderr():
+        from keras_faramtn.faces.detector import FaceDetector
+
+        FaceDetector()
 
 
 def _run_folder(recipe: str) -> Path:
