@@ -11,6 +11,7 @@ from PIL import Image
 from keras_faramtn.atomic_files import atomic_folder, refuse_non_empty
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.loading import load_predictor
+from keras_faramtn.inference.tflite_metadata import read_metadata
 from keras_faramtn.model_record import RECORD_FILE, record_to_json
 from keras_faramtn.synthetic.drawing.portrait import FRAME
 from keras_faramtn.synthetic.faces import draw_faces
@@ -49,6 +50,7 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
     refuse_non_empty(folder)
     record = load_predictor(model).record
     _refuse_integer_tensors(model)
+    _refuse_scaled_input(model)
     with atomic_folder(folder) as page:
         shutil.copytree(_SITE, page, dirs_exist_ok=True)
         write_litert_js(page / "litert")
@@ -119,4 +121,13 @@ def _refuse_integer_tensors(model: Path) -> None:
         raise InputError(
             f"{model}: its input or output is {', '.join(sorted(unsupported))}, which the page "
             "doesn't support; use the _float16 or the _float32 file of the export."
+        )
+
+
+def _refuse_scaled_input(model: Path) -> None:
+    metadata = read_metadata(model)
+    if set(metadata.mean or ()) - {0.0} or set(metadata.std or ()) - {1.0}:
+        raise InputError(
+            f"{model}: its pixels must be normalised before the network, which the page doesn't "
+            "do; use a file that `faramtn export` wrote."
         )

@@ -19,6 +19,7 @@ from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeG
 from keras_faramtn.errors import InputError
 from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.inference.loading import load_predictor
+from keras_faramtn.inference.tflite_metadata import Metadata
 from keras_faramtn.model_record import ModelRecord, record_from_json
 from keras_faramtn.synthetic.faces import draw_faces
 from keras_faramtn.web_demo import writer
@@ -329,6 +330,12 @@ def test_a_network_with_integer_input_is_refused(tmp_path):
     (tmp_path / "labels.txt").write_text("red green blue".replace(" ", "\n"))
     with pytest.raises(InputError, match="its input or output is uint8, which the page doesn't"):
         write_web_demo(tmp_path / "means.tflite", tmp_path / "page")
+
+
+def test_a_network_whose_input_must_be_normalised_is_refused(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "read_metadata", lambda _: Metadata((127.5,), (127.5,)))
+    with pytest.raises(InputError, match="its pixels must be normalised before the network"):
+        write_web_demo(exported, tmp_path / "page")
 
 
 def test_the_command_needs_no_tensorflow(exported, tmp_path):
