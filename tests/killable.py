@@ -11,8 +11,8 @@ from small_network import in_place_of_faramtn
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.run import train_recipe
 from keras_faramtn.export.exporter import export_model
-from keras_faramtn.inference.output_file import write_predictions
 from keras_faramtn.inference.image_files import predict_files
+from keras_faramtn.inference.output_file import write_predictions
 from keras_faramtn.models import load_model
 from keras_faramtn.synthetic.dataset import synthesize
 from keras_faramtn.synthetic.faces import draw_faces

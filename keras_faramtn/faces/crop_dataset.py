@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import logging
-import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_folder
+from keras_faramtn.cores import available_cores
 from keras_faramtn.data.images import find_images, load_upright
 from keras_faramtn.data.readers.csv_table import FILE_NAME, IMAGE_FOLDER
 from keras_faramtn.data.readers.dataset import KINDS, read_dataset
@@ -135,7 +135,7 @@ def _crop_all(
             Image.fromarray(pixels).save(target, quality=_JPEG_QUALITY, subsampling=0)
         return len(faces)
 
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(available_cores())
     try:
         yield from pool.map(crop, paths, targets)
     finally:  # the caller may stop early, after an error or Ctrl-C

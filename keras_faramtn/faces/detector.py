@@ -1,19 +1,27 @@
 """Finds the faces in a photograph with BlazeFace."""
 
+import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
 
+from keras_faramtn.cores import available_cores
 from keras_faramtn.faces.blazeface.network import BlazeFaceNetwork
 from keras_faramtn.faces.blazeface.suppression import merge_detections, overlaps
 from keras_faramtn.faces.face import Face
-from keras_faramtn.faces.tiles import tiles
+from keras_faramtn.faces.tiles import Tile, tiles
 
 _MIN_CANDIDATE_SCORE = 0.3  # low, because each candidate is looked at again
 _MIN_SCORE = 0.6  # MediaPipe's, for this network
 _CLOSE_UP = 4.0  # the side of the region that shows a candidate, relative to its box
 _MIN_OVERLAP = 0.3  # of a candidate and its close-up; MediaPipe's limit for the same face
+
+
+_Detections = tuple[np.ndarray, np.ndarray]
+"""Points `(n, 8, 2)` in pixels of the photograph, of which the first two are the corners of the
+box, and scores `(n,)`."""
 
 
 class FaceDetector:
@@ -26,7 +34,7 @@ class FaceDetector:
     It finds upright faces, and faces rotated by up to about 45 degrees, whose width is at least 24
     pixels and 1 % of the photograph's longer side.
 
-    A detector may be used by several threads at once.
+    Each photograph is looked at on all cores. A detector may be used by several threads at once.
 
     Example:
         >>> FaceDetector().detect(Image.new("RGB", (64, 48)))
@@ -35,7 +43,9 @@ class FaceDetector:
 
     def __init__(self) -> None:
         self._local = threading.local()  # a network can only be used by one thread
-        self._network()  # LiteRT prints a line when it loads its first network: here, not later
+        self._pool = ThreadPoolExecutor(available_cores())
+        # LiteRT prints a line when it loads its first network: here, not later.
+        self._size = self._network().size
 
     def detect(self, photograph: Image.Image) -> list[Face]:
         """The faces in a photograph, largest first.
@@ -43,14 +53,30 @@ class FaceDetector:
         Args:
             photograph: RGB, upright.
         """
-        network = self._network()
-        candidates = _candidates(photograph, network)
+        looks = self._pool.map(self._look_at_tile, tiles(photograph, self._size))
+        candidates = _candidates(list(looks), photograph.size)
         if not len(candidates):
             return []
-        close_ups = [_close_up(photograph, network, candidate) for candidate in candidates]
-        points, scores = _merge(close_ups)
+        look = functools.partial(self._look_closely, photograph)
+        points, scores = _merge(list(self._pool.map(look, candidates)))
         faces = [_face(*each) for each in zip(points, scores, strict=True)]
         return sorted(faces, key=lambda face: -(face.right - face.left) * (face.bottom - face.top))
+
+    def _look_at_tile(self, tile: Tile) -> _Detections:
+        points, scores = self._network().run(tile.pixels, _MIN_CANDIDATE_SCORE)
+        points = points * self._size
+        whole = tile.shows_whole(points[:, :2])
+        return tile.to_photograph(points[whole]), scores[whole]
+
+    def _look_closely(self, photograph: Image.Image, candidate: np.ndarray) -> _Detections:
+        """The detections of the same face in a region around a candidate."""
+        side = _CLOSE_UP * float(np.sqrt(np.prod(candidate[1] - candidate[0])))
+        left, top = (candidate[:2].mean(axis=0) - side / 2).tolist()
+        pixels = _square(photograph, left, top, side, self._size)
+        points, scores = self._network().run(pixels, _MIN_SCORE)
+        points = points * side + [left, top]
+        same = overlaps(candidate, points) > _MIN_OVERLAP
+        return points[same], scores[same]
 
     def _network(self) -> BlazeFaceNetwork:
         """The network of the calling thread."""
@@ -59,23 +85,12 @@ class FaceDetector:
         return self._local.network
 
 
-_Detections = tuple[np.ndarray, np.ndarray]
-"""Points `(n, 8, 2)` in pixels of the photograph, of which the first two are the corners of the
-box, and scores `(n,)`."""
-
-
-def _candidates(photograph: Image.Image, network: BlazeFaceNetwork) -> np.ndarray:
-    """The points of all possible faces, `(n, 8, 2)`."""
-    found = []
-    for tile in tiles(photograph, network.size):
-        points, scores = network.run(tile.pixels, _MIN_CANDIDATE_SCORE)
-        points = points * network.size
-        whole = tile.shows_whole(points[:, :2])
-        found.append((tile.to_photograph(points[whole]), scores[whole]))
-    points, _ = _merge(found)
+def _candidates(looks: list[_Detections], size: tuple[int, int]) -> np.ndarray:
+    """The points of all possible faces in a photograph of a width and height, `(n, 8, 2)`."""
+    points, _ = _merge(looks)
     top_left, bottom_right = points[:, 0], points[:, 1]
     centres = (top_left + bottom_right) / 2
-    possible = (top_left < bottom_right) & (centres > 0) & (centres < photograph.size)
+    possible = (top_left < bottom_right) & (centres > 0) & (centres < size)
     return points[possible.all(axis=1)]
 
 
@@ -83,19 +98,6 @@ def _merge(detections: list[_Detections]) -> _Detections:
     """Merges the detections of the same faces in several regions."""
     points, scores = zip(*detections, strict=True)
     return merge_detections(np.concatenate(points), np.concatenate(scores))
-
-
-def _close_up(
-    photograph: Image.Image, network: BlazeFaceNetwork, candidate: np.ndarray
-) -> _Detections:
-    """The detections of the same face in a region around a candidate."""
-    side = _CLOSE_UP * float(np.sqrt(np.prod(candidate[1] - candidate[0])))
-    left, top = (candidate[:2].mean(axis=0) - side / 2).tolist()
-    pixels = _square(photograph, left, top, side, network.size)
-    points, scores = network.run(pixels, _MIN_SCORE)
-    points = points * side + [left, top]
-    same = overlaps(candidate, points) > _MIN_OVERLAP
-    return points[same], scores[same]
 
 
 def _square(photograph: Image.Image, left: float, top: float, side: float, size: int) -> np.ndarray:

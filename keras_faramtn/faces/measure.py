@@ -1,7 +1,6 @@
 """Measures how the faces in training images are framed."""
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from keras_faramtn.cores import available_cores
 from keras_faramtn.data.images import load_upright
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.errors import InputError
@@ -57,7 +57,7 @@ def measure_framing(images: FaceTable | Sequence[str | Path]) -> Framing | None:
         raise InputError("there is no image to measure the framing of; specify some.")
     rows = np.linspace(0, len(paths) - 1, min(len(paths), _IMAGES)).round().astype(int)
     detector = FaceDetector()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         measured = list(pool.map(lambda row: _measure(detector, paths[row]), rows))
     positions = np.array([points for _, points in measured if points is not None])
     framing, reason = None, f"a face was found in {len(positions):,} of {len(rows):,} images"

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from keras_faramtn.cores import available_cores
 from keras_faramtn.errors import InputError
-from keras_faramtn.inference.cores import available_cores
 from keras_faramtn.inference.predictions import check_probabilities
 from keras_faramtn.inference.predictor import Predictor
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_faramtn.cores import available_cores
 from keras_faramtn.errors import InputError, reason
-from keras_faramtn.inference.cores import available_cores
 from keras_faramtn.inference.predictor import Predictor
 from keras_faramtn.inference.records import (
     LABELS_FILE,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_faramtn.cores import available_cores
 from keras_faramtn.errors import InputError
-from keras_faramtn.inference.cores import available_cores
 from keras_faramtn.inference.padding import pad_batch
 from keras_faramtn.inference.predictor import Predictor
 from keras_faramtn.inference.records import check_outputs, parse_record, read_labels_beside

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_faramtn.inference.cores import available_cores
+from keras_faramtn.cores import available_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has affinities")
