@@ -16,7 +16,7 @@ from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.inference.loading import load_predictor
 
 # Runtimes sum in different orders, and Pillow 13 resizes some images by columns first. Both change
-# some pixels by 1 of 255, which moves the points of a face by up to 0.08 pixels and so changes more
+# some pixels by 1 of 255, which moves the points of a face by up to 0.03 pixels and so changes more
 # pixels of its crop.
 PIXELS = 0.2
 PROBABILITIES = 0.02
