@@ -1,5 +1,8 @@
 """Checks whether an image is framed like the images that a network was trained with."""
 
+import logging
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -7,9 +10,15 @@ from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.measure import face_positions
 from keras_faramtn.framing import AlignedFraming, Framing
 
+CHECKED_IMAGES = 3
+"""The number of images, the first ones, whose framing is checked: detection takes longer than
+prediction."""
+
 # Of 1,738 face crops framed as those of the network, one exceeds these.
 _MAX_OFFSET = 0.1  # of the face's centre, as a fraction of the image's sides
 _MAX_RATIO = 1.5  # of its size to that in the framing, or the reverse
+
+logger = logging.getLogger(__name__)
 
 
 def framing_problem(image: Image.Image, framing: Framing, detector: FaceDetector) -> str | None:
@@ -49,3 +58,32 @@ def framing_problem(image: Image.Image, framing: Framing, detector: FaceDetector
         away = f"{100 * offsets[0]:.0f} % of its width and height"
         return f"its face is {away} away from where faces are in the training images"
     return f"its face has {ratios[0]:.1f} times the size of faces in the training images"
+
+
+def warn_of_framing(
+    path: Path, image: Image.Image, framing: Framing, detector: FaceDetector
+) -> bool:
+    """Logs a warning if an image is clearly not a face crop in a framing.
+
+    Args:
+        path: the image file, for the message.
+        image, framing, detector: as in `framing_problem`.
+
+    Returns:
+        Whether a warning was logged.
+
+    Example:
+        >>> from keras_faramtn.framing import CELEBA_FRAMING
+        >>> image = Image.new("RGB", (178, 218))
+        >>> warn_of_framing(Path("black.png"), image, CELEBA_FRAMING, FaceDetector())
+        True
+    """
+    problem = framing_problem(image, framing, detector)
+    if problem:
+        logger.warning(
+            "%s: %s, so predictions are unreliable; use --detect (in Python: detect=True, or "
+            "predict_photographs) to find and crop faces.",
+            path,
+            problem,
+        )
+    return problem is not None

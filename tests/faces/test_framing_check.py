@@ -1,11 +1,12 @@
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from scenes import DRAWN_FRAMING, compose
 
 from keras_faramtn.faces.detector import FaceDetector
-from keras_faramtn.faces.framing_check import framing_problem
+from keras_faramtn.faces.framing_check import framing_problem, warn_of_framing
 from keras_faramtn.framing import BoxFraming
 from keras_faramtn.synthetic.faces import draw_faces
 
@@ -48,3 +49,11 @@ def test_a_second_face_beside_a_framed_one_is_no_problem():
     assert len(DETECTOR.detect(image)) == 2
     assert framing_problem(image, DRAWN_FRAMING, DETECTOR) is None
     assert image.size == (712, 872)  # not reduced itself
+
+
+def test_only_an_image_in_another_framing_is_warned_of(caplog):
+    assert not warn_of_framing(Path("face.png"), FACES[0], DRAWN_FRAMING, DETECTOR)
+    assert not caplog.messages
+    assert warn_of_framing(Path("sea.png"), Image.new("RGB", (90, 70)), DRAWN_FRAMING, DETECTOR)
+    [message] = caplog.messages
+    assert message.startswith("sea.png: it shows no face, so predictions are unreliable")
