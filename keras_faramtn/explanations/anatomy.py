@@ -46,7 +46,7 @@ def run(model: keras.Model, images: np.ndarray) -> Anatomy:
         InputError: the images have another shape, or this package did not build the model.
     """
     symbolic = _anatomy(model)
-    network = keras.Model(model.input, symbolic.tensors)
+    network = keras.Model(model.inputs[0], symbolic.tensors)
     tensors = network(check_images(model, images), training=False)
     return Anatomy(symbolic.heads, symbolic.wsgsa, symbolic.cgff, tensors)
 

@@ -167,15 +167,14 @@ def _draw_gates(figure: Any, gates: np.ndarray, names: Sequence[str]) -> None:
 def _draw_groups(figure: Any, weights: np.ndarray, names: Sequence[str]) -> None:
     """Rows are the groups that attend; the last column is the sum over all positions."""
     ax = figure.subplots()
-    table = np.column_stack([weights, 1 - weights.sum(axis=1)])
-    drawn = ax.imshow(table, cmap=_WEIGHT, vmin=0, vmax=1, aspect="auto")
+    table = 100 * np.column_stack([weights, 1 - weights.sum(axis=1)])
+    drawn = ax.imshow(table, cmap=_WEIGHT, vmin=0, vmax=100, aspect="auto")
     for row, column in np.ndindex(*table.shape):
-        text = f"{100 * table[row, column]:.1f}"
-        ax.text(column, row, text, ha="center", va="center", fontsize=8)
+        ax.text(column, row, f"{table[row, column]:.1f}", ha="center", va="center", fontsize=8)
     _title(ax, "CGFF: attention of each group (row) to each group and to all positions, in percent")
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set_xticks(range(len(names) + 1), [*names, "positions"], fontsize=8, rotation=30, ha="right")
-    _scale_bar(figure, ax, drawn, "{x:.1f}")
+    _scale_bar(figure, ax, drawn, "{x:.0f} %")
 
 
 def _draw_positions(

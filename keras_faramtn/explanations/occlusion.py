@@ -43,7 +43,7 @@ def occlude(model: keras.Model, images: np.ndarray, attributes: Sequence[str]) -
     """
     images = check_images(model, images)
     outputs = outputs_of(model, attributes).values()
-    network = keras.Model(model.input, {head.name: head.output for head, _ in outputs})
+    network = keras.Model(model.inputs[0], {head.name: head.output for head, _ in outputs})
 
     def logits(batch: np.ndarray) -> np.ndarray:
         by_group = network(batch, training=False)
