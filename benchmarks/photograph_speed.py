@@ -28,10 +28,10 @@ from predict_speed import measured, resident_megabytes
 from scenes import compose
 
 from keras_faramtn import CELEBA_FRAMING, load_predictor, predict_photographs
-from keras_faramtn.cores import available_cores
 from keras_faramtn.data.images import find_images, load_upright
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.inference.batching import predict_items
+from keras_faramtn.threads import available_cores
 
 FACES = 3
 DISTINCT = 8  # files, used repeatedly

@@ -30,12 +30,12 @@ import numpy as np
 from PIL import Image
 
 from keras_faramtn import BACKBONES, FARAMTN, inference_model, load_predictor, synthesize
-from keras_faramtn.cores import available_cores
 from keras_faramtn.data.images import find_images, load_image
 from keras_faramtn.export.onnx import write_onnx
 from keras_faramtn.export.tflite import write_tflite
 from keras_faramtn.inference.batching import predict_items
 from keras_faramtn.inference.image_files import predict_face_crops
+from keras_faramtn.threads import available_cores
 
 PHOTOGRAPH = (3024, 4032)  # width and height of a phone's photographs
 DECODING, NETWORK, BOTH = "decoding", "network", "both"

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from keras_faramtn.cores import available_cores
+from keras_faramtn.data.images import check_rgb
 from keras_faramtn.faces.blazeface.network import BlazeFaceNetwork
 from keras_faramtn.faces.blazeface.suppression import merge_detections, overlaps
 from keras_faramtn.faces.face import Face
 from keras_faramtn.faces.tiles import Tile, tiles
+from keras_faramtn.threads import available_cores
 
 _MIN_CANDIDATE_SCORE = 0.3  # low, because each candidate is looked at again
 _MIN_SCORE = 0.6  # MediaPipe's, for this network
@@ -52,7 +53,11 @@ class FaceDetector:
 
         Args:
             photograph: RGB, upright.
+
+        Raises:
+            InputError: the photograph is not RGB.
         """
+        check_rgb(photograph)
         looks = self._pool.map(self._look_at_tile, tiles(photograph, self._size))
         candidates = _candidates(list(looks), photograph.size)
         if not len(candidates):

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_faramtn.cores import available_cores
 from keras_faramtn.data.images import load_upright
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.framing import AlignedFraming, BoxFraming, Framing, describe_framing
+from keras_faramtn.threads import available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def measure_framing(images: FaceTable | Sequence[str | Path]) -> Framing | None:
         8 % of the image's sides. None, too, if a face is found in less than half of the images.
 
     Raises:
-        InputError: there is no image, or one can't be read.
+        InputError: `images` is a single path, there is no image, or one can't be read.
 
     Example:
         >>> import tempfile
@@ -52,6 +52,8 @@ def measure_framing(images: FaceTable | Sequence[str | Path]) -> Framing | None:
         >>> type(framing).__name__, round(framing.aspect, 2)
         ('AlignedFraming', 0.82)
     """
+    if isinstance(images, str | Path):
+        raise InputError(f"images must be a table or a list of paths; got {str(images)!r}.")
     paths = images.paths if isinstance(images, FaceTable) else [Path(path) for path in images]
     if not paths:
         raise InputError("there is no image to measure the framing of; specify some.")

@@ -1,23 +1,18 @@
 """Predicts items, such as image files, in batches, while threads load the next ones."""
 
-import collections
 import contextlib
-import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 
-from keras_faramtn.cores import available_cores
 from keras_faramtn.errors import InputError
 from keras_faramtn.inference.predictions import check_probabilities
 from keras_faramtn.inference.predictor import Predictor
+from keras_faramtn.threads import map_ahead
 
 Item = TypeVar("Item")
 Details = TypeVar("Details")
-
-_MIN_THREADS = 4  # while one waits for a disk, others decode
 
 
 def predict_items(
@@ -27,8 +22,8 @@ def predict_items(
 ) -> Generator[tuple[Item, Details | InputError, np.ndarray]]:
     """Predicts the images of each item, in the order of the items.
 
-    Images of several items are predicted together. Threads load the next items meanwhile, at most
-    about two batches of images, so that the memory in use doesn't grow with the number of items.
+    Images of several items are predicted together. Threads load the next items meanwhile, until
+    their images fill a batch, so that the memory in use doesn't grow with the number of items.
 
     Args:
         predictor: the loaded model.
@@ -54,8 +49,16 @@ def predict_items(
         2 all white [[1.0], [1.0]]
         0 all white []
     """
+
+    def run(item: Item) -> _Loaded[Item, Details]:
+        try:
+            return item, *load(item)
+        except InputError as error:
+            return item, error, None
+
     none = np.zeros((0, len(predictor.attributes)), "float32")
-    with contextlib.closing(_load_ahead(predictor.batch_size, items, load)) as loaded:
+    ahead = map_ahead(run, items, limit=predictor.batch_size, size=_count)
+    with contextlib.closing(ahead) as loaded:
         for group in _groups(loaded, predictor.batch_size):
             good = [images for _, _, images in group if images is not None and len(images)]
             rows = iter(_predict(predictor, np.concatenate(good)) if good else none)
@@ -74,35 +77,9 @@ _Loaded = tuple[Item, Details | InputError, np.ndarray | None]
 """An item, its details or its error, and its images, None after an error."""
 
 
-def _load_ahead(
-    batch_size: int, items: Iterable[Item], load: Callable[[Item], tuple[Details, np.ndarray]]
-) -> Generator[_Loaded[Item, Details]]:
-    """Loads items, in their order, in threads that work ahead of the caller."""
-    threads = max(_MIN_THREADS, available_cores())
-    waiting = iter(items)
-    started: collections.deque[Future[_Loaded[Item, Details]]] = collections.deque()
-
-    def run(item: Item) -> _Loaded[Item, Details]:
-        try:
-            return item, *load(item)
-        except InputError as error:
-            return item, error, None
-
-    def start(limit: int) -> None:
-        for item in itertools.islice(waiting, max(0, limit - len(started))):
-            started.append(pool.submit(run, item))
-
-    pool = ThreadPoolExecutor(threads)
-    try:
-        start(max(batch_size, 2 * threads))
-        while started:
-            loaded = started.popleft().result()
-            # Fewer items of many images than of one.
-            count = 1 if loaded[2] is None else max(1, len(loaded[2]))
-            start(max(batch_size // count, 2 * threads))
-            yield loaded
-    finally:  # the caller may stop early, after an error or Ctrl-C
-        pool.shutdown(wait=False, cancel_futures=True)
+def _count(loaded: _Loaded[Item, Details]) -> int:
+    """The number of images of an item; 1 for an item without images, as its result waits too."""
+    return 1 if loaded[2] is None else max(1, len(loaded[2]))
 
 
 def _groups(
@@ -112,13 +89,11 @@ def _groups(
     group: list[_Loaded[Item, Details]] = []
     size = 0
     for each in loaded:
-        # An item without images counts too: its result must not wait for a full batch.
-        count = 1 if each[2] is None else max(1, len(each[2]))
-        if group and size + count > batch_size:
+        if group and size + _count(each) > batch_size:
             yield group
             group, size = [], 0
         group.append(each)
-        size += count
+        size += _count(each)
     if group:
         yield group
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_faramtn.cores import available_cores
 from keras_faramtn.errors import InputError, reason
 from keras_faramtn.inference.predictor import Predictor
 from keras_faramtn.inference.records import (
@@ -20,6 +19,7 @@ from keras_faramtn.inference.records import (
 )
 from keras_faramtn.inference.tflite_metadata import Metadata, read_metadata
 from keras_faramtn.model_record import RECORD_FILE, ModelRecord
+from keras_faramtn.threads import available_cores
 
 _IMAGES_PER_CORE = 8  # of a batch: few enough that a progress bar moves steadily
 
@@ -160,6 +160,11 @@ def _only_tensors(path: Path, interpreter: Any) -> tuple[dict[str, Any], dict[st
             and len(scores["shape"]) > 0
             and np.prod(scores["shape"]) == scores["shape"][-1] > 0
         ):
+            if not np.issubdtype(scores["dtype"], np.floating) and not scores["quantization"][0]:
+                raise InputError(
+                    f"{path}: its output is integers without a scale, so they can't be turned into "
+                    "probabilities; export the model with `faramtn export`."
+                )
             return image, scores
     raise InputError(
         f"{path}: the model must have one image as input, (1, height, width, 3), and one vector of "

@@ -7,24 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from keras_faramtn.cores import available_cores
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 from keras_faramtn.inference.padding import pad_batch
 from keras_faramtn.inference.predictor import Predictor
 from keras_faramtn.inference.records import check_outputs, parse_record, read_labels_beside
 from keras_faramtn.model_record import RECORD_FILE, ModelRecord
+from keras_faramtn.threads import available_cores
 
 PIXEL_FORMAT, PIXEL_RANGE = "Image.BitmapPixelFormat", "Image.NominalPixelRange"
 """Entries of an ONNX file's metadata that describe its image input, from the ONNX standard
 (docs/MetadataProps.md)."""
 
 _CHANNEL_ORDERS = {"Rgb8": slice(None), "Bgr8": slice(None, None, -1)}
+_BYTE_RANGE = "NominalRange_0_255"  # the only one of a uint8 input
 _RANGES = {  # mean and standard deviation of pixels in 0..255
-    "NominalRange_0_255": (0.0, 1.0),
+    _BYTE_RANGE: (0.0, 1.0),
     "Normalized_0_1": (0.0, 255.0),
     "Normalized_1_1": (127.5, 127.5),
 }
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+_FLOAT_TYPES = {"tensor(float)", "tensor(float16)", "tensor(double)"}
 _IMAGES_PER_CORE = 8  # of a batch: larger ones don't fit into the processor's caches
 _ERRORS_ONLY = 3  # a severity of onnxruntime's log
 
@@ -48,6 +50,11 @@ def load_onnx(path: Path) -> Predictor:
             f"{path}: the model must have one input and one output, but it has {len(inputs)} and "
             f"{len(outputs)}; export it with `faramtn export`."
         )
+    if outputs[0].type not in _FLOAT_TYPES:
+        raise InputError(
+            f"{path}: the output {outputs[0].name} is {outputs[0].type}; it must be a tensor of "
+            "floats, the probabilities. Export the model with `faramtn export`."
+        )
     image_size, channels_first = _image_shape(path, inputs[0])
     mean, std, order = _pixel_values(path, session.get_modelmeta().custom_metadata_map, inputs[0])
     dtype = _TYPES[inputs[0].type]
@@ -58,7 +65,10 @@ def load_onnx(path: Path) -> Predictor:
         values = ((pixels - mean) / std).astype(dtype)
         if channels_first:
             values = np.moveaxis(values, 3, 1)
-        [rows] = session.run(None, {inputs[0].name: np.ascontiguousarray(values)})
+        try:
+            [rows] = session.run(None, {inputs[0].name: np.ascontiguousarray(values)})
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise InputError(f"{path}: onnxruntime can't run it: {reason(error)}.") from error
         return rows.reshape(len(pixels), -1)[: len(images)].astype("float32")
 
     record = _record(path, session)
@@ -131,13 +141,15 @@ def _image_shape(path: Path, image: Any) -> tuple[tuple[int, int], bool]:
 def _pixel_values(path: Path, metadata: dict[str, str], image: Any) -> tuple[float, float, slice]:
     """Mean and standard deviation of pixels, and the order of the channels."""
     range_ = metadata.get(PIXEL_RANGE)
-    if range_ is None and image.type == "tensor(uint8)":
-        range_ = "NominalRange_0_255"
+    ranges = _RANGES
+    if image.type == "tensor(uint8)":
+        ranges = {_BYTE_RANGE: _RANGES[_BYTE_RANGE]}
+        range_ = range_ or _BYTE_RANGE
     order = metadata.get(PIXEL_FORMAT)
-    if range_ not in _RANGES or order not in _CHANNEL_ORDERS:
+    if range_ not in ranges or order not in _CHANNEL_ORDERS:
         raise InputError(
             f"{path}: it doesn't state how pixels become values of its input: the metadata entry "
             f"{PIXEL_FORMAT} must be {' or '.join(_CHANNEL_ORDERS)}, and {PIXEL_RANGE} "
-            f"{' or '.join(_RANGES)}. Add them, or export the model with `faramtn export`."
+            f"{' or '.join(ranges)}. Add them, or export the model with `faramtn export`."
         )
-    return *_RANGES[range_], _CHANNEL_ORDERS[order]
+    return *ranges[range_], _CHANNEL_ORDERS[order]

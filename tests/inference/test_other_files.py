@@ -153,6 +153,19 @@ def test_a_tflite_file_that_does_not_state_its_scale_is_refused(float_file, inte
             load_predictor(path)
 
 
+def test_a_tflite_file_of_integers_without_a_scale_is_refused(integer_file, tmp_path):
+    model = schema.ModelT.InitFromPackedBuf(integer_file)
+    graph = model.subgraphs[0]
+    graph.tensors[graph.outputs[0]].quantization = None
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    path = tmp_path / "other.tflite"
+    described = add_metadata(bytes(builder.Output()), [127.5], [127.5], "classes.txt")
+    path.write_bytes(append_labels(described))
+    with pytest.raises(InputError, match=r"other\.tflite: (its output is integers|not a TFLite)"):
+        load_predictor(path)
+
+
 def test_logits_are_refused(tmp_path):
     content = tf.lite.TFLiteConverter.from_keras_model(pooling_network("linear")).convert()
     path = tmp_path / "logits.tflite"
@@ -224,6 +237,35 @@ def test_an_onnx_file_gets_pixels_as_its_metadata_state(
     np.testing.assert_allclose(predictor.predict(images), means(pixels, mean, std), atol=1e-3)
 
 
+def test_an_onnx_file_that_fails_is_reported(tmp_path):
+    write_onnx(
+        tmp_path / "other.onnx", BitmapPixelFormat="Rgb8", NominalPixelRange="NominalRange_0_255"
+    )
+    model = onnx.load(tmp_path / "other.onnx")
+    [axes] = model.graph.initializer
+    axes.CopyFrom(onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, [2], [1, 7]))
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"other\.onnx: (onnxruntime can't|not an ONNX file)"):
+        load_predictor(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("kind", ["sequence", "STRING"])
+def test_an_onnx_file_whose_output_is_no_tensor_of_floats_is_refused(tmp_path, kind):
+    helper, types = onnx.helper, onnx.TensorProto
+    image = helper.make_tensor_value_info("image", types.FLOAT, ["n", *SIZE, 3])
+    if kind == "sequence":
+        nodes = [helper.make_node("SequenceConstruct", ["image"], ["scores"])]
+        output = helper.make_tensor_sequence_value_info("scores", types.FLOAT, None)
+    else:
+        nodes = [helper.make_node("Cast", ["image"], ["scores"], to=types.STRING)]
+        output = helper.make_tensor_value_info("scores", types.STRING, ["n", *SIZE, 3])
+    graph = helper.make_graph(nodes, "other", [image], [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match="it must be a tensor of floats"):
+        load_predictor(tmp_path / "other.onnx")
+
+
 def test_an_onnx_file_of_integers_takes_pixels(tmp_path):
     write_onnx(tmp_path / "other.onnx", kind="UINT8", BitmapPixelFormat="Rgb8")
     predicted = load_predictor(tmp_path / "other.onnx").predict(IMAGES)
@@ -239,6 +281,14 @@ def test_an_onnx_file_of_integers_takes_pixels(tmp_path):
         ({"shape": ("n", 3, "h", "w")}, "with a fixed height and width"),
         ({"shape": ("n", 4, 6, 1)}, "with a fixed height and width"),
         ({"kind": "DOUBLE"}, "it must be float or uint8"),
+        (
+            {
+                "kind": "UINT8",
+                "BitmapPixelFormat": "Rgb8",
+                "NominalPixelRange": "Normalized_0_1",
+            },
+            "Image.NominalPixelRange NominalRange_0_255",
+        ),
         ({"outputs": 2}, "it has 1 and 2"),
     ],
 )
@@ -309,6 +359,7 @@ def test_of_an_export_the_first_known_file_is_loaded(tmp_path):
         load_predictor(tmp_path)
     write_saved_model(tmp_path / "saved_model" / "1", tf.uint8, batch=5)
     assert load_predictor(tmp_path).batch_size == 5
+    assert load_predictor(tmp_path / "saved_model").batch_size == 5
     (tmp_path / "onnx").mkdir()
     write_onnx(tmp_path / "onnx" / "x.onnx", (3, *SIZE, 3), "UINT8", BitmapPixelFormat="Rgb8")
     assert load_predictor(tmp_path).batch_size == 3
