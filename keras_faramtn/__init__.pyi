@@ -25,7 +25,7 @@ from .faces.crop_dataset import crop_dataset
 from .faces.detector import FaceDetector
 from .faces.face import Face
 from .faces.measure import measure_framing
-from .framing import CELEBA_FRAMING, AlignedFraming, BoxFraming
+from .framing import BOX_FRAMING, CELEBA_FRAMING, AlignedFraming, BoxFraming
 from .inference.drawing import draw_predictions
 from .inference.image_files import predict_files
 from .inference.loading import load_predictor, read_record
@@ -49,7 +49,7 @@ from .models import (
     inference_model,
     load_model,
 )
-from .models.record import set_framing
+from .models.record import set_framing, set_thresholds
 from .objective import objective
 from .optimizers import ConvolutionMuon
 from .scoring.score import score_images
@@ -61,6 +61,7 @@ __version__: str
 
 __all__ = [
     "BACKBONES",
+    "BOX_FRAMING",
     "CELEBA_ATTRIBUTES",
     "CELEBA_FRAMING",
     "CGFF",
@@ -125,6 +126,7 @@ __all__ = [
     "read_record",
     "score_images",
     "set_framing",
+    "set_thresholds",
     "synthesize",
     "train_recipe",
 ]

@@ -42,7 +42,7 @@ Thresholds = Annotated[
         metavar="METRICS",
         help="The metrics.json of a training run, for the thresholds that it chose for balanced "
         "accuracy.",
-        show_default="0.5 for all attributes",
+        show_default="those that the model records, or 0.5",
     ),
 ]
 
@@ -164,8 +164,8 @@ def crop(
     framing: Annotated[
         str,
         typer.Option(
-            help="celeba: turned, eyes and mouth as in CelebA's aligned images; box: the detected "
-            "box with a margin of half its side."
+            help="celeba: rotated, so that eyes and mouth are where CelebA's aligned images have "
+            "them; box: the detected box with a margin of half its side."
         ),
     ] = "celeba",
     height: Annotated[int, typer.Option(min=32, max=1024, help="In pixels.")] = 218,
@@ -325,6 +325,7 @@ def predict(
         )
         return
     options = {"skip_bad": skip_bad, "progress": True}
+    recorded = None
     with _for_model(model):
         if is_url(model):  # the server decodes the files
             from keras_faramtn.inference.serving_client import predict_on_server
@@ -332,12 +333,15 @@ def predict(
             predictions = predict_on_server(model, images, timeout=timeout, **options)
         else:
             from keras_faramtn.inference.image_files import predict_files
+            from keras_faramtn.inference.loading import load_predictor
 
-            predictions = predict_files(model, images, **options)
+            predictor = load_predictor(model)
+            recorded = predictor.record.threshold_by_attribute
+            predictions = predict_files(predictor, images, **options)
     if output:
         typer.echo(f"{write_predictions(output, predictions):,} predictions in {output}")
         return
-    limits = None
+    limits = None if thresholds else recorded
     for image, probabilities in predictions:
         limits = limits or _read_thresholds(thresholds, probabilities)
         _show_prediction(image, probabilities, limits)
@@ -377,7 +381,8 @@ def _predict_photographs(
         predictions = predict_photographs(
             predictor, photographs, framing=named, skip_bad=skip_bad, progress=True
         )
-    limits = _read_thresholds(thresholds, predictor.attributes)
+    recorded = predictor.record.threshold_by_attribute
+    limits = _read_thresholds(thresholds, predictor.attributes) if thresholds else recorded
     if draw:
         from keras_faramtn.inference.drawn_files import write_drawings
 
@@ -433,11 +438,37 @@ def explain(
             "--detect", help="The images are photographs: find the faces in them and crop them."
         ),
     ] = False,
+    framing: Annotated[
+        str | None,
+        typer.Option(
+            help="With --detect: how to crop faces, celeba or box.",
+            show_default="as the model's training images",
+        ),
+    ] = None,
+    skip_bad: SkipBad = False,
 ) -> None:
-    """Show where the evidence for attributes lies, and what the network attends to."""
+    """Show where the evidence for attributes lies, and what the network attends to.
+
+    With --detect, photographs without a face are skipped; the exit status is 1 if there is no face
+    in any of them.
+    """
+    from keras_faramtn.framing import framing_named
+
+    if framing and not detect:
+        raise InputError("--framing is for photographs; use it with --detect.")
+    named = framing_named(framing) if framing else None
     with _with_keras():
         from keras_faramtn.explanations.explain_files import explain_files
-    explain_files(model, images, to, attributes=attributes or (), detect=detect)
+    _load_detector()
+    explain_files(
+        model,
+        images,
+        to,
+        attributes=attributes or (),
+        detect=detect,
+        framing=named,
+        skip_bad=skip_bad,
+    )
 
 
 @app.command()
@@ -527,7 +558,7 @@ def score(
     typer.echo(
         f"{summary.images:,} images, {summary.faces:,} faces and {summary.errors:,} errors in {to}/"
     )
-    if summary.errors and summary.errors >= summary.images:
+    if not summary.usable:
         raise InputError(f"no image could be used; the column `error` in {to} tells why.")
 
 

@@ -118,6 +118,43 @@ def framing_named(name: str) -> Framing:
     return FRAMINGS[name]
 
 
+def check_framing(value: Any) -> Framing:
+    """The value, if it is a framing.
+
+    Raises:
+        InputError: it is something else, such as the name of a framing.
+
+    Example:
+        >>> check_framing(CELEBA_FRAMING) == CELEBA_FRAMING
+        True
+    """
+    if not isinstance(value, Framing):
+        raise InputError(
+            f"{value!r} is not a framing; use CELEBA_FRAMING, an AlignedFraming or a BoxFraming."
+        )
+    return value
+
+
+def with_aspect(framing: Framing, aspect: float) -> Framing:
+    """The framing of a wider or narrower crop, with more around the face and no distortion.
+
+    Args:
+        framing: the framing.
+        aspect: the width of the crop divided by its height.
+
+    Example:
+        >>> with_aspect(BoxFraming(1.0, (0.25, 0.25), (0.75, 0.75)), 2.0).top_left
+        (0.375, 0.25)
+    """
+    scale = (min(1.0, framing.aspect / aspect), min(1.0, aspect / framing.aspect))
+    points = {
+        name: tuple(0.5 + (x - 0.5) * factor for x, factor in zip(value, scale, strict=True))
+        for name, value in asdict(framing).items()
+        if name != "aspect"
+    }
+    return type(framing)(aspect=aspect, **points)  # type: ignore[arg-type]
+
+
 def describe_framing(framing: Framing | None) -> str:
     """The framing in one line, for a report.
 

@@ -33,6 +33,13 @@ class ModelRecord:
     framing: Framing | None = None
     thresholds: tuple[float, ...] | None = None
 
+    @property
+    def threshold_by_attribute(self) -> dict[str, float] | None:
+        """The thresholds by attribute; None for 0.5 for all."""
+        if self.thresholds is None:
+            return None
+        return dict(zip(self.groups.attributes, self.thresholds, strict=True))
+
 
 def record_to_json(record: ModelRecord) -> str:
     """The content of `RECORD_FILE`.
@@ -41,13 +48,11 @@ def record_to_json(record: ModelRecord) -> str:
     an object from each group to its attributes; `framing`, as `framing_to_json` describes it, or
     null; and `thresholds`, an object from each attribute to its threshold, or null.
     """
-    attributes = record.groups.attributes
-    thresholds = record.thresholds
     content = {
-        "attributes": list(attributes),
+        "attributes": list(record.groups.attributes),
         "groups": {group: list(members) for group, members in record.groups.items()},
         "framing": None if record.framing is None else framing_to_json(record.framing),
-        "thresholds": thresholds and dict(zip(attributes, thresholds, strict=True)),
+        "thresholds": record.threshold_by_attribute,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

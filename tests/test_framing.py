@@ -16,6 +16,7 @@ from keras_faramtn.framing import (
     framing_from_json,
     framing_named,
     framing_to_json,
+    with_aspect,
 )
 
 
@@ -74,3 +75,18 @@ def test_the_description_names_kind_and_positions():
     assert "61 %" in describe_framing(CELEBA_FRAMING)
     assert describe_framing(BOX_FRAMING).startswith("box: ")
     assert describe_framing(None) == "unknown"
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.7])
+def test_a_crop_of_another_aspect_shows_more_and_is_not_stretched(framing, aspect):
+    wider = with_aspect(framing, aspect)
+    # With heights 1 and `height`, the same points are at the same distances from the centre.
+    height = max(1.0, framing.aspect / aspect)
+    for name, point in vars(framing).items():
+        if name != "aspect":
+            x, y = getattr(wider, name)
+            before = ((point[0] - 0.5) * framing.aspect, point[1] - 0.5)
+            assert ((x - 0.5) * aspect * height, (y - 0.5) * height) == pytest.approx(before)
+            assert abs(x - 0.5) <= abs(point[0] - 0.5) + 1e-9
+    assert wider.aspect == aspect

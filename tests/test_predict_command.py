@@ -16,6 +16,7 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
 from keras_faramtn.inference.output_file import write_predictions
 from keras_faramtn.models import FARAMTN
+from keras_faramtn.models.record import set_thresholds
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,22 @@ def run(monkeypatch, capsys):
         return err if end.value.code else None, out, err
 
     return run
+
+
+def test_thresholds_that_the_model_records_select_the_attributes(run, folder, tmp_path):
+    model = FARAMTN("mobilenetv3_small", input_shape=(32, 32, 3))
+    recorded = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0) | {"Bald": 0.0}
+    set_thresholds(model, list(recorded.values()))
+    model.save(tmp_path / "model.keras")
+    error, out, _ = run("predict", tmp_path / "model.keras", folder / "a.png")
+    assert error is None
+    assert out.startswith(f"{folder / 'a.png'}: Bald ")
+    assert "," not in out.partition(": ")[2]
+    metrics = tmp_path / "metrics.json"
+    chosen = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0)
+    metrics.write_text(json.dumps({"chosen_thresholds": {"thresholds": chosen}}))
+    _, out, _ = run("predict", tmp_path / "model.keras", folder / "a.png", "--thresholds", metrics)
+    assert out.endswith("no attribute above its threshold\n")
 
 
 def test_chosen_thresholds_select_the_attributes(run, model_file, folder, tmp_path):

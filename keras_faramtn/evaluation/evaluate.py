@@ -21,6 +21,7 @@ from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, write_pr
 from keras_faramtn.evaluation.scores import Scores, positive_rates, predict_probabilities, score
 from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted, read_thresholds
 from keras_faramtn.models import groups_of, inference_model, load_model
+from keras_faramtn.models.record import record_of
 
 METRICS_FILE = "metrics.json"
 CONTACT_SHEET_FILE = "contact_sheet.png"
@@ -168,7 +169,8 @@ def evaluate_file(
         data: the data set, as `read_dataset` takes it.
         split: `train`, `validation` or `test`.
         folder: a new or empty folder for the report, written with `atomic_folder`.
-        thresholds: the `metrics.json` of a training run, for its chosen thresholds; None for 0.5.
+        thresholds: the `metrics.json` of a training run, for its chosen thresholds; None for those
+            that the model records, or 0.5.
         skip_bad: skip rows and images that cannot be used.
 
     Raises:
@@ -179,7 +181,10 @@ def evaluate_file(
     check_folder(folder)
     model = load_model(model_file)
     attributes = groups_of(model).attributes
-    values = read_thresholds(thresholds, attributes) if thresholds else DEFAULT_THRESHOLD
+    if thresholds:
+        values = read_thresholds(thresholds, attributes)
+    else:
+        values = record_of(model).thresholds or DEFAULT_THRESHOLD
     with atomic_folder(folder) as report_folder:
         table = check_data(data, attributes, skip_bad=skip_bad)
         name = data.resolve().name

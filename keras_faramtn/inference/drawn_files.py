@@ -10,6 +10,7 @@ from keras_faramtn.inference.drawing import draw_predictions
 from keras_faramtn.inference.photographs import PhotographPrediction
 
 _QUALITY = 90  # of JPEG: small text stays clear
+_LARGEST_SIDE = 65_500  # of a JPEG file, in pixels
 
 
 def write_drawings(
@@ -21,7 +22,7 @@ def write_drawings(
     """Draws predictions into their photographs, in a new folder, as they are passed on.
 
     Each photograph with a face becomes an upright JPEG file without its EXIF data, at the path that
-    `drawn_paths` gives.
+    `drawn_paths` gives. A photograph whose longer side has more than 65,500 pixels is reduced.
 
     Args:
         predictions: the predictions; a photograph is read again for drawing.
@@ -44,11 +45,12 @@ def write_drawings(
             yield prediction
 
 
-def drawn_paths(photographs: Iterable[Path]) -> dict[Path, Path]:
+def drawn_paths(photographs: Iterable[Path], suffix: str = ".jpg") -> dict[Path, Path]:
     """A path for the drawing of each photograph, relative to their folder.
 
-    Photographs of several folders keep the folders below the one that all are in. The suffix
-    becomes `.jpg`; a number is added where that makes two paths equal, or equal but for their case.
+    Photographs of several folders keep the folders below the one that all are in. Their suffix
+    becomes `suffix`; a number is added where that makes two paths equal, or equal but for their
+    case.
 
     Example:
         >>> photographs = ["trip/day1/a.png", "trip/day2/a.png", "trip/day2/A.jpg"]
@@ -60,18 +62,18 @@ def drawn_paths(photographs: Iterable[Path]) -> dict[Path, Path]:
     shared = Path(os.path.commonpath([path.parent for path in absolute.values()] or [Path()]))
     relative = {path: each.relative_to(shared) for path, each in absolute.items()}
     used = {str(folder).casefold() for path in relative.values() for folder in path.parents}
-    return {path: _unused(each, used) for path, each in relative.items()}
+    return {path: _unused(each, suffix, used) for path, each in relative.items()}
 
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links
 
 
-def _unused(path: Path, used: set[str]) -> Path:
-    candidate, number = path.with_suffix(".jpg"), 1
+def _unused(path: Path, suffix: str, used: set[str]) -> Path:
+    candidate, number = path.with_suffix(suffix), 1
     while str(candidate).casefold() in used:
         number += 1
-        candidate = path.with_name(f"{path.stem}-{number}.jpg")
+        candidate = path.with_name(f"{path.stem}-{number}{suffix}")
     used.add(str(candidate).casefold())
     return candidate
 
@@ -81,6 +83,7 @@ def _write(
 ) -> None:
     photograph = load_upright(prediction.path)
     image = draw_predictions(photograph, prediction.faces, thresholds)
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     profile = photograph.info.get("icc_profile")
     if profile and profile[16:20] != b"RGB ":  # that of CMYK pixels, before their conversion
         profile = None

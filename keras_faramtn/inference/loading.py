@@ -64,10 +64,11 @@ def load_predictor(source: str | Path) -> Predictor:
     """Loads a model for prediction.
 
     Args:
-        source: a `.keras` file, a SavedModel's folder, a `.tflite` or an `.onnx` file; the URL of
-            a TensorFlow Serving server, see `predict_on_server`; or the folder of an export, of
-            which the first of these is loaded: the float32 `.tflite` file, the `.onnx` file, the
-            SavedModel, the float16 and the 8-bit `.tflite` file. The files that `faramtn export`
+        source: a `.keras` file, a `.tflite` or an `.onnx` file; a SavedModel's folder, or a folder
+            of one SavedModel; the URL of a TensorFlow Serving server, see `predict_on_server`; or
+            the folder of an export, of which the first of these is loaded: the float32 `.tflite`
+            file, the `.onnx` file, the SavedModel, the float16 and the 8-bit `.tflite` file. The
+            files that `faramtn export`
             writes contain a record of the model, see `ModelRecord`. Files of others work if their
             metadata state how pixels become values of their input, and if they contain labels or
             there is a `labels.txt` in their folder or its parent folder.
@@ -128,6 +129,9 @@ def _find(source: str | Path) -> tuple[_Kind, Path | str]:
             return _KINDS[_SAVED_MODEL], path
         if (path / RECORD_FILE).is_file():
             return _find(_exported_file(path))
+        versions = list(path.glob(f"*/{SAVED_MODEL_FILE}"))  # as TensorFlow Serving expects them
+        if len(versions) == 1:
+            return _KINDS[_SAVED_MODEL], versions[0].parent
     elif path.suffix in _KINDS:
         if not path.is_file():
             raise InputError(f"{path}: no such model file; check its path.")

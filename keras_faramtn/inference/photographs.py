@@ -12,7 +12,7 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.faces.alignment import crop_faces
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.face import Face
-from keras_faramtn.framing import Framing
+from keras_faramtn.framing import Framing, check_framing
 from keras_faramtn.inference.batching import predict_items
 from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.inference.predictions import describe_prediction, handle_bad_images
@@ -81,8 +81,8 @@ def predict_photographs(
         One prediction per photograph, in order. Photographs without a face are included.
 
     Raises:
-        InputError: the model or a photograph can't be used; or the model records no framing, and
-            none is specified.
+        InputError: the model or a photograph can't be used; `framing` is not a framing; or the
+            model records none, and none is specified.
 
     Example:
         >>> from PIL import Image
@@ -106,7 +106,7 @@ def predict_photographs(
             "the model does not record how faces are framed in its training images; specify a "
             "framing: --framing celeba at the command line, CELEBA_FRAMING in Python."
         )
-    results = _predict_faces(predictor, FaceDetector(), paths, framing)
+    results = _predict_faces(predictor, FaceDetector(), paths, check_framing(framing))
     good = handle_bad_images(results, total=len(paths), skip_bad=skip_bad, progress=progress)
     return (PhotographPrediction(path, faces) for path, faces in good)
 

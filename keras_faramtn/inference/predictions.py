@@ -100,11 +100,17 @@ def predicted_attributes(
         probabilities: in 0..1, by attribute.
         thresholds: in 0..1, by attribute; None for 0.5 for all.
 
+    Raises:
+        InputError: an attribute has no threshold.
+
     Example:
         >>> predicted_attributes({"Bald": 0.1, "Male": 0.75, "Smiling": 0.9})
         ['Smiling', 'Male']
     """
     limits = thresholds or dict.fromkeys(probabilities, DEFAULT_THRESHOLD)
+    missing = [name for name in probabilities if name not in limits]
+    if missing:
+        raise InputError(f"there is no threshold for {', '.join(missing)}; specify one for each.")
     positive = [name for name, p in probabilities.items() if p > limits[name]]
     return sorted(positive, key=lambda name: -probabilities[name])
 

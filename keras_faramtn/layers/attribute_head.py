@@ -18,6 +18,8 @@ class AttributeHead(keras.layers.Dense):
     Args:
         attributes: names of the attributes, in the order of the logits.
         positions: index of each attribute in the canonical order of all attributes, from 0.
+        thresholds: for each attribute, the probability above which it is predicted, in 0..1; None
+            for 0.5. Like the names, they are only recorded; the attribute may be set later.
         **kwargs: arguments of `keras.layers.Dense` other than `units`.
 
     Call arguments:
@@ -28,7 +30,8 @@ class AttributeHead(keras.layers.Dense):
 
     Raises:
         ValueError: `attributes` is empty, is a string or has duplicates; `positions` has
-            duplicates, has values that are not integers of 0 or more, or differs in length.
+            duplicates, has values that are not integers of 0 or more, or differs in length;
+            `thresholds` differs in length, or has values outside 0..1.
 
     Example:
         >>> head = AttributeHead(["Smiling", "Big_Lips"], positions=[31, 6], name="mouth")
@@ -36,7 +39,13 @@ class AttributeHead(keras.layers.Dense):
         (3, 2)
     """
 
-    def __init__(self, attributes: Sequence[str], positions: Sequence[int], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        attributes: Sequence[str],
+        positions: Sequence[int],
+        thresholds: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         attributes = distinct_names("attributes", attributes)
         positions = tuple(positions)
         if len(attributes) != len(positions):
@@ -50,6 +59,24 @@ class AttributeHead(keras.layers.Dense):
         super().__init__(units=len(attributes), **kwargs)
         self.attributes = attributes
         self.positions = positions
+        self.thresholds = thresholds
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """For each attribute, the probability above which it is predicted; None for 0.5."""
+        return self._thresholds
+
+    @thresholds.setter
+    def thresholds(self, values: Sequence[float] | None) -> None:
+        thresholds = None if values is None else tuple(map(float, values))
+        if thresholds is not None and len(thresholds) != len(self.attributes):
+            raise ValueError(
+                f"each attribute needs one threshold; got {len(self.attributes)} attributes and "
+                f"{len(thresholds)} thresholds."
+            )
+        if thresholds is not None and not all(0 <= value <= 1 for value in thresholds):
+            raise ValueError(f"thresholds must be in 0..1; got {thresholds}.")
+        self._thresholds = thresholds
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -58,4 +85,5 @@ class AttributeHead(keras.layers.Dense):
             **config,
             "attributes": list(self.attributes),
             "positions": list(self.positions),
+            "thresholds": self.thresholds and list(self.thresholds),
         }

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_faramtn.framing import Framing, framing_from_json, framing_to_json
+from keras_faramtn.framing import Framing, check_framing, framing_from_json, framing_to_json
 
 
 @keras.saving.register_keras_serializable(package="keras_faramtn")
@@ -39,7 +39,9 @@ class FaceFraming(keras.layers.Layer):
     def __init__(self, framing: Framing | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         # Images stay as they are, integers too; the layers that follow choose the dtype.
         super().__init__(**kwargs, autocast=False)
-        self.framing = framing_from_json(framing) if isinstance(framing, Mapping) else framing
+        if isinstance(framing, Mapping):
+            framing = framing_from_json(framing)
+        self.framing = None if framing is None else check_framing(framing)
 
     def call(self, images: Any) -> Any:
         return images

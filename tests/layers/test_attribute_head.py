@@ -27,6 +27,18 @@ def test_the_config_contains_names_and_positions():
     assert copy.name == "mouth"
     assert (copy.attributes, copy.positions) == (("Smiling", "Big_Lips"), (31, 6))
     assert copy.compute_output_shape((None, 7)) == (None, 2)
+    assert copy.thresholds is None
+
+
+def test_thresholds_may_be_set_later_and_are_in_the_config():
+    head = AttributeHead(["Smiling", "Big_Lips"], [31, 6], thresholds=[0, 1])
+    assert AttributeHead.from_config(head.get_config()).thresholds == (0.0, 1.0)
+    head.thresholds = np.array([0.25, 0.5])
+    assert AttributeHead.from_config(head.get_config()).thresholds == (0.25, 0.5)
+    for wrong, message in [([0.5], "2 attributes and 1 thresholds"), ([0.5, 1.5], "in 0..1")]:
+        with pytest.raises(ValueError, match=message):
+            head.thresholds = wrong
+    assert head.thresholds == (0.25, 0.5)
 
 
 @pytest.mark.parametrize(
