@@ -22,7 +22,7 @@ from keras_faramtn.locks import output_lock
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2  # increase it when the same image file would give different pixels
+_FORMAT = 3  # increase it when the same image file would give different pixels
 _CHECKSUM_BYTES = 4  # of a CRC-32
 _READ_BYTES = 16 * 1024**2
 

@@ -264,6 +264,19 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
+def check_rgb(image: Image.Image) -> None:
+    """Checks that an image has three channels of 8 bits: red, green and blue.
+
+    Raises:
+        InputError: it has others.
+
+    Example:
+        >>> check_rgb(Image.new("RGB", (30, 20)))
+    """
+    if image.mode != "RGB":
+        raise InputError(f"the image has the mode {image.mode}; pass image.convert('RGB').")
+
+
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
     """The image files among `paths`, and below the folders among them.
 

@@ -195,7 +195,7 @@ def _tiff_orientation(tiff: Any) -> Any:
     one_short = tf.where(big_endian, tf.constant((0, 1), tf.int64), (1, 0))
     wanted = tf.concat([(_ORIENTATION, _SHORT), one_short], 0)
     valid = tf.reduce_all(entries[:, :4] == wanted, 1) & (entries[:, 4] >= 1) & (entries[:, 4] <= 8)
-    is_tiff = (head[1] == 42) & (big_endian | (head[0] == 0x4949))
+    is_tiff = (head[1] == 42) & (big_endian | (head[0] == 0x4949)) & (count > 0)
     orientations = tf.boolean_mask(entries[:, 4], valid & is_tiff)
     return tf.cast(tf.concat([orientations, [1]], 0)[0], tf.int32)
 

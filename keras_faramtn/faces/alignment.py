@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_faramtn.data.images import check_rgb
 from keras_faramtn.faces.face import Face
-from keras_faramtn.framing import AlignedFraming, BoxFraming, Framing
+from keras_faramtn.framing import AlignedFraming, BoxFraming, Framing, check_framing
 
 _REDUCING_GAP = 3  # Pillow's documentation: indistinguishable from resizing in one step
 _MARGIN = 2  # pixels around the crop that its interpolation needs
@@ -32,13 +33,17 @@ def crop_face(
     Returns:
         uint8 `(height, width, 3)`, RGB.
 
+    Raises:
+        InputError: the photograph is not RGB, or `framing` is not a framing.
+
     Example:
         >>> face = Face(10, 10, 30, 30, 0.9, (15, 15), (25, 15), (20, 20), (20, 25))
         >>> framing = BoxFraming(1.0, (0.25, 0.25), (0.75, 0.75))
         >>> crop_face(Image.new("RGB", (40, 40), "red"), face, framing, (8, 8)).shape
         (8, 8, 3)
     """
-    matrix = _SOURCES[type(framing)](face, framing)
+    check_rgb(photograph)
+    matrix = _SOURCES[type(check_framing(framing))](face, framing)
     return _sample(photograph, matrix, image_size)
 
 
@@ -51,14 +56,6 @@ def crop_faces(
     """The crops of k faces, uint8 `(k, height, width, 3)`, as by `crop_face`; k may be zero."""
     crops = [crop_face(photograph, face, framing, image_size) for face in faces]
     return np.array(crops, "uint8").reshape(-1, *image_size, 3)
-
-
-def frame_corners(face: Face, framing: Framing) -> np.ndarray:
-    """The corners of the crop in the photograph, `(4, 2)`, x and y in pixels.
-
-    The order is top left, top right, bottom right, bottom left.
-    """
-    return _corners(_SOURCES[type(framing)](face, framing))
 
 
 def _corners(matrix: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import logging
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_folder
-from keras_faramtn.cores import available_cores
 from keras_faramtn.data.images import find_images, load_upright
 from keras_faramtn.data.readers.csv_table import FILE_NAME, IMAGE_FOLDER
 from keras_faramtn.data.readers.dataset import KINDS, read_dataset
@@ -20,12 +18,15 @@ from keras_faramtn.data.table import SHOWN_PROBLEMS, SPLITS, UNKNOWN, FaceTable,
 from keras_faramtn.errors import InputError
 from keras_faramtn.faces.alignment import crop_face
 from keras_faramtn.faces.detector import FaceDetector
-from keras_faramtn.framing import CELEBA_FRAMING, Framing
+from keras_faramtn.framing import CELEBA_FRAMING, Framing, with_aspect
+from keras_faramtn.threads import map_ahead
 
 REPORT_FILE = "photographs.csv"
 """The report: for each photograph its path, the number of its faces, its crop, and its problem."""
 
+_HEIGHT = 218  # that of CelebA's aligned images
 _JPEG_QUALITY = 95
+_AHEAD = 64  # photographs that may be done before the slowest of them
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def crop_dataset(
     source: str | Path,
     folder: str | Path,
     framing: Framing = CELEBA_FRAMING,
-    image_size: tuple[int, int] = (218, 178),
+    image_size: tuple[int, int] | None = None,
     *,
     skip_bad: bool = False,
     progress: bool = True,
@@ -51,7 +52,8 @@ def crop_dataset(
         source: a data set, as for `read_dataset`; or a folder of photographs without labels.
         folder: the new folder; it may exist if it is empty.
         framing: how a face is framed in its crop.
-        image_size: height and width in pixels of the crops.
+        image_size: height and width in pixels of the crops; None for 218, and as wide as the
+            framing requires. In wider or higher crops, there is more around the face.
         skip_bad: skip invalid rows, and photographs that can't be read.
         progress: show a progress bar on standard error.
 
@@ -73,6 +75,9 @@ def crop_dataset(
         (3, ['attributes.csv', 'images', 'photographs.csv'])
     """
     source, folder = Path(source), Path(folder)
+    if image_size is None:
+        image_size = (_HEIGHT, round(_HEIGHT * framing.aspect))
+    framing = with_aspect(framing, image_size[1] / image_size[0])
     with atomic_folder(folder) as temporary:
         table = _read(source, skip_bad)
         images = [f"{row + 1:06}.jpg" for row in range(len(table))]
@@ -124,7 +129,8 @@ def _crop_all(
     """Writes the crops of photographs with one face; yields the faces of each, or its error."""
     detector = FaceDetector()
 
-    def crop(path: Path, target: Path) -> int | InputError:
+    def crop(paths: tuple[Path, Path]) -> int | InputError:
+        path, target = paths
         try:
             photograph = load_upright(path)
         except InputError as error:
@@ -135,11 +141,7 @@ def _crop_all(
             Image.fromarray(pixels).save(target, quality=_JPEG_QUALITY, subsampling=0)
         return len(faces)
 
-    pool = ThreadPoolExecutor(available_cores())
-    try:
-        yield from pool.map(crop, paths, targets)
-    finally:  # the caller may stop early, after an error or Ctrl-C
-        pool.shutdown(cancel_futures=True)
+    return map_ahead(crop, zip(paths, targets, strict=True), limit=_AHEAD)
 
 
 def _write_labels(path: Path, table: FaceTable, images: Sequence[str], rows: np.ndarray) -> None:
@@ -190,8 +192,8 @@ def _log_problems(table: FaceTable, found: Sequence[int | InputError], folder: P
     if problems:
         without, several = found.count(0), sum(type(faces) is int and faces > 1 for faces in found)
         logger.warning(
-            "%s: %s problems: %s photographs without a face, %s with several, %s others. "
-            "%s lists them.",
+            "%s: problems: %s. Photographs without a face: %s; with several faces: %s; other "
+            "problems: %s. The photographs are listed in %s.",
             table.source,
             f"{len(problems):,}",
             f"{without:,}",

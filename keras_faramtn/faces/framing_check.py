@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 def framing_problem(image: Image.Image, framing: Framing, detector: FaceDetector) -> str | None:
     """Why an image is clearly not a face crop in a framing, so that predictions are unreliable.
 
-    It is not if the face is more than 10 % of the image's sides away from its position in the
-    framing, or more than 1.5 times larger or smaller.
+    It clearly is not one if it shows no face, or if no face in it is near its position in the
+    framing, within 10 % of the image's sides, and of a similar size, within a factor of 1.5.
 
     Args:
         image: RGB, upright, not yet resized for the network.

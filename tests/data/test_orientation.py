@@ -162,6 +162,14 @@ UPRIGHT = {
     "orientation 9": (_in_jpeg(_exif_segment(_tiff(9))), 1),
     "32 bits": (_in_jpeg(_exif_segment(_tiff(6, kind=4))), 1),
     "two values": (_in_jpeg(_exif_segment(_tiff(6, count=2))), 1),
+    "an entry after an empty directory": (
+        _in_jpeg(
+            _exif_segment(
+                b"II*\0" + struct.pack("<IH", 8, 0) + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0)
+            )
+        ),
+        1,
+    ),
     "empty": (_in_jpeg(_exif_segment(b"")), 1),
     "empty png": (_in_png(_chunk(b"eXIf", b"")), 1),
     "truncated directory": (_in_jpeg(_exif_segment(_tiff(6)[:40])), 1),

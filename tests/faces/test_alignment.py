@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_faramtn.faces.alignment import crop_face, frame_corners
+from keras_faramtn.errors import InputError
+from keras_faramtn.faces import alignment
+from keras_faramtn.faces.alignment import crop_face
 from keras_faramtn.faces.face import Face
 from keras_faramtn.framing import CELEBA_FRAMING, AlignedFraming, BoxFraming
 
@@ -56,6 +58,24 @@ def test_eyes_and_mouth_arrive_at_the_points_of_the_framing(height, degrees):
     np.testing.assert_allclose(_centroids(crop), expected, atol=0.3 / 100)
 
 
+def _corners(face, framing):
+    """The corners of the crop in the photograph: top left, top right, bottom right, bottom left."""
+    return alignment._corners(alignment._SOURCES[type(framing)](face, framing))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_other_channels_are_refused(mode):
+    face = _face((15, 15), (25, 15), (20, 25))
+    with pytest.raises(InputError, match=f"the image has the mode {mode}"):
+        crop_face(Image.new(mode, (40, 40)), face, CELEBA_FRAMING, (8, 8))
+
+
+def test_the_name_of_a_framing_is_refused():
+    face = _face((15, 15), (25, 15), (20, 25))
+    with pytest.raises(InputError, match="'celeba' is not a framing"):
+        crop_face(Image.new("RGB", (40, 40)), face, "celeba", (8, 8))
+
+
 def test_a_face_of_other_proportions_is_fitted_by_least_squares():
     rng = np.random.default_rng(3)
     source = np.array([[61.0, 50.0], [98.0, 63.0], [70.0, 105.0]])
@@ -66,12 +86,12 @@ def test_a_face_of_other_proportions_is_fitted_by_least_squares():
         a, b, c, d = np.linalg.lstsq(np.array(rows), points.ravel(), rcond=None)[0]
         corners = np.array([[0, 0], [0.8, 0], [0.8, 1], [0, 1]])
         expected = corners @ [[a, b], [-b, a]] + [c, d]
-        np.testing.assert_allclose(frame_corners(_face(*points), FRAMING), expected)
+        np.testing.assert_allclose(_corners(_face(*points), FRAMING), expected)
 
 
 def test_a_box_keeps_its_centre_its_area_and_its_rotation():
     face = _face((0, 0), (1, 0), (0, 1), box=(100, 80, 160, 200))
-    top_left, top_right, bottom_right, _ = frame_corners(face, BOX)
+    top_left, top_right, bottom_right, _ = _corners(face, BOX)
     side = bottom_right - top_left
     assert top_left[1] == top_right[1]
     assert side[0] / side[1] == pytest.approx(0.8)

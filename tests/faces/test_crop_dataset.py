@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import write_csv_table
 from PIL import Image
-from scenes import compose
+from scenes import DRAWN_FRAMING, compose
 
 from keras_faramtn import crop_dataset, measure_framing, read_dataset, synthesize
 from keras_faramtn.data.check import check_data
@@ -68,7 +68,8 @@ def test_crops_have_the_labels_and_splits_of_their_photographs(photographs, tmp_
     assert report[3]["problem"].endswith("two.jpg shows 2 faces.")
     assert "attributes.csv, line 4: " in caplog.text
     assert "none.jpg shows no face" in caplog.text
-    assert "2 problems: 1 photographs without a face, 1 with several, 0 others" in caplog.text
+    counts = "Photographs without a face: 1; with several faces: 1; other problems: 0."
+    assert f"problems: 2. {counts}" in caplog.text
 
 
 def test_a_folder_without_labels_and_another_framing(photographs, tmp_path):
@@ -80,10 +81,22 @@ def test_a_folder_without_labels_and_another_framing(photographs, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["images", "photographs.csv"]
     crops = sorted((folder / "images").iterdir())
     assert {Image.open(crop).size for crop in crops} == {(64, 48)}
+    framing = measure_framing(crops)  # wider than BOX_FRAMING, and not stretched
+    assert framing.aspect == pytest.approx(64 / 48, abs=1e-3)
+    eyes = np.subtract(framing.right_eye, framing.left_eye)
+    height = framing.mouth[1] - framing.left_eye[1]
+    assert eyes[0] * framing.aspect / height == pytest.approx(_eyes_to_height(), rel=0.2)
     by_name = {row["crop"].removeprefix("images/"): row["photograph"] for row in _report(folder)}
     assert [by_name[crop.name].rpartition("images/")[2] for crop in crops] == sorted(
         row[0] for row in ROWS if row[-1] == 1
     )
+
+
+def _eyes_to_height():
+    """The distance of the eyes of a drawn face, relative to that of eyes and mouth."""
+    eyes = np.subtract(DRAWN_FRAMING.right_eye, DRAWN_FRAMING.left_eye)[0]
+    height = DRAWN_FRAMING.mouth[1] - DRAWN_FRAMING.left_eye[1]
+    return eyes * DRAWN_FRAMING.aspect / height
 
 
 def test_a_data_set_of_celeba_keeps_its_attributes_and_splits(tmp_path):

@@ -40,6 +40,14 @@ def test_photographs_with_faces_are_drawn(tmp_path):
         assert np.ptp(np.asarray(image)) > 200
 
 
+def test_a_photograph_that_is_too_long_for_jpeg_is_reduced(tmp_path):
+    Image.new("RGB", (70_000, 300), "gray").save(tmp_path / "long.png")
+    assert drawn([tmp_path / "long.png"], tmp_path / "drawn") == ["long.jpg"]
+    with Image.open(tmp_path / "drawn" / "long.jpg") as image:
+        assert image.width == 65_500
+        assert image.height == pytest.approx(300 * 65_500 / 70_000, abs=1)
+
+
 def test_equal_names_in_different_folders_do_not_collide(tmp_path):
     names = [
         "one/x.png",
@@ -72,6 +80,8 @@ def test_names_that_differ_in_case_only_and_relative_paths(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     paths = drawn_paths([Path("a.JPG"), Path("A.jpg"), Path("b/../a.png"), Path("a.JPG")])
     assert [path.as_posix() for path in paths.values()] == ["a.jpg", "A-2.jpg", "a-3.jpg"]
+    paths = drawn_paths([Path("a.JPG"), Path("A.jpg")], ".png")
+    assert [path.as_posix() for path in paths.values()] == ["a.png", "A-2.png"]
     elsewhere = drawn_paths([Path("a.jpg"), tmp_path.parent / "b.jpg"])
     assert elsewhere[tmp_path.parent / "b.jpg"] == Path("b.jpg")
     assert elsewhere[Path("a.jpg")] == Path(tmp_path.name, "a.jpg")
