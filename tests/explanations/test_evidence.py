@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -160,6 +161,12 @@ def test_an_inference_model_and_a_saved_one_have_the_same_evidence(tmp_path):
     probabilities = inference_model(model).predict(images, verbose=0)
     columns = [GROUPS.attributes.index(name) for name in ATTRIBUTES]
     np.testing.assert_allclose(actual.probabilities, probabilities[:, columns], atol=1e-5)
+
+
+def test_an_inference_model_is_explained_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        explain(inference_model(small_network()), random_images(), ATTRIBUTES)
 
 
 def test_a_network_of_half_precision_is_explained_to_its_precision():

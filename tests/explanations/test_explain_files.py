@@ -1,4 +1,7 @@
 import logging
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,11 +12,14 @@ from typer.testing import CliRunner
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.cli import app
+from keras_faramtn.data.images import load_upright
 from keras_faramtn.errors import InputError
 from keras_faramtn.explanations.attention import attention_of
 from keras_faramtn.explanations.evidence import explain
 from keras_faramtn.explanations.explain_files import explain_files
 from keras_faramtn.explanations.occlusion import occlude
+from keras_faramtn.faces.alignment import crop_faces
+from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.layers import FaceFraming
 from keras_faramtn.models.heads import attach_heads
@@ -49,12 +55,14 @@ def test_writes_evidence_of_each_image_and_the_mean_attention(model, model_file,
         "attention.npz",
         "attention.png",
         "evidence.npz",
-        "evidence/face.png",
-        "evidence/face_2.png",
+        "evidence/a/face.png",
+        "evidence/b/face.png",
     ]
     expected = explain(model, images, attributes)
     with np.load(tmp_path / "out" / "evidence.npz") as file:
-        assert file["images"].tolist() == ["face", "face_2"]
+        assert file["figures"].tolist() == ["a/face.png", "b/face.png"]
+        assert file["photographs"].tolist() == list(map(str, paths))
+        assert file["faces"].tolist() == [1, 1]
         assert file["attributes"].tolist() == attributes
         assert file["thresholds"].tolist() == [0.5, 0.5]
         for name in ("logits", "bias", "high_level", "trunk", "evidence", "probabilities"):
@@ -66,7 +74,7 @@ def test_writes_evidence_of_each_image_and_the_mean_attention(model, model_file,
         for name in ("gates", "to_groups", "to_positions"):
             mean = getattr(attention, name).mean(axis=0)
             np.testing.assert_allclose(file[name], mean, rtol=1e-4, atol=1e-5)
-    with Image.open(tmp_path / "out" / "evidence" / "face.png") as figure:
+    with Image.open(tmp_path / "out" / "evidence" / "a" / "face.png") as figure:
         assert min(figure.size) > 400
 
 
@@ -117,37 +125,101 @@ def _drawn_face(seed):
     return draw_face(labels, np.random.default_rng(seed), (218, 178))
 
 
-def test_each_face_in_a_photograph_is_explained(tmp_path, caplog):
-    photograph = Image.new("RGB", (700, 400), (90, 120, 90))
+def _photographs(folder):
+    """One with two faces, one without a face, one of a single face, and a damaged one."""
+    folder.mkdir()
+    two = Image.new("RGB", (700, 400), (90, 120, 90))
     for seed, corner in enumerate([(40, 60), (430, 120)]):
-        photograph.paste(_drawn_face(seed), corner)
-    photograph.save(tmp_path / "two.png")
-    _framed_network(CELEBA_FRAMING).save(tmp_path / "model.keras")
-    arguments = {"attributes": ["smile"]}
+        two.paste(_drawn_face(seed), corner)
+    two.save(folder / "two.png")
+    Image.new("RGB", (64, 64)).save(folder / "black.png")
+    one = Image.new("RGB", (300, 320), (90, 120, 90))
+    one.paste(_drawn_face(2), (60, 50))
+    one.save(folder / "one.png")
+    (folder / "torn.png").write_bytes(b"no image")
+    return folder
+
+
+def test_each_face_in_photographs_is_explained(tmp_path, caplog):
+    photographs = _photographs(tmp_path / "photographs")
+    (photographs / "torn.png").unlink()
+    model = _framed_network(CELEBA_FRAMING)
+    model.save(tmp_path / "model.keras")
     explain_files(
-        tmp_path / "model.keras", [tmp_path / "two.png"], tmp_path / "out", detect=True, **arguments
+        tmp_path / "model.keras", [photographs], tmp_path / "out", attributes=["smile"], detect=True
     )
-    names = {"evidence.npz", "two_face_1.png", "two_face_2.png"}
-    assert {path.name for path in _files(tmp_path)} == names
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    explain_files(tmp_path / "model.keras", [tmp_path / "two.png"], tmp_path / "whole", **arguments)
-    assert "two.png is not framed as the training images: it shows 2 faces" in caplog.text
+    figures = ["one_face_1.png", "two_face_1.png", "two_face_2.png"]
+    assert {path.name for path in _files(tmp_path)} == {"evidence.npz", *figures}
+    warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == [
+        f"{photographs / 'black.png'}: no face was found; the photograph is skipped."
+    ]
+    with np.load(tmp_path / "out" / "evidence.npz") as file:
+        assert file["figures"].tolist() == figures
+        names = ["one.png", "two.png", "two.png"]
+        assert file["photographs"].tolist() == [str(photographs / name) for name in names]
+        assert file["faces"].tolist() == [1, 1, 2]
+        logits = file["logits"]
+    photograph = load_upright(photographs / "two.png")
+    crops = crop_faces(photograph, FaceDetector().detect(photograph), CELEBA_FRAMING, (109, 89))
+    expected = model.predict(crops, verbose=0)["mouth"][:, :1]
+    np.testing.assert_allclose(logits[1:], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_photographs_without_any_face_are_an_error(tmp_path):
+    _framed_network(CELEBA_FRAMING).save(tmp_path / "model.keras")
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
-    with pytest.raises(InputError, match=r"black\.png: no face was found"):
-        explain_files(
-            tmp_path / "model.keras",
-            [tmp_path / "black.png"],
-            tmp_path / "no",
-            detect=True,
-            **arguments,
-        )
-    assert not (tmp_path / "no").exists()
+    arguments = (tmp_path / "model.keras", [tmp_path / "black.png"], tmp_path / "out")
+    with pytest.raises(InputError, match=r"no face was found.*without --detect"):
+        explain_files(*arguments, attributes=["smile"], detect=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_first_image_of_another_framing_is_reported_once(tmp_path, caplog):
+    _framed_network(CELEBA_FRAMING).save(tmp_path / "model.keras")
+    photographs = _photographs(tmp_path / "photographs")
+    _drawn_face(0).save(tmp_path / "face.png")
+    paths = [tmp_path / "face.png", photographs / "two.png", photographs / "black.png"]
+    explain_files(tmp_path / "model.keras", paths, tmp_path / "out", attributes=["smile"])
+    [warning] = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warning.startswith(f"{photographs / 'two.png'}: it shows 2 faces, so predictions are")
+
+
+def test_the_command_skips_bad_images_and_crops_in_a_stated_framing(tmp_path):
+    """In a process of its own, whose standard error also shows what compiled libraries print."""
+    _framed_network(None).save(tmp_path / "model.keras")
+    _photographs(tmp_path / "photographs")
+    command = [sys.executable, "-c", "from keras_faramtn.cli import main; main()", "explain"]
+    command += ["model.keras", "photographs", "--attribute", "smile", "--detect"]
+    command += ["--to", "out", "--framing", "box", "--skip-bad"]
+    # Not the level of the tests, at which TensorFlow reports that there is no GPU.
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    black, torn, skipped = result.stderr.splitlines()
+    assert "black.png: no face was found" in black
+    assert "torn.png: this file can't be read as an image" in torn
+    assert "1 of 4 images were skipped" in skipped
+    with np.load(tmp_path / "out" / "evidence.npz") as file:
+        assert file["faces"].tolist() == [1, 1, 2]
+
+
+def test_a_bad_image_is_an_error_unless_it_is_skipped(model_file, tmp_path):
+    photographs = _photographs(tmp_path / "photographs")
+    with pytest.raises(InputError, match=r"torn\.png.*Use --skip-bad"):
+        explain_files(model_file, [photographs], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    explain_files(model_file, [photographs], tmp_path / "out", skip_bad=True)
+    assert {path.name for path in _files(tmp_path)} == {"attention.npz", "attention.png"}
 
 
 def test_detection_needs_a_known_framing(tmp_path):
     _framed_network(None).save(tmp_path / "model.keras")
     _drawn_face(0).save(tmp_path / "face.png")
-    with pytest.raises(InputError, match="does not record how faces are framed"):
+    arguments = ["explain", tmp_path / "model.keras", tmp_path / "face.png", "--to"]
+    with pytest.raises(InputError, match=r"does not record how faces are framed.*--framing celeba"):
         explain_files(
             tmp_path / "model.keras",
             [tmp_path / "face.png"],
@@ -155,6 +227,11 @@ def test_detection_needs_a_known_framing(tmp_path):
             attributes=["smile"],
             detect=True,
         )
+    command = [*arguments, tmp_path / "out", "--attribute", "smile", "--framing", "celeba"]
+    result = CliRunner().invoke(app, list(map(str, command)))
+    assert result.exit_code == 1
+    assert "--framing is for photographs; use it with --detect" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_input_is_refused_before_anything_is_written(model_file, tmp_path):

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.explanations.occlusion import occlude
+from keras_faramtn.models import inference_model
 from keras_faramtn.models.heads import attach_heads
 
 
@@ -39,6 +42,12 @@ def test_a_fall_is_the_difference_of_two_predictions():
         expected = before[group][0, index] - after[group][0, index]
         assert abs(expected) > 1e-3
         np.testing.assert_allclose(falls[1, column, 5, 11], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_an_inference_model_is_measured_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        occlude(inference_model(small_network()), random_images(1), ["smile"])
 
 
 def test_an_image_of_one_colour_has_nothing_to_hide():
