@@ -7,6 +7,8 @@ cores; each round measures all of them in turn. Linux only.
 
     pip install "keras-faramtn[ray]"
     python benchmarks/scoring.py
+
+With `--speed-only`, it measures the speed alone.
 """
 
 import argparse
@@ -162,33 +164,46 @@ def measure_speed(model, faces, folder, rounds):
         )
 
 
+def some_faces(crops, folder):
+    folder.mkdir()
+    for path in sorted(crops.iterdir())[:100]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def composed(count, folder):
+    """Folders of photographs, by size."""
+    photographs = {size: folder / f"{size[0]}" for size in SIZES}
+    for size, target in photographs.items():
+        target.mkdir()
+        for seed in range(count):
+            sizes = (size[0] / 12, size[0] / 6)
+            scene, _ = compose(seed, size, count=FACES, face_sizes=sizes)
+            scene.save(target / f"{seed}.jpg", quality=90)
+    return photographs
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=3000, help="number of face crops for speed")
     parser.add_argument("--photographs", type=int, default=20, help="of each size")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--speed-only", action="store_true", help="don't measure the cost")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        models = {recipe: exported(recipe, folder) for recipe in RECIPES}
+        recipes = (SPEED_RECIPE,) if arguments.speed_only else RECIPES
+        models = {recipe: exported(recipe, folder) for recipe in recipes}
         images = synthesize(folder / "faces", arguments.count, progress=False)
         [crops] = {path.parent for path in images.rglob("*.jpg")}
-        few = folder / "few"
-        few.mkdir()
-        for path in sorted(crops.iterdir())[:100]:
-            shutil.copy(path, few)
-        photographs = {size: folder / f"{size[0]}" for size in SIZES}
-        for size, target in photographs.items():
-            target.mkdir()
-            for seed in range(arguments.photographs):
-                sizes = (size[0] / 12, size[0] / 6)
-                scene, _ = compose(seed, size, count=FACES, face_sizes=sizes)
-                scene.save(target / f"{seed}.jpg", quality=90)
         print(
             f"{os.cpu_count()} cores, Ray {version('ray')}, LiteRT {version('ai-edge-litert')}, "
             f"Python {platform.python_version()}\n"
         )
-        measure_costs(models, few, photographs, arguments.rounds)
+        if not arguments.speed_only:
+            few = some_faces(crops, folder / "few")
+            photographs = composed(arguments.photographs, folder)
+            measure_costs(models, few, photographs, arguments.rounds)
         measure_speed(models[SPEED_RECIPE][0], crops, folder, arguments.rounds)
 
 

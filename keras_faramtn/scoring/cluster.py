@@ -15,6 +15,7 @@ Task = TypeVar("Task")
 
 _PACKAGES = ("ray", "pyarrow", "pandas")  # of the extra `ray`
 _CONNECT_SECONDS = 5
+_ATTEMPTS = 5  # of a task whose worker dies: its data may be the reason
 _OBJECT_STORE_BYTES = 512 * 1024**2  # holds the finished Parquet files until they are written
 
 
@@ -85,42 +86,81 @@ def ray_cluster(address: str | None) -> Iterator[None]:
 def run_on_ray(run: Callable[[Task], bytes], tasks: Iterable[Task]) -> Iterator[tuple[Task, bytes]]:
     """Runs a function for each task, on one core each, in any order.
 
-    A task whose computer fails runs again on another. Ray Data's own checkpoints could replace the
-    files of this package only for one row of output per input, and keep all keys in memory.
+    A task whose worker or computer dies runs again, up to five times; then it is skipped, and an
+    error is raised after the other tasks. Ray Data's own checkpoints could replace the files of
+    this package only for one row of output per input, and keep all keys in memory.
 
     Args:
         run: a function that can be pickled; it may run more than once for a task.
-        tasks: values that can be pickled.
+        tasks: values that can be pickled. An error names a task as `str` writes it.
 
     Yields:
         Each task with its result, as they finish.
 
     Raises:
         InputError: raised by `run`.
-        ServerError: Ray fails.
+        ServerError: Ray fails, or the worker of a task dies each time.
     """
     import ray
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised too
-    ray.data.DataContext.get_current().enable_progress_bars = False
-
     def run_row(row: dict[str, bytes]) -> dict[str, bytes]:
+        task = pickle.loads(row["task"])
         # Ray would keep only the text of an exception.
         try:
-            return {**row, "result": run(pickle.loads(row["task"])), "error": b""}
-        except InputError as error:
-            return {**row, "result": b"", "error": str(error).encode()}
+            _check_attempts(task)
+            return {**row, "result": run(task), "error": b""}
+        except (InputError, ServerError) as error:
+            return {**row, "result": b"", "error": pickle.dumps(error)}
 
     rows = [{"task": pickle.dumps(task)} for task in tasks]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(run_row, num_cpus=1)
+    dataset.context.enable_progress_bars = False
+    dead = []
     try:
-        for row in dataset.iter_rows():
-            if row["error"]:
-                raise InputError(row["error"].decode())
-            yield pickle.loads(row["task"]), row["result"]
+        with _without_messages("ray.data"):  # its errors are raised too
+            for row in dataset.iter_rows():
+                failure = pickle.loads(row["error"]) if row["error"] else None
+                if isinstance(failure, ServerError):
+                    dead.append(failure)
+                elif failure:
+                    raise failure
+                else:
+                    yield pickle.loads(row["task"]), row["result"]
     except ray.exceptions.RayError as error:
         raise ServerError(f"the Ray cluster has failed: {_last_line(error)}") from error
+    if dead:
+        others = f" The same happened to {len(dead) - 1:,} others." if len(dead) > 1 else ""
+        raise ServerError(f"{dead[0]}{others}")
+
+
+def _check_attempts(task: object) -> None:
+    """Gives up a task whose worker has died each time; Ray itself would repeat it without end.
+
+    With its limit, `max_retries`, Ray doesn't tell which task failed, and doesn't count workers
+    that are killed for lack of memory.
+    """
+    import ray
+
+    worker = ray.get_runtime_context().worker.core_worker  # Ray has no public name for the number
+    if worker.get_current_task_attempt_number() >= _ATTEMPTS:
+        raise ServerError(
+            f"{task}: its worker died {_ATTEMPTS} times for lack of memory or because of an image; "
+            "repeat the command where there is more memory, or score the input without this image "
+            "into another folder."
+        )
+
+
+@contextlib.contextmanager
+def _without_messages(name: str) -> Iterator[None]:
+    """Silences a logger during the block."""
+    silenced = logging.getLogger(name)
+    level = silenced.level
+    silenced.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        silenced.setLevel(level)
 
 
 def _last_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Reads the images of a shard one after the other, without decoding them."""
 
+import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ image; the first that exists counts. A column may hold a struct with a field `by
 the data sets of Hugging Face."""
 
 KEY_NAMES = ("key", "__key__", "id", "image/filename", "filename", "path", "url")
-"""The columns and features that identify an image; otherwise, its number in the file does."""
+"""The columns and features that identify an image; the first that exists counts. Without one, and
+where it is null, the number of the image in the file does, from 0."""
 
 _ROWS = 32  # of a Parquet file, in memory at a time
 
@@ -50,14 +52,16 @@ def read_shard(shard: Shard) -> Iterator[SourceImage]:
     item has the error.
     """
     if shard.kind == IMAGES:
-        yield from (SourceImage(file, printable(file)) for file in shard.files)
+        yield from (SourceImage(file, str(file)) for file in shard.files)
         return
     [file] = shard.files
-    name, count = printable(file), 0
+    name, count = str(file), 0
     try:
         for key, content in _READERS[shard.kind](file):
             count += 1
             yield SourceImage(Path(f"{file}/{key}"), key, name, content)
+        if not count:
+            raise InputError(f"{file}: there is no image in this {shard.kind} file.")
     except Exception as error:  # each library has its own exceptions for damaged files
         yield SourceImage(file, None, name, error=_in_words(error, shard, count))
 
@@ -71,65 +75,58 @@ def _in_words(error: Exception, shard: Shard, count: int) -> InputError:
     )
 
 
-def printable(path: Path) -> str:
-    """A path as text that is valid Unicode, which not every path is."""
-    return str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
 def _read_tar(file: Path) -> Iterator[tuple[str, bytes]]:
     """The image files in a tar archive, as in a shard of WebDataset."""
-    found = False
     with tarfile.open(file) as archive:
         for member in archive:
             if member.isfile() and is_image_file(Path(member.name)):
-                found = True
                 yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]
         # `tarfile` takes a header that was cut off for the end, which is a block of zeros.
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise ValueError("its end is missing")
-    if not found:
-        raise InputError(f"{file}: there is no image in this archive.")
 
 
 def _read_tfrecord(file: Path) -> Iterator[tuple[str, bytes]]:
     """The images in a TFRecord file of `tf.train.Example`s."""
     import tensorflow as tf
 
-    for number, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()):
+    records = tf.data.TFRecordDataset(os.fsencode(file))  # not every path is valid UTF-8
+    for number, record in enumerate(records.as_numpy_iterator()):
         features = tf.train.Example.FromString(record).features.feature
         image = _first(IMAGE_NAMES, features)
         if image is None:
             raise InputError(_no_image(file, "feature", features))
         key = _first(KEY_NAMES, features)
-        yield (
-            str(number) if key is None else _text(_first_value(features[key])),
-            _first_value(features[image]),
-        )
+        value = None if key is None else _first_value(features[key])
+        yield _key(value, number), _first_value(features[image]) or b""
 
 
 def _first_value(feature: Any) -> Any:
     kind = feature.WhichOneof("kind")
     values = getattr(feature, kind).value if kind else []
-    return values[0] if values else b""
+    return values[0] if values else None
 
 
 def _read_parquet(file: Path) -> Iterator[tuple[str, bytes]]:
     """The images in a Parquet file, a few rows at a time."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as content:
-        names = content.schema_arrow.names
-        image, key = _first(IMAGE_NAMES, names), _first(KEY_NAMES, names)
-        if image is None:
-            raise InputError(_no_image(file, "column", names))
+    # pyarrow itself opens only paths that are valid UTF-8.
+    with file.open("rb") as source, pq.ParquetFile(source) as content:
+        schema = content.schema_arrow
+        image, key = _first(IMAGE_NAMES, schema.names), _first(KEY_NAMES, schema.names)
+        kind = None if image is None else schema.field(image).type
+        if kind is None or (pa.types.is_struct(kind) and kind.get_field_index("bytes") < 0):
+            raise InputError(_no_image(file, "column", schema.names))
         columns = [image] if key is None else [image, key]
         number = 0
         for batch in content.iter_batches(_ROWS, columns=columns):
             for row in batch.to_pylist():
                 value = row[image]
                 encoded = value["bytes"] if isinstance(value, dict) else value
-                yield str(number) if key is None else _text(row[key]), encoded or b""
+                yield _key(None if key is None else row[key], number), encoded or b""
                 number += 1
 
 
@@ -137,7 +134,9 @@ def _first(names: tuple[str, ...], present: Any) -> str | None:
     return next((name for name in names if name in present), None)
 
 
-def _text(value: Any) -> str:
+def _key(value: Any, number: int) -> str:
+    if value is None:
+        return str(number)
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 

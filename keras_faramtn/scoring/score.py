@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,23 @@ from tqdm import tqdm
 from keras_faramtn import __version__
 from keras_faramtn.atomic_files import atomic_write_bytes, digest
 from keras_faramtn.console import hidden_stderr
+from keras_faramtn.data.images import load_upright
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
+from keras_faramtn.faces.detector import FaceDetector
+from keras_faramtn.faces.framing_check import CHECKED_IMAGES, warn_of_framing
 from keras_faramtn.framing import Framing, framing_to_json
 from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.json_files import read_json
 from keras_faramtn.ownership import owned_folder
 from keras_faramtn.scoring.cluster import ray_cluster, require_ray, run_on_ray
-from keras_faramtn.scoring.shards import Shard, fingerprint, list_shards
+from keras_faramtn.scoring.readers import read_shard
+from keras_faramtn.scoring.shards import (
+    Shard,
+    fingerprint,
+    list_shards,
+    refuse_output_in_inputs,
+)
 from keras_faramtn.scoring.table import ScoringSummary, check_columns, read_summary
 from keras_faramtn.scoring.worker import Scoring, score_shard
 
@@ -34,7 +44,9 @@ read the folder as one Parquet table skip it."""
 SUCCESS_FILE = "_SUCCESS"
 """An empty file that is written when all images are scored, as Hadoop and Spark do."""
 
+_PART = "part-{:06}.parquet"
 _KIND = "scoring run"
+_HASHES = {"model": "another model", "input": "other input files, or changed ones"}
 _MODEL_FILES = (".tflite", ".onnx")
 
 logger = logging.getLogger(__name__)
@@ -59,7 +71,8 @@ def score_images(
     each image exactly once.
 
     An image that can't be used is a row with an error. So is the rest of a damaged shard, and a
-    photograph without a face is a row without probabilities.
+    photograph without a face is a row without probabilities. Without `detect`, a warning is logged
+    where one of the first images is clearly framed in another way than the model's training images.
 
     Args:
         inputs: files, folders and glob patterns, as for `list_shards`: images, tar archives of
@@ -74,12 +87,13 @@ def score_images(
         progress: show a progress bar on standard error.
 
     Returns:
-        The numbers of images, faces and errors in the folder.
+        The numbers of images, usable images, faces and errors in the folder.
 
     Raises:
-        InputError: Ray is not installed; the inputs or the model can't be used; the folder is of
-            another run, or is being written.
-        ServerError: the cluster can't be used, or fails.
+        InputError: Ray is not installed; the inputs or the model can't be used; the folder is below
+            an input, is of another run, or is being written.
+        ServerError: the cluster can't be used, or fails; or the worker of a shard dies each time.
+            All other shards are scored then.
 
     Example:
         >>> try:
@@ -101,12 +115,15 @@ def score_images(
     scoring = Scoring(model, digest(model), framing)
     shards = list_shards(inputs, images_per_shard)
     to = Path(to)
+    refuse_output_in_inputs(inputs, to / _PART.format(0))
     with owned_folder(to, _KIND):
         settings = _settings(scoring, shards)
         _refuse_other_settings(to, settings)
         pending, total = _unfinished(to, shards)
         if pending:
             (to / SUCCESS_FILE).unlink(missing_ok=True)
+            if not detect and record.framing is not None:
+                _check_framing(shards[0], record.framing)
             scored = _score(pending, scoring, to, address, settings)
             finished = len(shards) - len(pending)
             # None hides the bar where there is no terminal.
@@ -170,8 +187,21 @@ def _framing(
     return chosen or recorded
 
 
+def _check_framing(shard: Shard, framing: Framing) -> None:
+    """Warns once where one of the first images of a shard is no face crop of a framing."""
+    with hidden_stderr():  # LiteRT prints what it does
+        detector = FaceDetector()
+    for image in itertools.islice(read_shard(shard), CHECKED_IMAGES):
+        try:
+            upright = load_upright(image.path, image.content)
+        except InputError:  # it will be a row with an error
+            continue
+        if warn_of_framing(image.path, upright, framing, detector):
+            return
+
+
 def _part(to: Path, shard: Shard) -> Path:
-    return to / f"part-{shard.number:06}.parquet"
+    return to / _PART.format(shard.number)
 
 
 def _settings(scoring: Scoring, shards: Sequence[Shard]) -> dict[str, Any]:
@@ -189,8 +219,12 @@ def _refuse_other_settings(to: Path, settings: dict[str, Any]) -> None:
     path = to / SETTINGS_FILE
     if not path.exists():
         return
-    if differences := describe_differences(read_json(path), settings):
+    found = read_json(path)
+    differences = [words for key, words in _HASHES.items() if found.pop(key, None) != settings[key]]
+    others = {key: value for key, value in settings.items() if key not in _HASHES}
+    if described := describe_differences(found, others):
+        differences.append(described)
+    if differences:
         raise InputError(
-            f"{to}: it belongs to a run with another model, input or other options "
-            f"({differences}); choose another folder."
+            f"{to}: it belongs to another run ({'; '.join(differences)}); choose another folder."
         )

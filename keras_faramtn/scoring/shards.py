@@ -1,5 +1,6 @@
 """Divides the input of a run into shards: each is scored by one task, into one Parquet file."""
 
+import fnmatch
 import glob
 import hashlib
 import itertools
@@ -33,14 +34,17 @@ class Shard:
     kind: str
     files: tuple[Path, ...]
 
+    def __str__(self) -> str:
+        return f"shard {self.number} ({self.files[0]})"
+
 
 def list_shards(inputs: Sequence[str | Path], images_per_shard: int) -> list[Shard]:
     """Divides files into shards, always in the same way for the same files.
 
     Args:
         inputs: files, folders, which are searched with all their subfolders, and glob patterns, in
-            which `**` stands for any number of folders. Files of other kinds in a folder are
-            skipped. A file that is named twice counts once.
+            which `**` stands for any number of folders. Files of other kinds in a folder, or
+            that match a pattern, are skipped. A file that is named twice counts once.
         images_per_shard: the largest number of image files in a shard. Each other file is a shard.
 
     Returns:
@@ -71,6 +75,27 @@ def list_shards(inputs: Sequence[str | Path], images_per_shard: int) -> list[Sha
     return [Shard(number, kind, group) for number, (kind, group) in enumerate(groups)]
 
 
+def refuse_output_in_inputs(inputs: Sequence[str | Path], output: Path) -> None:
+    """Checks that a file that will be written wouldn't be found among the inputs later.
+
+    Args:
+        inputs: as for `list_shards`.
+        output: the file; it may not exist yet.
+
+    Raises:
+        InputError: it would.
+    """
+    target = Path(os.path.realpath(output)).parts
+    for name in inputs:
+        path = os.path.realpath(name)
+        pattern = Path(glob.escape(path) if Path(name).exists() else path)
+        if _matches(target, pattern.parts):
+            raise InputError(
+                f"{output.parent}: the files of this folder would be found in the input {name} "
+                "when the run resumes; choose a folder outside it."
+            )
+
+
 def fingerprint(shards: Iterable[Shard]) -> str:
     """A hash of the paths, sizes and modification times of all files, and of their division.
 
@@ -92,7 +117,7 @@ def fingerprint(shards: Iterable[Shard]) -> str:
 
 def _files_of(name: str) -> Iterator[Path]:
     """The files that one input names, as absolute paths."""
-    path = Path(name).absolute()
+    path = _absolute(name)
     if "://" in name:
         raise InputError(
             f"{name}: object storage can't be read directly; mount the bucket on all computers of "
@@ -102,9 +127,8 @@ def _files_of(name: str) -> Iterator[Path]:
         matches = [path]
     else:
         # Unlike those of `glob`, patterns of `Path.glob` can't be absolute.
-        matches = [Path(match).absolute() for match in glob.iglob(name, recursive=True)]  # noqa: PTH207
-        if not matches:
-            raise InputError(f"{name}: no file matches this pattern.")
+        found_paths = map(_absolute, glob.iglob(name, recursive=True))  # noqa: PTH207
+        matches = [match for match in found_paths if match.is_dir() or _kind(match)]
     found = itertools.chain.from_iterable(map(_files_at, matches))
     first = next(found, None)
     if first is None:
@@ -127,6 +151,21 @@ def _files_at(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: this kind of file can't be scored; {_KNOWN}.")
     else:
         yield path
+
+
+def _absolute(name: str) -> Path:
+    return Path(os.path.abspath(name))  # noqa: PTH100 - `Path.absolute` keeps `..`
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a glob pattern matches a path or a folder above it, both divided into names."""
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_matches(path[start:], pattern[1:]) for start in range(len(path) + 1))
+    return (
+        bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+    )
 
 
 def _kind(file: Path) -> str | None:

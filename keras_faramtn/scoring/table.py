@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BOX = ("left", "top", "right", "bottom")
-_FIXED = ("key", "shard", "face", *_BOX, "detector_score", "error", "model")
+_FIXED = ("key", "shard", "face", *_BOX, "score", "error", "model")
 _COUNTS = b"keras_faramtn"  # the key of the counts in the metadata of a file
 
 
@@ -46,21 +46,26 @@ class ScoringSummary:
 
     Attributes:
         images: the number of images, with those that can't be used.
+        usable: the number of images that can be used, with those without a face.
         faces: the number of faces with predictions. Without detection, an image is a face.
         errors: the number of images, and of shards, that can't be used.
 
     Example:
-        >>> ScoringSummary(3, 2, 1) + ScoringSummary(1, 4, 0)
-        ScoringSummary(images=4, faces=6, errors=1)
+        >>> ScoringSummary(3, 2, 2, 1) + ScoringSummary(1, 1, 4, 0)
+        ScoringSummary(images=4, usable=3, faces=6, errors=1)
     """
 
     images: int = 0
+    usable: int = 0
     faces: int = 0
     errors: int = 0
 
     def __add__(self, other: "ScoringSummary") -> "ScoringSummary":
         return ScoringSummary(
-            self.images + other.images, self.faces + other.faces, self.errors + other.errors
+            self.images + other.images,
+            self.usable + other.usable,
+            self.faces + other.faces,
+            self.errors + other.errors,
         )
 
 
@@ -84,9 +89,9 @@ def parquet_file(
     """The content of a Parquet file with one row per face, and one for each image without a face.
 
     The columns are `key`, `shard`, `face` (its number in the image, from 1), `left`, `top`,
-    `right`, `bottom` (its box in pixels of the upright photograph), `detector_score` in 0..1, one
-    column per attribute with its probability in 0..1, `error` and `model`. What does not exist is
-    null.
+    `right`, `bottom` (its box in pixels of the upright photograph), the detector's `score` in 0..1,
+    one column per attribute with its probability in 0..1, `error` and `model`. What does not exist
+    is null. Parquet stores text as UTF-8: bytes of file names that aren't valid are escaped.
 
     Args:
         images: in the order of the rows.
@@ -100,18 +105,22 @@ def parquet_file(
     rows = [(image, *face) for image in images for face in _faces(image)]
     found = [face for _, _, face, _ in rows]
     columns = {
-        "key": pa.array([image.key for image, *_ in rows], pa.string()),
-        "shard": pa.array([image.shard for image, *_ in rows], pa.string()),
+        "key": _texts(image.key for image, *_ in rows),
+        "shard": _texts(image.shard for image, *_ in rows),
         "face": pa.array([index for _, index, _, _ in rows], pa.int32()),
         **{side: _of_faces(found, side) for side in _BOX},
-        "detector_score": _of_faces(found, "score"),
+        "score": _of_faces(found, "score"),
         **_probabilities([each for _, _, _, each in rows], attributes),
-        "error": pa.array([image.error for image, *_ in rows], pa.string()),
-        "model": pa.array([model_hash] * len(rows), pa.string()),
+        "error": _texts(image.error for image, *_ in rows),
+        "model": _texts([model_hash] * len(rows)),
     }
-    errors = sum(image.error is not None for image in images)
-    counted = sum(image.key is not None for image in images)
-    summary = ScoringSummary(counted, sum(len(image.probabilities) for image in images), errors)
+    usable = sum(image.error is None for image in images)
+    summary = ScoringSummary(
+        images=sum(image.key is not None for image in images),
+        usable=usable,
+        faces=sum(len(image.probabilities) for image in images),
+        errors=len(images) - usable,
+    )
     table = pa.table(columns).replace_schema_metadata({_COUNTS: json.dumps(asdict(summary))})
     file = pa.BufferOutputStream()
     pq.write_table(table, file)
@@ -142,6 +151,14 @@ def _faces(image: ScoredImage) -> Iterator[tuple[int | None, Face | None, np.nda
         yield from ((index, face, row) for index, (face, row) in enumerate(rows, start=1))
     else:
         yield None, None, image.probabilities[0] if len(image.probabilities) else None
+
+
+def _texts(texts: Iterable[str | None]) -> "pa.Array":
+    import pyarrow as pa
+
+    # A name that isn't valid UTF-8 contains surrogates, which can't be encoded.
+    valid = (text and text.encode(errors="backslashreplace").decode() for text in texts)
+    return pa.array(valid, pa.string())
 
 
 def _of_faces(faces: Iterable[Face | None], name: str) -> "pa.Array":

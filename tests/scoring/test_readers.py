@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="needs the extra ray")
 
+import pyarrow as pa
 from PIL import Image
 from scoring.sources import write_parquet, write_tar, write_tfrecord
 
@@ -71,6 +72,22 @@ def test_images_without_keys_are_numbered(tmp_path):
         assert [image.content for image in images] == IMAGES
 
 
+def test_where_the_key_is_null_the_number_identifies_an_image(tmp_path):
+    columns = {"filename": list("xyzvw"), "id": [7, None, 0, None, 5], "image": IMAGES}
+    parquet = write_parquet(tmp_path / "faces.parquet", columns)
+    assert [image.key for image in _read(parquet)] == ["7", "1", "0", "3", "5"]
+    import tensorflow as tf
+
+    records = write_tfrecord(tmp_path / "a.tfrecord", [{"image": image} for image in IMAGES[:2]])
+    with tf.io.TFRecordWriter(str(records)) as writer:
+        for image in IMAGES[:2]:
+            example = tf.train.Example()
+            example.features.feature["image"].bytes_list.value.append(image)
+            example.features.feature["key"].bytes_list.SetInParent()
+            writer.write(example.SerializeToString())
+    assert [image.key for image in _read(records)] == ["0", "1"]
+
+
 def test_a_compressed_tar_is_read(tmp_path):
     path = write_tar(tmp_path / "faces.tar.gz", {"a.jpg": IMAGES[0]}, "w:gz")
     assert [image.content for image in _read(path)] == IMAGES[:1]
@@ -104,18 +121,28 @@ def test_a_tar_that_ends_after_any_complete_member_is_incomplete(tmp_path):
 @pytest.mark.parametrize("content", [b"no shard " * 200, IMAGES[0], b""])
 def test_a_file_of_another_kind_is_an_error(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    if name == "faces.tfrecord" and not content:
-        assert _read(tmp_path / name) == []  # a TFRecord file without records is empty
-        return
     [image] = _read(tmp_path / name)
-    assert "can't be read" in str(image.error)
+    # A TFRecord file without a byte is complete.
+    empty = name == "faces.tfrecord" and not content
+    assert ("there is no image" if empty else "can't be read") in str(image.error)
 
 
 def test_a_shard_without_images_is_an_error(tmp_path):
     tar = write_tar(tmp_path / "faces.tar", {"a.txt": b"text"})
     parquet = write_parquet(tmp_path / "faces.parquet", {"face": IMAGES})
     records = write_tfrecord(tmp_path / "faces.tfrecord", [{"face": IMAGES[0]}])
-    for path, words in ((tar, "no image"), (parquet, "has face"), (records, "has face")):
+    structs = [{"path": "a.jpg", "bytes_": IMAGES[0]}]
+    struct = write_parquet(tmp_path / "struct.parquet", {"image": structs})
+    empty = write_parquet(tmp_path / "empty.parquet", {"image": pa.array([], pa.binary())})
+    no_records = write_tfrecord(tmp_path / "empty.tfrecord", [])
+    for path, words in (
+        (tar, "no image"),
+        (parquet, "has face"),
+        (records, "has face"),
+        (struct, "no column holds the encoded images; it has image"),
+        (empty, "no image in this Parquet file"),
+        (no_records, "no image in this TFRecord file"),
+    ):
         [image] = _read(path)
         assert words in str(image.error)
         assert str(path) in str(image.error)

@@ -1,4 +1,6 @@
+import dataclasses
 import importlib.util
+import logging
 import os
 import shutil
 import signal
@@ -15,15 +17,20 @@ if importlib.util.find_spec("ray") is None:
     pytest.skip("needs the extra ray", allow_module_level=True)
 
 import pyarrow.parquet as pq
-from scenes import compose
+from scenes import DRAWN_FRAMING, compose
 from scoring.sources import write_parquet, write_tar, write_tfrecord
 
+from keras_faramtn.cli import main
 from keras_faramtn.data.images import load_upright
 from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.framing import BOX_FRAMING, CELEBA_FRAMING
+from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.locks import output_lock
+from keras_faramtn.scoring import score
+from keras_faramtn.scoring.cluster import run_on_ray
 from keras_faramtn.scoring.score import score_images
+from keras_faramtn.scoring.table import ScoringSummary
 
 SAVED_MODELS = Path(__file__).parents[2] / "saved_models"
 MODEL = SAVED_MODELS / "small_synthetic" / "tflite" / "faramtn_float32.tflite"
@@ -134,10 +141,11 @@ def test_every_image_is_scored_once_though_the_driver_and_a_computer_are_killed(
     again = score_images([photographs], MODEL, output, framing=CELEBA_FRAMING, **options)
     assert (again.images, again.faces, again.errors) == (PHOTOGRAPHS, faces * PHOTOGRAPHS, 0)
     assert _parts(output) == later
-    with pytest.raises(InputError, match=r"another model, input or other options \(framing"):
+    with pytest.raises(InputError, match=r"another run \(framing"):
         score_images([photographs], MODEL, output, framing=BOX_FRAMING, **options)
     (photographs / "00.jpg").unlink()
-    with pytest.raises(InputError, match="shards: found 30, expected 29"):
+    words = r"another run \(other input files, or changed ones; shards: found 30, expected 29\)"
+    with pytest.raises(InputError, match=words):
         score_images([photographs], MODEL, output, framing=CELEBA_FRAMING, **options)
 
 
@@ -181,6 +189,93 @@ def test_all_kinds_of_input_are_scored_on_this_computer(tmp_path):
     assert all(values == smiling["files"] for values in smiling.values())
 
 
+@pytest.fixture(scope="module")
+def session():
+    """A session of Ray that the caller of this package has opened, with two workers."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in LOOPBACK.items():
+            environment.setenv(name, value)
+        import ray
+
+        options = {"include_dashboard": False, "object_store_memory": 100 * 1024**2}
+        ray.init("local", num_cpus=2, log_to_driver=False, logging_level="ERROR", **options)
+        yield ray
+        ray.shutdown()
+
+
+@pytest.mark.slow
+def test_one_usable_image_is_enough(tmp_path, session, monkeypatch, capsys):
+    source, damaged = tmp_path / "good.jpg", tmp_path / "damaged.tar"
+    shutil.copy(FACES[0], source)
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    damaged.write_bytes(b"no archive" * 100)
+    for number, (inputs, summary, status) in enumerate(
+        (
+            ([source, damaged], ScoringSummary(images=1, usable=1, faces=1, errors=1), 0),
+            ([source, bad, damaged], ScoringSummary(images=2, usable=1, faces=1, errors=2), 0),
+            ([bad, damaged], ScoringSummary(images=1, usable=0, faces=0, errors=2), 1),
+        )
+    ):
+        output = tmp_path / f"scores{number}"
+        assert score_images(inputs, MODEL, output) == summary
+        # The command reads the numbers from the finished folder.
+        command = ["faramtn", "score", *inputs, "--model", MODEL, "--to", output]
+        monkeypatch.setattr(sys, "argv", list(map(str, command)))
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert (end.value.code or 0) == status
+        printed = capsys.readouterr()
+        assert f"{summary.images} images, {summary.faces} faces and" in printed.out
+        assert ("no image could be used" in printed.err) == bool(status)
+
+
+@pytest.mark.slow
+def test_a_task_that_kills_its_worker_is_given_up_after_the_others(tmp_path, session):
+    def run(task):
+        (tmp_path / f"{task}-{time.time_ns()}").touch()
+        deaths = {"always": 99, "twice": 2}.get(task, 0)
+        if len(list(tmp_path.glob(f"{task}-*"))) <= deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task.encode()
+
+    context = session.data.DataContext.get_current()
+    ray_data = logging.getLogger("ray.data")
+    before = context.enable_progress_bars, ray_data.level
+    results = run_on_ray(run, ["always", "never", "twice"])
+    finished = [next(results) for _ in range(2)]
+    assert sorted(finished) == [("never", b"never"), ("twice", b"twice")]
+    with pytest.raises(ServerError, match=r"^always: its worker died 5 times .* memory"):
+        next(results)
+    counts = [len(list(tmp_path.glob(f"{task}-*"))) for task in ("always", "never", "twice")]
+    assert counts == [5, 1, 3]
+    # Nothing of the caller's session has changed.
+    assert (context.enable_progress_bars, ray_data.level) == before
+    assert session.is_initialized()
+
+
+def test_images_that_are_no_face_crops_are_warned_of(tmp_path, monkeypatch, caplog):
+    scene, _ = compose(3, (600, 400), count=2, face_sizes=(100, 120), max_angle=10)
+    scene.save(tmp_path / "scene.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    tar = write_tar(tmp_path / "a.tar", {"scene.png": (tmp_path / "scene.png").read_bytes()})
+    predictor = load_predictor(MODEL)
+    framed = dataclasses.replace(
+        predictor, record=dataclasses.replace(predictor.record, framing=DRAWN_FRAMING)
+    )
+    monkeypatch.setattr(score, "load_predictor", lambda path: framed)
+    for inputs, warned in (
+        ([tmp_path / "broken.png", tmp_path / "scene.png"], tmp_path / "scene.png"),
+        ([tar], tar / "scene.png"),
+        (FACES, None),
+    ):
+        caplog.clear()
+        with pytest.raises(ServerError):  # after the check
+            score_images(inputs, MODEL, tmp_path / "scores", address="127.0.0.1:1")
+        expected = [f"{warned}: it shows 2 faces"] if warned else []
+        assert [message.split(",")[0] for message in caplog.messages] == expected
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
@@ -210,7 +305,10 @@ def test_models_inputs_and_folders_that_can_not_be_used_are_refused(tmp_path, mo
         score_images(FACES, MODEL, output, detect=True)
     with pytest.raises(InputError, match="no such file or folder"):
         score_images([tmp_path / "missing"], MODEL, output)
+    with pytest.raises(InputError, match="choose a folder outside it"):
+        score_images([FACES[0].parent], MODEL, FACES[0].parent / "scores")
     assert not output.exists()
+    assert not (FACES[0].parent / "scores").exists()
     output.mkdir()
     (output / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="not the folder of a scoring run"):

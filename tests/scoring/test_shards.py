@@ -1,9 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from keras_faramtn.errors import InputError
-from keras_faramtn.scoring.shards import fingerprint, list_shards
+from keras_faramtn.scoring.shards import fingerprint, list_shards, refuse_output_in_inputs
 
 
 @pytest.fixture
@@ -45,9 +46,55 @@ def test_image_files_are_divided_and_each_other_file_is_a_shard(folder):
 
 def test_patterns_and_relative_paths_give_each_file_once(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    shards = list_shards(["photos/**/*.PNG", "photos/[0-1].jpg", folder / "photos" / "1.jpg"], 100)
+    inputs = ["photos/**/*.PNG", "photos/[0-1].jpg", folder / "photos" / "1.jpg"]
+    shards = list_shards([*inputs, "photos/more/../0.jpg", "photos/more/../[1].jpg"], 100)
     assert _names(shards) == [("images", ["0.jpg", "1.jpg", "7.PNG"])]
     assert all(file.is_absolute() for file in shards[0].files)
+
+
+def test_a_pattern_skips_files_of_other_kinds(folder):
+    expected = list_shards([folder / "shards"], 1)
+    assert len(expected) == 5
+    assert list_shards([f"{folder}/shards/*"], 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("photos", "photos/scores"),
+        ("photos", "photos/more/../../photos"),
+        (".", "scores"),
+        ("link", "photos/scores"),
+        ("ph*", "photos/scores"),
+        ("photos/*", "photos/scores"),
+        ("**", "shards/scores"),
+        ("**/*.parquet", "shards/scores"),
+        ("shards/*.parquet", "shards"),
+    ],
+)
+def test_an_output_that_would_be_found_in_the_input_is_refused(folder, name, output, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "link").symlink_to("photos")
+    with pytest.raises(InputError, match="choose a folder outside it") as caught:
+        refuse_output_in_inputs([folder / "photos" / "0.jpg", name], Path(output, "1.parquet"))
+    assert f"the input {name} " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("photos", "photos_scores"),
+        ("photos/0.jpg", "photos/scores"),
+        ("photos/*.jpg", "photos/scores"),
+        ("**/*.jpg", "photos/scores"),
+        ("shards/*.parquet", "shards/scores"),
+        ("face[1]", "face1"),
+    ],
+)
+def test_an_output_beside_the_input_is_accepted(folder, name, output, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "face[1]").mkdir()
+    refuse_output_in_inputs([name], Path(output, "1.parquet"))
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
@@ -60,7 +107,8 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
     ("name", "message"),
     [
         ("missing", "there is no such file or folder"),
-        ("photos/*.gif", "no file matches"),
+        ("photos/*.gif", "there is no file to score"),
+        ("shards/*.json", "there is no file to score"),
         ("empty", "there is no file to score"),
         ("shards/index.json", "this kind of file"),
         ("s3://bucket/faces", "mount the bucket"),

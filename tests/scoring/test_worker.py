@@ -1,5 +1,7 @@
 import io
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ pytest.importorskip("pyarrow", reason="needs the extra ray")
 import pyarrow.parquet as pq
 from PIL import Image
 from scenes import compose
-from scoring.sources import write_tar
+from scoring.sources import write_parquet, write_tar, write_tfrecord
 
 from keras_faramtn.atomic_files import digest
 from keras_faramtn.data.images import load_image, load_upright
@@ -28,7 +30,7 @@ SAVED_MODELS = Path(__file__).parents[2] / "saved_models"
 MODEL = SAVED_MODELS / "small_synthetic" / "tflite" / "faramtn_float32.tflite"
 FACES = sorted((SAVED_MODELS / "faces").glob("*.jpg"))
 HASH = digest(MODEL)
-EMPTY = dict.fromkeys(("face", "left", "top", "right", "bottom", "detector_score"))
+EMPTY = dict.fromkeys(("face", "left", "top", "right", "bottom", "score"))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_face_crops_and_bad_images_give_one_row_each(tmp_path, predictor):
     broken = tmp_path / "a_broken.jpg"
     broken.write_bytes(FACES[0].read_bytes()[:200])
     table, summary = _score(tmp_path)
-    assert summary == ScoringSummary(images=4, faces=3, errors=1)
+    assert summary == ScoringSummary(images=4, usable=3, faces=3, errors=1)
     images = np.stack([load_image(face, predictor.image_size) for face in FACES[:3]])
     expected = [
         _row(row.tolist(), predictor, key=str(tmp_path / face.name))
@@ -97,7 +99,7 @@ def test_a_tar_gives_the_rows_of_its_images_and_of_its_damage(tmp_path, predicto
     path.write_bytes(path.read_bytes()[:-11000])
     table, summary = _score(path)
     found = table.num_rows - 1
-    assert summary == ScoringSummary(images=found, faces=found, errors=1)
+    assert summary == ScoringSummary(images=found, usable=found, faces=found, errors=1)
     single = load_predictor(MODEL).predict
     expected = [
         _row(
@@ -120,7 +122,7 @@ def test_each_face_of_a_photograph_gives_a_row(tmp_path, predictor):
     upright = load_upright(tmp_path / "faces.png")
     detected = FaceDetector().detect(upright)
     assert len(detected) == len(faces) == 2
-    assert summary == ScoringSummary(images=2, faces=2, errors=0)
+    assert summary == ScoringSummary(images=2, usable=2, faces=2, errors=0)
     expected = []
     for index, face in enumerate(detected, start=1):
         crop = crop_face(upright, face, CELEBA_FRAMING, predictor.image_size)
@@ -131,11 +133,43 @@ def test_each_face_of_a_photograph_gives_a_row(tmp_path, predictor):
                 predictor,
                 key=str(tmp_path / "faces.png"),
                 face=index,
-                detector_score=face.score,
+                score=face.score,
                 **{side: float(value) for side, value in box.items()},
             )
         )
     _assert_rows(table, [*expected, _row(None, predictor, key=str(tmp_path / "none.png"))])
+
+
+LATIN = os.fsdecode(b"caf\xe9")  # not valid UTF-8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are valid Unicode there")
+def test_names_that_are_not_valid_utf8_are_escaped(tmp_path):
+    shutil.copy(FACES[0], tmp_path / f"{LATIN}.jpg")
+    (tmp_path / f"{LATIN}_broken.jpg").write_bytes(FACES[0].read_bytes()[:200])
+    table, summary = _score(tmp_path)
+    assert summary == ScoringSummary(images=2, usable=1, faces=1, errors=1)
+    escaped = str(tmp_path / "caf\\udce9")
+    assert table["key"].to_pylist() == [f"{escaped}.jpg", f"{escaped}_broken.jpg"]
+    assert f"{escaped}_broken.jpg" in table["error"][1].as_py()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are valid Unicode there")
+def test_shards_and_members_with_names_that_are_not_valid_utf8_are_read(tmp_path):
+    image = FACES[0].read_bytes()
+    # Each key is the same bytes, in the way of its file format.
+    for number, path in enumerate(
+        (
+            write_tar(tmp_path / "a.tar", {f"{LATIN}.jpg": image}),
+            write_parquet(tmp_path / "b.parquet", {"key": [b"caf\xe9.jpg"], "image": [image]}),
+            write_tfrecord(tmp_path / "c.tfrecord", [{"key": b"caf\xe9.jpg", "image": image}]),
+        )
+    ):
+        moved = path.rename(tmp_path / f"{LATIN}_{path.name}")
+        table, summary = _score(moved)
+        assert summary == ScoringSummary(images=1, usable=1, faces=1, errors=0)
+        assert table["key"].to_pylist() == ["caf\\udce9.jpg" if number == 0 else "caf\\xe9.jpg"]
+        assert table["shard"].to_pylist() == [str(tmp_path / f"caf\\udce9_{path.name}")]
 
 
 def test_a_computer_without_the_files_is_refused(tmp_path):
@@ -166,11 +200,12 @@ def test_an_image_for_which_the_detector_fails_gives_an_error(tmp_path, monkeypa
     shutil.copy(FACES[0], tmp_path)
     monkeypatch.setattr(FaceDetector, "detect", fail)
     table, summary = _score(tmp_path, CELEBA_FRAMING)
-    assert summary == ScoringSummary(images=1, faces=0, errors=1)
+    assert summary == ScoringSummary(images=1, usable=0, faces=0, errors=1)
     assert "MemoryError: too large" in table["error"][0].as_py()
 
 
 def test_an_attribute_named_like_a_column_is_refused():
     check_columns(["Smiling", "Left"])
-    with pytest.raises(InputError, match="'left' has the name"):
-        check_columns(["Smiling", "left"])
+    for name in ("left", "score"):
+        with pytest.raises(InputError, match=f"'{name}' has the name"):
+            check_columns(["Smiling", name])
