@@ -199,9 +199,8 @@ def _with_evidence(
     model: keras.Model, faces: Iterator[_Face], attributes: Sequence[str], folder: Path
 ) -> Iterator[_Face]:
     """Draws the evidence for each face as it is passed on; writes the numbers at the end."""
-    record = record_of(model)
-    every = record.thresholds or (DEFAULT_THRESHOLD,) * len(record.groups.attributes)
-    thresholds = [every[record.groups.attributes.index(name)] for name in attributes]
+    recorded = record_of(model).threshold_by_attribute or {}
+    thresholds = [recorded.get(name, DEFAULT_THRESHOLD) for name in attributes]
     figures, photographs, numbers, explanations, occlusions = [], [], [], [], []
     for face in faces:
         image = face.pixels

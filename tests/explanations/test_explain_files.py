@@ -23,7 +23,7 @@ from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.layers import FaceFraming
 from keras_faramtn.models.heads import attach_heads
-from keras_faramtn.models.record import set_framing
+from keras_faramtn.models.record import set_framing, set_thresholds
 from keras_faramtn.synthetic.faces import draw_face
 
 
@@ -99,15 +99,18 @@ def test_the_command_explains_the_attributes_it_is_given(attributes, model_file,
 
 
 def test_a_network_without_attention_needs_attributes(tmp_path):
-    small_network(attention=False, fusion=False).save(tmp_path / "model.keras")
+    model = small_network(attention=False, fusion=False)
+    set_thresholds(model, [0.5, 0.25, 0.5, 0.75, 0.5])
+    model.save(tmp_path / "model.keras")
     _save(tmp_path / "faces" / "face.png", 0)
     arguments = (tmp_path / "model.keras", [tmp_path / "faces"], tmp_path / "out")
     with pytest.raises(InputError, match="neither WSGSA nor CGFF; name the attributes"):
         explain_files(*arguments)
-    explain_files(*arguments, attributes=["smile"])
+    explain_files(*arguments, attributes=["closed", "smile"])
     assert {path.name for path in _files(tmp_path)} == {"evidence.npz", "face.png"}
     with np.load(tmp_path / "out" / "evidence.npz") as file:
         assert "trunk" not in file
+        assert file["thresholds"].tolist() == [0.75, 0.25]
 
 
 def _framed_network(framing):
