@@ -189,9 +189,10 @@ def _framing(
 
 def _check_framing(shard: Shard, framing: Framing) -> None:
     """Warns once where one of the first images of a shard is no face crop of a framing."""
-    with hidden_stderr():  # LiteRT prints what it does
+    with hidden_stderr():  # LiteRT and TensorFlow print what they do
         detector = FaceDetector()
-    for image in itertools.islice(read_shard(shard), CHECKED_IMAGES):
+        images = list(itertools.islice(read_shard(shard), CHECKED_IMAGES))
+    for image in images:
         try:
             upright = load_upright(image.path, image.content)
         except InputError:  # it will be a row with an error
