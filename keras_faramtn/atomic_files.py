@@ -146,6 +146,22 @@ def check_folder(folder: Path, refuse: Callable[[Path], None] | None = None) -> 
     (refuse or refuse_non_empty)(folder)
 
 
+def refuse_inside(folder: Path, source: Path) -> None:
+    """Refuses a folder for images below a folder whose images are read, now and the next time.
+
+    Raises:
+        InputError: `folder` is `source`, or is below it.
+
+    Example:
+        >>> refuse_inside(Path("photographs/drawn"), Path("photographs.csv"))
+    """
+    if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(source)):
+        raise InputError(
+            f"{folder}: the images in it would be found in {source} the next time; choose a folder "
+            "outside it."
+        )
+
+
 def _replace_content(folder: Path, temporary: Path) -> None:
     """Moves earlier files out and finished files in; if that fails, moves them back.
 

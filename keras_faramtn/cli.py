@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -20,6 +20,9 @@ from keras_faramtn.console import (
     report_errors,
 )
 from keras_faramtn.errors import InputError
+
+if TYPE_CHECKING:
+    from keras_faramtn.framing import Framing
 
 # A default that is not a plain value is described by `show_default`. Square brackets in a help text
 # would vanish: rich reads them as markup.
@@ -35,6 +38,17 @@ RecipeName = Annotated[str, typer.Argument(help="A YAML file, or the name of a s
 RecipeData = Annotated[
     Path | None,
     typer.Option("--data", help="The data set.", show_default="the data set of the recipe"),
+]
+Detect = Annotated[
+    bool,
+    typer.Option("--detect", help="The images are photographs: find the faces, and crop them."),
+]
+FramingName = Annotated[
+    str | None,
+    typer.Option(
+        help="With --detect: how to crop faces, celeba or box.",
+        show_default="as the model's training images",
+    ),
 ]
 Thresholds = Annotated[
     Path | None,
@@ -272,17 +286,8 @@ def predict(
             "attempts.",
         ),
     ] = 10.0,
-    detect: Annotated[
-        bool,
-        typer.Option("--detect", help="Find and crop the faces in photographs; predict each."),
-    ] = False,
-    framing: Annotated[
-        str | None,
-        typer.Option(
-            help="With --detect: how to crop faces, celeba or box.",
-            show_default="as the model's training images",
-        ),
-    ] = None,
+    detect: Detect = False,
+    framing: FramingName = None,
     draw: Annotated[
         Path | None,
         typer.Option(
@@ -308,8 +313,9 @@ def predict(
 
     if output and thresholds and not draw:
         raise InputError("--output writes all probabilities; it can't be used with --thresholds.")
-    if (draw or framing) and not detect:
-        raise InputError("--draw and --framing are for photographs; use them with --detect.")
+    named = _chosen_framing(framing, detect=detect)
+    if draw and not detect:
+        raise InputError("--draw is for photographs; use it with --detect.")
     if output:
         check_output_path(output)
     if detect:
@@ -317,7 +323,7 @@ def predict(
             model,
             images,
             timeout=timeout,
-            framing=framing,
+            framing=named,
             draw=draw,
             output=output,
             thresholds=thresholds,
@@ -352,20 +358,20 @@ def _predict_photographs(
     images: list[Path],
     *,
     timeout: float,
-    framing: str | None,
+    framing: "Framing | None",
     draw: Path | None,
     output: Path | None,
     thresholds: Path | None,
     skip_bad: bool,
 ) -> None:
-    from keras_faramtn.atomic_files import check_folder
+    from keras_faramtn.atomic_files import check_folder, refuse_inside
     from keras_faramtn.data.images import find_images
-    from keras_faramtn.framing import framing_named
     from keras_faramtn.inference.serving_address import is_url
 
     if draw:
         check_folder(draw)
-    named = framing_named(framing) if framing else None
+        for path in images:
+            refuse_inside(draw, path)
     photographs = find_images(images)
     with _for_model(model):
         from keras_faramtn.inference.loading import load_predictor
@@ -379,7 +385,7 @@ def _predict_photographs(
         else:
             predictor = load_predictor(model)
         predictions = predict_photographs(
-            predictor, photographs, framing=named, skip_bad=skip_bad, progress=True
+            predictor, photographs, framing=framing, skip_bad=skip_bad, progress=True
         )
     recorded = predictor.record.threshold_by_attribute
     limits = _read_thresholds(thresholds, predictor.attributes) if thresholds else recorded
@@ -400,6 +406,16 @@ def _predict_photographs(
         raise InputError(
             "no face was found; if the images are face crops, predict them without --detect."
         )
+
+
+def _chosen_framing(name: str | None, *, detect: bool) -> "Framing | None":
+    from keras_faramtn.framing import framing_named
+
+    if name is None:
+        return None
+    if not detect:
+        raise InputError("--framing is for photographs; use it with --detect.")
+    return framing_named(name)
 
 
 def _read_thresholds(path: Path | None, attributes: Iterable[str]) -> dict[str, float] | None:
@@ -432,19 +448,8 @@ def explain(
             show_default="none",
         ),
     ] = None,
-    detect: Annotated[
-        bool,
-        typer.Option(
-            "--detect", help="The images are photographs: find the faces in them and crop them."
-        ),
-    ] = False,
-    framing: Annotated[
-        str | None,
-        typer.Option(
-            help="With --detect: how to crop faces, celeba or box.",
-            show_default="as the model's training images",
-        ),
-    ] = None,
+    detect: Detect = False,
+    framing: FramingName = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Show where the evidence for attributes lies, and what the network attends to.
@@ -452,11 +457,7 @@ def explain(
     With --detect, photographs without a face are skipped; the exit status is 1 if there is no face
     in any of them.
     """
-    from keras_faramtn.framing import framing_named
-
-    if framing and not detect:
-        raise InputError("--framing is for photographs; use it with --detect.")
-    named = framing_named(framing) if framing else None
+    named = _chosen_framing(framing, detect=detect)
     with _with_keras():
         from keras_faramtn.explanations.explain_files import explain_files
     _load_detector()
@@ -513,17 +514,8 @@ def score(
     ],
     model: Annotated[Path, typer.Option(help="A .tflite or .onnx file.")],
     to: Annotated[Path, typer.Option(help="The folder to create or to resume.")],
-    detect: Annotated[
-        bool,
-        typer.Option("--detect", help="Find and crop the faces in photographs; predict each."),
-    ] = False,
-    framing: Annotated[
-        str | None,
-        typer.Option(
-            help="With --detect: how to crop faces, celeba or box.",
-            show_default="as the model's training images",
-        ),
-    ] = None,
+    detect: Detect = False,
+    framing: FramingName = None,
     address: Annotated[
         str | None,
         typer.Option(
@@ -540,17 +532,14 @@ def score(
 
     After an interruption, the same command resumes. The exit status is 1 if no image can be used.
     """
-    from keras_faramtn.framing import framing_named
     from keras_faramtn.scoring.score import score_images
 
-    if framing and not detect:
-        raise InputError("--framing is for photographs; use it with --detect.")
     summary = score_images(
         inputs,
         model,
         to,
         detect=detect,
-        framing=framing_named(framing) if framing else None,
+        framing=_chosen_framing(framing, detect=detect),
         address=address,
         images_per_shard=shard_size,
         progress=True,

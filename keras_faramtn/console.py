@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -26,12 +27,14 @@ _ENCODING_ERRORS = "keras_faramtn.console"  # the name under which `_encode_anyw
 
 
 def prepare_streams() -> None:
-    """Lets the standard streams print any text, one line at a time.
+    """Lets the standard streams print any text, one line at a time, without Pillow's warnings.
 
     Raises:
         SystemExit: standard output or standard error is closed. The next file that is opened would
             get its descriptor, and messages would be written into that file.
     """
+    # Pillow's, about images of 89 to 179 megapixels, which are read.
+    warnings.filterwarnings("ignore", message=".*could be decompression bomb")
     for name, stream in {"output": sys.stdout, "error": sys.stderr}.items():
         if stream is None:
             sys.exit(f"faramtn: standard {name} is closed; redirect it to a file, or to /dev/null.")

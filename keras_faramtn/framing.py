@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from keras_faramtn.errors import InputError
@@ -18,7 +18,8 @@ def _refuse(framing: "Framing", *, ordered: bool) -> None:
     if not (ordered and aspect > 0 and all(map(math.isfinite, numbers))):
         raise InputError(
             f"no face can be framed like this: {framing}; use fractions of the crop's width and "
-            "height, from its top left corner."
+            "height, from its top left corner, with left_eye left of right_eye and above mouth, "
+            "or top_left above and left of bottom_right."
         )
 
 
@@ -152,7 +153,7 @@ def with_aspect(framing: Framing, aspect: float) -> Framing:
         for name, value in asdict(framing).items()
         if name != "aspect"
     }
-    return type(framing)(aspect=aspect, **points)  # type: ignore[arg-type]
+    return type(framing)(aspect=aspect, **points)
 
 
 def describe_framing(framing: Framing | None) -> str:
@@ -215,8 +216,13 @@ def framing_from_json(content: Mapping[str, Any]) -> Framing:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"not a framing of face crops: {content!r}; use one that this package wrote."
+            f"not a framing of face crops: {content!r}; use {_describe_kinds()}."
         ) from error
+
+
+def _describe_kinds() -> str:
+    keys = {kind: ", ".join(each.name for each in fields(_KINDS[kind])) for kind in _KINDS}
+    return " or ".join(f"kind: {kind} with {names}" for kind, names in keys.items())
 
 
 def _point(x: Any, y: Any) -> Point:

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from keras_faramtn.errors import InputError, reason
 
 _FORMATS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "PNG": (".png",),
     "BMP": (".bmp",),
     "GIF": (".gif",),
@@ -201,6 +201,10 @@ def _input_errors(path: str | Path) -> Iterator[None]:
             f"{path}: this file can't be read as an image: it is in none of the formats "
             f"{', '.join(_FORMATS)}."
         ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: this image has more than 178,956,970 pixels; reduce it."
+        ) from error
     except Exception as error:  # damaged files raise almost any exception
         raise InputError(
             f"{path}: this file can't be read as an image: {reason(error)}."
@@ -310,7 +314,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
                 if not inside:
                     raise InputError(f"{path}: there is no image in this folder.")
                 found += inside
-            elif path.exists():
+            elif os.path.lexists(path):  # reading reports a link that leads nowhere
                 found.append(path)
             else:
                 raise InputError(f"{path}: there is no such image or folder.")

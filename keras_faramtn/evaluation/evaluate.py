@@ -181,10 +181,12 @@ def evaluate_file(
     check_folder(folder)
     model = load_model(model_file)
     attributes = groups_of(model).attributes
+    values: float | np.ndarray = DEFAULT_THRESHOLD
+    recorded = record_of(model).thresholds
     if thresholds:
         values = read_thresholds(thresholds, attributes)
-    else:
-        values = record_of(model).thresholds or DEFAULT_THRESHOLD
+    elif recorded is not None:
+        values = np.array(recorded)
     with atomic_folder(folder) as report_folder:
         table = check_data(data, attributes, skip_bad=skip_bad)
         name = data.resolve().name

@@ -2,19 +2,25 @@
 
 import logging
 
+import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.atomic_files import digest
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.data.augmentation import Augmentation
 from keras_faramtn.data.cache import cache_folder
+from keras_faramtn.data.images import load_upright
 from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.data.table import UNKNOWN, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.distillation import distil_labels
 from keras_faramtn.experiments.recipe import MEASURED, Recipe
+from keras_faramtn.faces.detector import FaceDetector
+from keras_faramtn.faces.framing_check import framing_problem
 from keras_faramtn.faces.measure import measure_framing
 from keras_faramtn.framing import Framing, describe_framing, framing_from_json, framing_named
+
+_CHECKED_IMAGES = 20  # whose framing is compared with the one that a recipe states
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +83,28 @@ def training_framing(recipe: Recipe, table: FaceTable) -> Framing | None:
     if stated is not None:
         framing = framing_named(stated) if isinstance(stated, str) else framing_from_json(stated)
     logger.info("Framing of the faces: %s", describe_framing(framing))
+    if framing is not None:
+        _check_framing(table.split("train"), framing)
     return framing
+
+
+def _check_framing(images: FaceTable, framing: Framing) -> None:
+    """Warns if most of a few training images are clearly framed in another way."""
+    rows = np.linspace(0, len(images) - 1, min(len(images), _CHECKED_IMAGES)).round().astype(int)
+    detector = FaceDetector()
+    problems = {
+        path: framing_problem(load_upright(path), framing, detector)
+        for path in images.take(rows).paths
+    }
+    wrong = {path: problem for path, problem in problems.items() if problem}
+    if len(wrong) > len(rows) / 2:
+        path, problem = next(iter(wrong.items()))
+        logger.warning(
+            "data.framing: the training images are framed in another way. In %s, for example, %s. "
+            "With data.framing: measured, the framing is measured in the images.",
+            path,
+            problem,
+        )
 
 
 def _check_labels(images: FaceTable) -> None:

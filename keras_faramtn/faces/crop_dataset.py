@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from keras_faramtn.atomic_files import atomic_folder
+from keras_faramtn.atomic_files import atomic_folder, refuse_inside
 from keras_faramtn.data.images import find_images, load_upright
 from keras_faramtn.data.readers.csv_table import FILE_NAME, IMAGE_FOLDER
 from keras_faramtn.data.readers.dataset import KINDS, read_dataset
 from keras_faramtn.data.table import SHOWN_PROBLEMS, SPLITS, UNKNOWN, FaceTable, Problem
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 from keras_faramtn.faces.alignment import crop_face
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.framing import CELEBA_FRAMING, Framing, with_aspect
@@ -61,8 +61,9 @@ def crop_dataset(
         The number of crops.
 
     Raises:
-        InputError: as in `read_dataset`; the folder is not empty or can't be created; a photograph
-            can't be read, without `skip_bad`; or no photograph has exactly one face.
+        InputError: as in `read_dataset`; the folder is not empty, is inside the source, or can't be
+            created; a photograph can't be read, without `skip_bad`; or no photograph has exactly
+            one face.
 
     Example:
         >>> import tempfile
@@ -78,6 +79,7 @@ def crop_dataset(
     if image_size is None:
         image_size = (_HEIGHT, round(_HEIGHT * framing.aspect))
     framing = with_aspect(framing, image_size[1] / image_size[0])
+    refuse_inside(folder, source)
     with atomic_folder(folder) as temporary:
         table = _read(source, skip_bad)
         images = [f"{row + 1:06}.jpg" for row in range(len(table))]
@@ -138,7 +140,10 @@ def _crop_all(
         faces = detector.detect(photograph)
         if len(faces) == 1:
             pixels = crop_face(photograph, faces[0], framing, image_size)
-            Image.fromarray(pixels).save(target, quality=_JPEG_QUALITY, subsampling=0)
+            try:
+                Image.fromarray(pixels).save(target, quality=_JPEG_QUALITY, subsampling=0)
+            except OSError as error:
+                raise InputError(f"{target}: it can't be written: {reason(error)}.") from error
         return len(faces)
 
     return map_ahead(crop, zip(paths, targets, strict=True), limit=_AHEAD)

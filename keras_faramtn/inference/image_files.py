@@ -1,7 +1,6 @@
 """Predicts attributes of image files. A `.tflite` file runs without TensorFlow or Keras."""
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,12 @@ import numpy as np
 from keras_faramtn.data.images import find_images, load_image, load_upright
 from keras_faramtn.errors import InputError
 from keras_faramtn.faces.detector import FaceDetector
-from keras_faramtn.faces.framing_check import framing_problem
+from keras_faramtn.faces.framing_check import warn_of_framing
 from keras_faramtn.framing import Framing
 from keras_faramtn.inference.batching import predict_items
 from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.inference.predictions import Prediction, handle_bad_images
 from keras_faramtn.inference.predictor import Predictor
-
-_CHECKED = 3  # images whose framing is checked: detection takes longer than prediction
-
-logger = logging.getLogger(__name__)
 
 
 def predict_files(
@@ -31,7 +26,7 @@ def predict_files(
     """Predicts the attributes of image files, while the next files are decoded.
 
     If the model records how faces are framed in its training images, a warning is logged where one
-    of the first three images is clearly framed in another way.
+    of three images, the first, the middle and the last one, is clearly framed in another way.
 
     Args:
         model: a file or a server, as for `load_predictor`, or a loaded model.
@@ -65,7 +60,11 @@ def predict_files(
     results = predict_face_crops(predictor, image_paths)
     good = handle_bad_images(results, total=len(image_paths), skip_bad=skip_bad, progress=progress)
     framing = predictor.record.framing
-    return good if framing is None else _with_framing_check(good, framing, FaceDetector())
+    if framing is None:
+        return good
+    # Not all: detection takes longer than prediction.
+    checked = {image_paths[0], image_paths[len(image_paths) // 2], image_paths[-1]}
+    return _with_framing_check(good, checked, framing, FaceDetector())
 
 
 def predict_face_crops(
@@ -88,20 +87,14 @@ def predict_face_crops(
 
 
 def _with_framing_check(
-    predictions: Iterable[Prediction], framing: Framing, detector: FaceDetector
+    predictions: Iterable[Prediction],
+    checked: Container[Path],
+    framing: Framing,
+    detector: FaceDetector,
 ) -> Iterator[Prediction]:
-    """Passes predictions on; warns once where one of the first images is no such face crop."""
-    unchecked = _CHECKED
+    """Passes predictions on; warns once where one of the images `checked` is no such face crop."""
+    warned = False
     for path, probabilities in predictions:
-        if unchecked:
-            unchecked -= 1
-            problem = framing_problem(load_upright(path), framing, detector)
-            if problem:
-                logger.warning(
-                    "%s: %s, so predictions are unreliable; use --detect (in Python: "
-                    "predict_photographs) to find and crop faces.",
-                    path,
-                    problem,
-                )
-                unchecked = 0
+        if not warned and path in checked:
+            warned = warn_of_framing(path, load_upright(path), framing, detector)
         yield path, probabilities

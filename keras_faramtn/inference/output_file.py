@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from keras_faramtn.atomic_files import unused_path
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 from keras_faramtn.inference.photographs import PhotographPrediction
 from keras_faramtn.inference.predictions import Prediction
 from keras_faramtn.locks import output_lock
@@ -32,7 +32,7 @@ def check_output_path(path: Path) -> None:
     Raises:
         InputError: the file exists, is neither .csv nor .jsonl, or its folder doesn't exist.
     """
-    if path.suffix not in _WRITERS:
+    if path.suffix.lower() not in _WRITERS:
         raise InputError(f"{path}: predictions are written to a {' or '.join(_WRITERS)} file.")
     _refuse_existing(path)
     if not path.parent.is_dir():
@@ -124,14 +124,16 @@ def _write_rows(path: Path, rows: Iterable[_Row]) -> int:
         _refuse_existing(path)  # another process may have written it meanwhile
         unfinished = unused_path(path.with_name(f"{path.name}.part"))
         try:
-            count = _write(unfinished, _WRITERS[path.suffix], rows)
+            count = _write(unfinished, _WRITERS[path.suffix.lower()], rows)
             _refuse_existing(path)
             unfinished.rename(path)
-        except BaseException:
+        except BaseException as error:
             if unfinished.exists() and unfinished.stat().st_size:
                 logger.warning("The predictions made until then are in %s", unfinished)
             else:
                 unfinished.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise InputError(f"{path}: it can't be written: {reason(error)}.") from error
             raise
     return count
 

@@ -9,7 +9,7 @@ from small_network import SIZE, in_place_of_faramtn
 from keras_faramtn import load_model, measure_framing, read_dataset, synthesize
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.experiments.run import train_model
-from keras_faramtn.framing import BOX_FRAMING, CELEBA_FRAMING, framing_to_json
+from keras_faramtn.framing import BOX_FRAMING, CELEBA_FRAMING, BoxFraming, framing_to_json
 from keras_faramtn.models.record import record_of
 
 
@@ -56,9 +56,17 @@ def test_the_framing_of_the_training_images_is_measured(faces, tmp_path, caplog)
         (None, "float32", None),
     ],
 )
-def test_a_framing_in_the_recipe_is_recorded(framing, precision, expected, faces, tmp_path):
+def test_a_framing_in_the_recipe_is_recorded(framing, precision, expected, faces, tmp_path, caplog):
     _train(faces, tmp_path / "run", framing, precision)
     assert _recorded(tmp_path / "run") == [expected, expected]
+    assert "framed in another way" not in caplog.text
+
+
+def test_a_framing_that_is_not_that_of_the_images_is_reported(faces, tmp_path, caplog):
+    small = framing_to_json(BoxFraming(1.0, (0.8, 0.8), (0.9, 0.9)))
+    _train(faces, tmp_path / "run", small)
+    assert "data.framing: the training images are framed in another way" in caplog.text
+    assert str(faces.split("train").paths[0]) in caplog.text
 
 
 def test_images_without_faces_can_be_trained_on(tmp_path, caplog):

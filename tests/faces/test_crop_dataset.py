@@ -133,5 +133,9 @@ def test_nothing_to_crop_and_folders_in_use_are_refused(photographs, tmp_path):
     assert not (tmp_path / "crops").exists()
     with pytest.raises(InputError, match="already exists"):
         crop_dataset(photographs, tmp_path, progress=False)
+    inside = photographs.parent / "images" / "crops"
+    with pytest.raises(InputError, match=r"would be found in .*images the next time"):
+        crop_dataset(photographs.parent / "images", inside, progress=False)
+    assert not inside.exists()
     with pytest.raises(InputError, match="no such file or folder"):
         crop_dataset(tmp_path / "missing", tmp_path / "crops", progress=False)

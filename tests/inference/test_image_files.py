@@ -40,16 +40,18 @@ def test_the_first_photograph_is_named_once(folder, caplog):
     names = ["crop0.png", "photograph0.png", "photograph1.png"]
     (message,) = warnings(caplog, folder, *names)
     assert message.startswith(f"{folder / 'photograph0.png'}: it shows ")
-    assert message.endswith("use --detect (in Python: predict_photographs) to find and crop faces.")
+    assert "use --detect" in message
 
 
 def test_face_crops_are_no_reason_to_warn(folder, caplog):
     assert not warnings(caplog, folder, *(f"crop{number}.png" for number in range(4)))
 
 
-def test_only_the_first_images_are_checked(folder, caplog):
-    crops = [f"crop{number}.png" for number in range(3)]
-    assert not warnings(caplog, folder, *crops, "photograph0.png")
+@pytest.mark.parametrize(("position", "expected"), [(0, 1), (1, 0), (2, 1), (3, 0), (4, 1)])
+def test_the_first_the_middle_and_the_last_image_are_checked(folder, caplog, position, expected):
+    names = [f"crop{number}.png" for number in range(4)]
+    names.insert(position, "photograph0.png")
+    assert len(warnings(caplog, folder, *names)) == expected
 
 
 def test_an_unknown_framing_can_not_be_checked(folder, caplog):
