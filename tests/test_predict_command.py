@@ -257,7 +257,7 @@ def test_photographs_without_any_face_are_a_failure_but_are_written(
 def test_options_for_photographs_are_checked_first(run, model_file, photographs, tmp_path):
     for option in (("--draw", tmp_path / "drawn"), ("--framing", "celeba")):
         message, _, _ = run("predict", model_file, photographs, *option)
-        assert "use them with --detect" in message
+        assert "use it with --detect" in message
     message, _, _ = run("predict", model_file, photographs, "--detect", "--framing", "passport")
     assert "there is no framing 'passport'; choose one of celeba, box" in message
     message, _, _ = run("predict", model_file, photographs / "missing.jpg", *DETECT)

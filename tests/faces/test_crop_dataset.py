@@ -127,9 +127,10 @@ def test_an_unreadable_photograph_stops_it_or_is_skipped(photographs, tmp_path):
 
 
 def test_nothing_to_crop_and_folders_in_use_are_refused(photographs, tmp_path):
-    Image.new("RGB", (60, 50)).save(tmp_path / "grey.png")
+    (tmp_path / "source").mkdir()
+    Image.new("RGB", (60, 50)).save(tmp_path / "source" / "grey.png")
     with pytest.raises(InputError, match="no photograph has exactly one face"):
-        crop_dataset(tmp_path, tmp_path / "crops", progress=False)
+        crop_dataset(tmp_path / "source", tmp_path / "crops", progress=False)
     assert not (tmp_path / "crops").exists()
     with pytest.raises(InputError, match="already exists"):
         crop_dataset(photographs, tmp_path, progress=False)
