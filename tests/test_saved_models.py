@@ -1,15 +1,20 @@
 """The network in `saved_models/`: every format gives the recorded predictions."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import ExifTags, Image
+from scenes import DRAWN_FRAMING, compose
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.images import find_images, load_image
 from keras_faramtn.inference.image_files import predict_files
+from keras_faramtn.inference.loading import read_record
+from keras_faramtn.inference.photographs import predict_photographs
 
 FOLDER = Path(__file__).parents[1] / "saved_models"
 EXPORT = FOLDER / "small_synthetic"
@@ -72,6 +77,40 @@ def test_every_format_gives_the_recorded_predictions(recorded, run, tolerance):
     actual = np.array(run())
     np.testing.assert_allclose(actual, expected, atol=tolerance)
     assert np.mean((actual > 0.5) == (expected > 0.5)) > 0.95
+
+
+FILES = ["", "onnx/faramtn.onnx", "saved_model/1", "tflite/faramtn_int8.tflite"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=["export", "onnx", "saved_model", "int8"])
+def test_every_file_records_its_attributes_and_the_framing_of_the_drawings(file):
+    record = read_record(EXPORT / file)
+    assert record.groups.attributes == CELEBA_ATTRIBUTES
+    assert record.framing.aspect == pytest.approx(178 / 218, abs=1e-3)
+    for name in ("left_eye", "right_eye", "mouth"):
+        drawn = getattr(DRAWN_FRAMING, name)
+        np.testing.assert_allclose(getattr(record.framing, name), drawn, atol=0.03)
+
+
+def test_faces_in_a_photograph_are_found_and_predicted(tmp_path):
+    photograph, faces = compose(7, count=3, face_sizes=(60, 120))
+    photograph.save(tmp_path / "photograph.png")
+    [found] = predict_photographs(EXPORT, [tmp_path / "photograph.png"])
+    assert len(found.faces) == len(faces)
+
+
+def test_the_served_model_turns_images_upright():
+    served = tf.saved_model.load(EXPORT / "saved_model" / "1").signatures["serve_bytes"]
+    face = Image.open(FOLDER / "faces" / "000010.jpg")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    files = []
+    for image, options in [(face, {}), (face.rotate(90, expand=True), {"exif": exif})]:
+        content = io.BytesIO()
+        image.save(content, "JPEG", quality=100, subsampling=0, **options)
+        files.append(content.getvalue())
+    upright, turned = served(image_bytes=tf.constant(files))["probabilities"].numpy()
+    np.testing.assert_allclose(turned, upright, atol=0.05)
 
 
 def test_the_files_are_small_enough_for_a_repository():

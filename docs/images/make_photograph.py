@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from keras_faramtn import CELEBA_FRAMING, draw_predictions, predict_photographs, synthesize
+from keras_faramtn import draw_predictions, predict_photographs, synthesize
 
 MODEL = Path("saved_models/small_synthetic/tflite/faramtn_float32.tflite")
 SEED = 2026  # The network was trained on the faces of seed 0.
@@ -28,7 +28,7 @@ def main():
             photograph.paste(framed, (left, top))
         path = Path(folder) / "photograph.png"
         photograph.save(path)
-        (prediction,) = predict_photographs(MODEL, [path], framing=CELEBA_FRAMING)
+        (prediction,) = predict_photographs(MODEL, [path])
     drawn = draw_predictions(photograph, prediction.faces)
     drawn.save(Path(__file__).with_name("photograph.webp"), quality=85)
 
