@@ -42,6 +42,13 @@ def set_framing(model: keras.Model, framing: Framing | None) -> None:
 
     Raises:
         InputError: this package did not build the model, or `framing` is not a framing.
+
+    Example:
+        >>> from keras_faramtn import CELEBA_FRAMING, MultiLabel
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling"], (32, 32, 3))
+        >>> set_framing(model, CELEBA_FRAMING)
+        >>> record_of(model).framing.aspect == CELEBA_FRAMING.aspect
+        True
     """
     layer = _framing_layer(model)
     if layer is None:
