@@ -20,7 +20,7 @@ from keras_faramtn.synthetic.dataset import synthesize
 
 HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "PIL", "pooch", "requests"}
 # Options whose absence means that there is no value.
-WITHOUT_DEFAULT = {"server", "output"}
+WITHOUT_DEFAULT = {"draw", "output"}
 
 
 def _faramtn(*arguments, folder=None):
@@ -200,7 +200,7 @@ def test_evaluate_applies_the_given_thresholds(model_file, faces, tmp_path):
         (["predict", "nowhere.tflite", "something"], "nowhere.tflite: no such model file"),
         (
             ["predict", "model.h5", "something"],
-            "a model for prediction is a .tflite or a .keras file",
+            "a model for prediction is a .keras, .tflite or .onnx file",
         ),
         (["data", "synthesize", "."], "already exists; choose another folder, or remove it"),
     ],
