@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from scenes import DRAWN_FRAMING, compose
 from scoring.sources import write_parquet, write_tar, write_tfrecord
 
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.cli import main
 from keras_faramtn.data.images import load_upright
 from keras_faramtn.errors import InputError, ServerError
@@ -301,8 +303,12 @@ def test_models_inputs_and_folders_that_can_not_be_used_are_refused(tmp_path, mo
             score_images(FACES, tmp_path / model, output)
     with pytest.raises(InputError, match=r"missing\.tflite"):
         score_images(FACES, tmp_path / "missing.tflite", output)
+    with zipfile.ZipFile(MODEL) as archive:
+        record_starts = min(entry.header_offset for entry in archive.infolist())
+    (tmp_path / "without_record.tflite").write_bytes(MODEL.read_bytes()[:record_starts])
+    (tmp_path / "labels.txt").write_text("\n".join(CELEBA_ATTRIBUTES))
     with pytest.raises(InputError, match="specify --framing"):
-        score_images(FACES, MODEL, output, detect=True)
+        score_images(FACES, tmp_path / "without_record.tflite", output, detect=True)
     with pytest.raises(InputError, match="no such file or folder"):
         score_images([tmp_path / "missing"], MODEL, output)
     with pytest.raises(InputError, match="choose a folder outside it"):
