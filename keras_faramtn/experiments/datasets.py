@@ -2,7 +2,6 @@
 
 import logging
 
-import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.atomic_files import digest
@@ -17,7 +16,7 @@ from keras_faramtn.experiments.distillation import distil_labels
 from keras_faramtn.experiments.recipe import MEASURED, Recipe
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.framing_check import framing_problem
-from keras_faramtn.faces.measure import measure_framing
+from keras_faramtn.faces.measure import evenly_spread, measure_framing
 from keras_faramtn.framing import Framing, describe_framing, framing_from_json, framing_named
 
 _CHECKED_IMAGES = 20  # whose framing is compared with the one that a recipe states
@@ -90,7 +89,7 @@ def training_framing(recipe: Recipe, table: FaceTable) -> Framing | None:
 
 def _check_framing(images: FaceTable, framing: Framing) -> None:
     """Warns if most of a few training images are clearly framed in another way."""
-    rows = np.linspace(0, len(images) - 1, min(len(images), _CHECKED_IMAGES)).round().astype(int)
+    rows = evenly_spread(len(images), _CHECKED_IMAGES)
     detector = FaceDetector()
     problems = {
         path: framing_problem(load_upright(path), framing, detector)

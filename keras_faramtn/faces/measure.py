@@ -57,7 +57,7 @@ def measure_framing(images: FaceTable | Sequence[str | Path]) -> Framing | None:
     paths = images.paths if isinstance(images, FaceTable) else [Path(path) for path in images]
     if not paths:
         raise InputError("there is no image to measure the framing of; specify some.")
-    rows = np.linspace(0, len(paths) - 1, min(len(paths), _IMAGES)).round().astype(int)
+    rows = evenly_spread(len(paths), _IMAGES)
     detector = FaceDetector()
     with ThreadPoolExecutor(available_cores()) as pool:
         measured = list(pool.map(lambda row: _measure(detector, paths[row]), rows))
@@ -72,6 +72,16 @@ def measure_framing(images: FaceTable | Sequence[str | Path]) -> Framing | None:
         f"unknown; {reason}" if framing is None else describe_framing(framing),
     )
     return framing
+
+
+def evenly_spread(count: int, limit: int) -> np.ndarray:
+    """At most `limit` of the numbers from 0 to `count` - 1, spread evenly, in increasing order.
+
+    Example:
+        >>> evenly_spread(10, 4).tolist()
+        [0, 3, 6, 9]
+    """
+    return np.linspace(0, count - 1, min(count, limit)).round().astype(int)
 
 
 def _measure(detector: FaceDetector, path: Path) -> tuple[float, np.ndarray | None]:
