@@ -1,8 +1,9 @@
+import itertools
 import json
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
@@ -21,15 +22,74 @@ def _rare_case(images=401, seed=0):
     return probabilities.astype("float32"), labels
 
 
-def test_no_other_threshold_has_a_higher_balanced_accuracy():
-    probabilities, labels = _rare_case()
-    for column, threshold in enumerate(choose_thresholds(probabilities, labels)):
+SCORES = {
+    "balanced_accuracy": balanced_accuracy_score,
+    "f1": lambda truth, predicted: f1_score(truth, predicted, zero_division=0),
+    "accuracy": accuracy_score,
+}
+
+
+def _brute_force(truth, scores, maximise):
+    """The best score, and the best threshold among all that give different predictions."""
+    edges = [0.0, *sorted({*map(float, scores)}), 1.0]
+    middles = [(low + high) / 2 for low, high in itertools.pairwise(edges)]
+    values = [SCORES[maximise](truth, scores > each) for each in middles]
+    best = [each for each, value in zip(middles, values, strict=True) if value == max(values)]
+    return max(values), min(best, key=lambda each: abs(each - 0.5))
+
+
+@pytest.mark.parametrize("maximise", SCORES)
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_threshold_has_a_higher_score(maximise, seed):
+    probabilities, labels = _rare_case(images=[401, 150, 60, 40][seed], seed=seed)
+    if seed % 2:  # equal probabilities, also of 0 and 1
+        probabilities = probabilities.round(1)
+    chosen = choose_thresholds(probabilities, labels, maximise)
+    for column, threshold in enumerate(chosen):
         known = labels[:, column] >= 0
-        truth, scores = labels[known, column], probabilities[known, column]
-        best = balanced_accuracy_score(truth, scores > threshold)
-        assert best == max(balanced_accuracy_score(truth, scores > each) for each in [0.5, *scores])
-        # Between two probabilities, not equal to one, where rounding could flip a prediction.
-        assert np.abs(scores - threshold).min() > 0
+        truth, scores = labels[known, column], probabilities[known, column].astype("float64")
+        value, expected = _brute_force(truth, scores, maximise)
+        assert SCORES[maximise](truth, scores > threshold) == pytest.approx(value)
+        assert threshold == expected
+        if scores.min() > 0 and scores.max() < 1:
+            # Between two probabilities, not equal to one, where rounding could flip a prediction.
+            assert np.abs(scores - threshold).min() > 0
+
+
+def test_a_constant_prediction_can_be_the_best():
+    probabilities = np.array([[0.1], [0.3], [0.2], [0.8]])
+    rare, frequent = np.array([[1], [0], [0], [0]]), np.array([[1], [0], [1], [1]])
+    # No for all, at the midpoint of 0.8 and 1; yes for all, at that of 0 and 0.1.
+    assert choose_thresholds(probabilities, rare, "accuracy")[0] == pytest.approx(0.9)
+    assert choose_thresholds(probabilities, frequent, "f1")[0] == pytest.approx(0.05)
+    # No threshold predicts yes for a probability of 0, and none but 1 predicts no for one of 1.
+    extremes = np.array([[0.0], [1.0], [1.0]])
+    for truth, expected in ([[1], [0], [1]], 0.5), ([[0], [0], [1]], 0.5), ([[1], [0], [0]], 1.0):
+        assert choose_thresholds(extremes, np.array(truth), "accuracy")[0] == expected
+
+
+def test_of_equal_thresholds_the_nearest_to_the_default_is_chosen():
+    probabilities = np.array([[0.1], [0.3], [0.6], [0.7], [0.95]])
+    labels = np.array([[0], [1], [0], [1], [1]])
+    # At 0.2, one false positive; at 0.65, one missed face: three of three and two of two are worth
+    # the same for accuracy.
+    assert choose_thresholds(probabilities, labels, "accuracy")[0] == pytest.approx(0.65)
+    neighbours = np.array([[0.5], [np.nextafter(0.5, 1)]])
+    [threshold] = choose_thresholds(neighbours, np.array([[0], [1]]))
+    assert (neighbours[:, 0] > threshold).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "maximise", "message"),
+    [
+        ([[0.5], [0.5]], "precision", "can't maximise 'precision'; choose one of balanced_acc"),
+        ([[0.5], [np.nan]], "f1", "probabilities in 0..1"),
+        ([[0.5], [1.5]], "f1", "probabilities in 0..1"),
+    ],
+)
+def test_other_scores_and_numbers_are_refused(probabilities, maximise, message):
+    with pytest.raises(InputError, match=message):
+        choose_thresholds(np.array(probabilities), np.array([[0], [1]]), maximise)
 
 
 def test_rare_attributes_get_lower_thresholds():
