@@ -152,8 +152,8 @@ def measure_accuracy(arguments):
         scores = score(probabilities, split.labels, groups.attributes)
         equal = np.mean((probabilities > 0.5) == (expected > 0.5))
         print(
-            f"{name:9}{100 * scores.mean_accuracy:10.3f}{100 * scores.mean_balanced_accuracy:10.3f}"
-            f"{100 * scores.mean_average_precision:11.3f}{100 * equal:17.3f}"
+            f"{name:9}{100 * scores.mean.accuracy:10.3f}{100 * scores.mean.balanced_accuracy:10.3f}"
+            f"{100 * scores.mean.average_precision:11.3f}{100 * equal:17.3f}"
         )
 
 

@@ -121,8 +121,8 @@ def main():
         labels = images.labels[rows]
         before = score(reference[rows], labels, images.attributes)
         after = score(probabilities[rows], labels, images.attributes)
-        for value in ("mean_accuracy", "mean_balanced_accuracy"):
-            original, now = 100 * getattr(before, value), 100 * getattr(after, value)
+        for value in ("accuracy", "balanced_accuracy"):
+            original, now = 100 * getattr(before.mean, value), 100 * getattr(after.mean, value)
             cells += [f"{original:.2f} %", f"{now:.2f} %", f"{original - now:+.2f}"]
         print("|", " | ".join(cells), "|", flush=True)
 

@@ -1,18 +1,109 @@
 """Scores under resampling of the images: how much would they vary with different faces?
 
 A resample of n images with replacement is a count for each image. All scores here take such counts
-as weights, so a thousand resamples of every network are a few matrix products, and two networks
-scored with the same counts are compared image by image.
+as weights, so a thousand resamples of a network are a few matrix products, and two networks scored
+with the same counts are compared image by image.
 """
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.evaluation.calibration_error import BINS, probability_bins
+from keras_faramtn.evaluation.scores import SCORES, Scores, majority_classes
 
-SCORES = ("accuracy", "balanced_accuracy", "average_precision")
-"""The scores that `weighted_scores` returns, each a mean over the attributes."""
+RESAMPLES = 1000
+"""The number of resamples of the images."""
 
-_CHUNK = 1 << 22  # weights processed at a time: the largest temporary array has about 30 MB
+LEVEL = 0.95
+"""The fraction of the resamples inside an interval."""
+
+_BLOCK = 1 << 22  # weights processed at a time: the largest temporary arrays have about 16 MB
+
+Interval = tuple[float, float]
+"""The lower and the upper end."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The bootstrap intervals of an evaluation's scores.
+
+    The keys of each mapping by score are those of `SCORES`; None for a score that isn't defined.
+
+    Attributes:
+        mean: the intervals of the means over all attributes, by score.
+        varying: those over the attributes that vary, by score, and that of the `gain`.
+        groups: for each group those of the means over its attributes, by score.
+        attributes: for each attribute those of its scores.
+        resamples: the number of resamples.
+        level: the fraction of the resamples inside an interval.
+    """
+
+    mean: Mapping[str, Interval | None]
+    varying: Mapping[str, Interval | None]
+    groups: Mapping[str, Mapping[str, Interval | None]]
+    attributes: Mapping[str, Mapping[str, Interval | None]]
+    resamples: int = RESAMPLES
+    level: float = LEVEL
+
+
+def score_intervals(
+    scores: Scores,
+    groups: AttributeGroups,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    training_rates: Sequence[float] | np.ndarray | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Intervals:
+    """The 95 % percentile intervals of all scores, over resamples of the images.
+
+    A mean in a resample is over the attributes for which the score is defined there. The thresholds
+    and the predictions of the majority-class baseline are those of the evaluation in all resamples.
+    Resampling repeats images, which makes the fraction of positive images in each bin noisier and
+    the calibration error larger; its interval is therefore shifted by the difference between the
+    score and its mean over the resamples.
+
+    Args:
+        scores: what `score` returned for the other arguments.
+        groups: the groups of the scored attributes.
+        probabilities, labels, training_rates: as in `score`.
+        resamples: the number of resamples.
+        progress: wraps the iteration over blocks of resamples, as `tqdm.tqdm` does.
+
+    Example:
+        >>> from keras_faramtn.evaluation.scores import score
+        >>> groups = AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"])
+        >>> probabilities = np.array([[0.9], [0.8], [0.7], [0.4]])
+        >>> labels = np.array([[1], [1], [0], [1]])
+        >>> scores = score(probabilities, labels, groups.attributes)
+        >>> intervals = score_intervals(scores, groups, probabilities, labels)
+        >>> intervals.mean["accuracy"]
+        (0.0, 1.0)
+    """
+    names = [each.attribute for each in scores.attributes]
+    samples = weighted_scores(
+        probabilities,
+        labels,
+        resample_blocks(len(labels), resamples, progress=progress),
+        thresholds=[each.threshold for each in scores.attributes],
+        majority=majority_classes(labels, names, training_rates),
+    )
+    samples["calibration_error"] = _unbiased(
+        samples["calibration_error"], [each.calibration_error for each in scores.attributes]
+    )
+    varying = [column for column, each in enumerate(scores.attributes) if each.varies]
+    return Intervals(
+        mean=_mean_intervals(samples, range(len(names))),
+        varying=_mean_intervals(samples, varying) | {"gain": _gain_interval(samples, varying)},
+        groups={group: _mean_intervals(samples, groups.positions(group)) for group in groups},
+        attributes={name: _mean_intervals(samples, [column]) for column, name in enumerate(names)},
+        resamples=resamples,
+    )
 
 
 def resample_counts(images: int, resamples: int, seed: int = 0) -> np.ndarray:
@@ -31,72 +122,85 @@ def resample_counts(images: int, resamples: int, seed: int = 0) -> np.ndarray:
         >>> counts.shape, counts.sum(axis=1).tolist()
         ((3, 5), [5.0, 5.0, 5.0])
     """
+    return np.concatenate(list(resample_blocks(images, resamples, seed)))
+
+
+def resample_blocks(
+    images: int,
+    resamples: int,
+    seed: int = 0,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Iterator[np.ndarray]:
+    """Draws the resamples of `resample_counts` block by block, so that they need little memory.
+
+    Args:
+        images, resamples, seed: as in `resample_counts`.
+        progress: wraps the iteration over the blocks, as `tqdm.tqdm` does.
+
+    Yields:
+        float32 `(some resamples, images)`.
+    """
     rng = np.random.default_rng(seed)
-    counts = np.empty((resamples, images), "float32")
-    for row in counts:
-        row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
-    return counts
+    size = max(1, _BLOCK // max(1, images))
+    for first in progress(range(0, resamples, size)):
+        block = np.empty((min(size, resamples - first), images), "float32")
+        for row in block:
+            row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
+        yield block
 
 
 def weighted_scores(
     probabilities: np.ndarray,
     labels: np.ndarray,
-    counts: np.ndarray,
-    threshold: float = DEFAULT_THRESHOLD,
+    counts: Iterable[np.ndarray],
+    thresholds: float | Sequence[float] | np.ndarray,
+    majority: np.ndarray | bool = False,
+    scores: Sequence[str] = SCORES,
 ) -> dict[str, np.ndarray]:
-    """Mean accuracy, balanced accuracy and average precision for each row of counts.
+    """The scores of each attribute for each row of counts.
 
-    With all counts equal to one they are the means that `score` returns. An attribute without a
-    known label in a resample (for balanced accuracy and average precision: without both a yes and a
-    no label) is excluded from that resample's mean.
+    With all counts equal to one they are those that `score` returns.
 
     Args:
-        probabilities: `(seeds, n, k)` in 0..1: predictions of networks that differ in their seed.
+        probabilities: `(n, k)` in 0..1.
         labels: `(n, k)`: 1 yes, 0 no, -1 unknown.
-        counts: `(resamples, n)`, the weight of each image, as returned by `resample_counts`.
-        threshold: an attribute is predicted if its probability is above it.
+        counts: blocks `(some resamples, n)`, the weight of each image in each resample, as
+            `resample_blocks` yields them; or a list of one array.
+        thresholds: an attribute is predicted if its probability is above its threshold; one for
+            all attributes, or k.
+        majority: what the majority-class baseline predicts, for `majority_accuracy`; one for all
+            attributes, or k.
+        scores: the names of the scores, some of `SCORES`.
 
     Returns:
-        For each of `SCORES`, `(resamples,)` float64, the mean over the seeds; NaN where the score
-        is not defined for any attribute.
+        For each of `scores`, `(resamples, k)` float64; NaN where the score is not defined.
 
     Example:
-        >>> probabilities = np.array([[[0.9], [0.8], [0.1]]])
-        >>> labels = np.array([[1], [0], [0]])
-        >>> scores = weighted_scores(probabilities, labels, np.array([[1, 1, 1], [2, 0, 1]]))
-        >>> scores["balanced_accuracy"].tolist()
-        [0.75, 1.0]
+        >>> probabilities, labels = np.array([[0.9], [0.8], [0.1]]), np.array([[1], [0], [0]])
+        >>> counts = np.array([[1, 1, 1], [2, 0, 1]])
+        >>> found = weighted_scores(probabilities, labels, [counts], 0.5, scores=["accuracy"])
+        >>> found["accuracy"].round(3).tolist()
+        [[0.667], [1.0]]
     """
-    # Sums of zeros and ones are exact in float32 up to 2**24, and float32 products are fastest.
-    positive, negative = (labels == 1).astype("float32"), (labels == 0).astype("float32")
-    predicted_positive = (probabilities > threshold).sum(axis=0).astype("float32")
-    predicted_negative = len(probabilities) - predicted_positive
-    chunks = []
-    step = max(1, _CHUNK // max(1, counts.shape[1]))
-    for first in range(0, len(counts), step):
-        chunk = counts[first : first + step].astype("float32", copy=False)
-        true_positives, true_negatives, positives, negatives = (
-            (chunk @ each).astype("float64")
-            for each in (
-                predicted_positive * positive,
-                predicted_negative * negative,
-                positive,
-                negative,
-            )
-        )
-        seeds = len(probabilities)
-        accuracy = _ratio(true_positives + true_negatives, seeds * (positives + negatives))
-        positive_recall = _ratio(true_positives, seeds * positives)
-        negative_recall = _ratio(true_negatives, seeds * negatives)
-        balanced_accuracy = (positive_recall + negative_recall) / 2
-        precision = np.mean(
-            [_average_precisions(each, labels, chunk) for each in probabilities], axis=0
-        )
-        chunks.append([_mean_of_defined(each) for each in (accuracy, balanced_accuracy, precision)])
-    return dict(zip(SCORES, np.concatenate(chunks, axis=1), strict=True))
+    data = _prepare(np.asarray(probabilities, "float64"), labels, np.asarray(thresholds))
+    blocks = [_score_block(data, np.asarray(each, "float32"), majority, scores) for each in counts]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in scores}
 
 
-def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def mean_of_defined(by_attribute: np.ndarray) -> np.ndarray:
+    """The mean over the last axis of the values that aren't NaN; NaN where there is none.
+
+    Example:
+        >>> mean_of_defined(np.array([[0.5, np.nan], [np.nan, np.nan]])).tolist()
+        [0.5, nan]
+    """
+    defined = np.isfinite(by_attribute)
+    return _ratio(
+        np.where(defined, by_attribute, 0).sum(axis=-1), defined.sum(axis=-1).astype("float64")
+    )
+
+
+def interval(samples: np.ndarray, level: float = LEVEL) -> Interval:
     """The percentile interval of the bootstrap.
 
     Args:
@@ -118,38 +222,164 @@ def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _average_precisions(
-    probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray
-) -> np.ndarray:
-    """`(resamples, k)`: scikit-learn's average precision with the counts as sample weights."""
-    by_image = np.ascontiguousarray(counts.T)  # (n, resamples): sums run over the first axis
-    precisions = np.full((len(counts), labels.shape[1]), np.nan)
-    for column in range(labels.shape[1]):
-        known = np.flatnonzero(labels[:, column] >= 0)
-        order = known[np.argsort(-probabilities[known, column], kind="stable")]
-        positives = np.flatnonzero(labels[order, column] == 1)
-        if not len(positives):
-            continue
-        weights = by_image[order]
-        hits = np.cumsum(weights[positives], axis=0)
-        retrieved = np.cumsum(weights, axis=0)
-        # The precision where a positive is retrieved; equal probabilities are retrieved together.
-        falling = -probabilities[order, column]
-        ends = np.searchsorted(falling, falling[positives], side="right") - 1
-        precision = hits[np.searchsorted(positives, ends, side="right") - 1] / np.maximum(
-            retrieved[ends], 1
+def _mean_intervals(
+    samples: Mapping[str, np.ndarray], columns: Sequence[int]
+) -> dict[str, Interval | None]:
+    return {
+        name: _interval_or_none(mean_of_defined(values[:, columns]))
+        for name, values in samples.items()
+    }
+
+
+def _gain_interval(samples: Mapping[str, np.ndarray], columns: Sequence[int]) -> Interval | None:
+    gains = samples["accuracy"] - samples["majority_accuracy"]
+    return _interval_or_none(mean_of_defined(gains[:, columns]))
+
+
+def _interval_or_none(samples: np.ndarray) -> Interval | None:
+    low, high = interval(samples)
+    return None if np.isnan(low) else (low, high)
+
+
+def _unbiased(samples: np.ndarray, values: Sequence[float | None]) -> np.ndarray:
+    """`(resamples, k)` samples, shifted so that their means are the k values, and at least 0."""
+    wanted = np.array(values, "float64")  # None becomes NaN
+    return np.maximum(samples - (mean_of_defined(samples.T) - wanted), 0)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is the same in all resamples; matrices have a row for each image, 0 if unknown."""
+
+    positive: np.ndarray
+    negative: np.ndarray
+    predicted: np.ndarray
+    squared_errors: np.ndarray
+    bin_errors: Any  # sparse (attributes * bins, images): label minus probability
+    rankings: list["_Ranking"]
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """The images of one attribute, sorted by falling probability, in steps.
+
+    A step ends with images of equal probability among which there are positive ones. Each matrix
+    is sparse, (steps, images), and sums weights.
+    """
+
+    positive: Any  # the positive images of a step
+    negative: Any  # the negative images of a step
+    tied: Any  # those negative images of a step that have the probability of the positive ones
+
+
+def _prepare(probabilities: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> _Prepared:
+    positive, negative = labels == 1, labels == 0
+    errors = np.where(labels >= 0, positive - probabilities, 0)
+    # Sums of zeros and ones are exact in float32 up to 2**24, and float32 products are fastest.
+    return _Prepared(
+        positive=positive.astype("float32"),
+        negative=negative.astype("float32"),
+        predicted=(probabilities > thresholds).astype("float32"),
+        squared_errors=(errors**2).astype("float32"),
+        bin_errors=_bin_errors(probabilities, errors.astype("float32")),
+        rankings=[_rank(*columns) for columns in zip(probabilities.T, labels.T, strict=True)],
+    )
+
+
+def _bin_errors(probabilities: np.ndarray, errors: np.ndarray) -> Any:
+    from scipy import sparse
+
+    images, attributes = probabilities.shape
+    rows = probability_bins(probabilities) + BINS * np.arange(attributes)
+    columns = np.broadcast_to(np.arange(images)[:, None], rows.shape)
+    return sparse.csr_array(
+        (errors.ravel(), (rows.ravel(), columns.ravel())), (attributes * BINS, images)
+    )
+
+
+def _rank(probabilities: np.ndarray, labels: np.ndarray) -> _Ranking:
+    known = np.flatnonzero(labels >= 0)
+    order = known[np.argsort(-probabilities[known], kind="stable")]
+    falling, positive = -probabilities[order], labels[order] == 1
+    values = np.unique(falling[positive])  # one for each step
+    steps = np.searchsorted(values, falling)
+    inside = steps < len(values)  # below the last positive image nothing matters
+    tied = np.zeros(len(order), bool)
+    tied[inside] = falling[inside] == values[steps[inside]]
+    return _Ranking(
+        *(
+            _summing(steps[chosen], order[chosen], (len(values), len(labels)))
+            for chosen in (positive, inside & ~positive, inside & ~positive & tied)
         )
-        total = np.einsum("ij,ij->j", weights[positives], precision, dtype="float64")
-        both = (hits[-1] > 0) & (hits[-1] < retrieved[-1])
-        precisions[both, column] = total[both] / hits[-1][both]
-    return precisions
+    )
+
+
+def _summing(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
+    from scipy import sparse
+
+    return sparse.csr_array((np.ones(len(rows), "float32"), (rows, columns)), shape)
+
+
+def _score_block(
+    data: _Prepared, counts: np.ndarray, majority: np.ndarray | bool, scores: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """For each of `scores` `(resamples, k)`."""
+    positives, negatives, true_positives, false_positives = (
+        (counts @ each).astype("float64")
+        for each in (
+            data.positive,
+            data.negative,
+            data.predicted * data.positive,
+            data.predicted * data.negative,
+        )
+    )
+    known = positives + negatives
+    predicted = true_positives + false_positives
+    recall = _ratio(true_positives, positives)
+    functions: dict[str, Callable[[], np.ndarray]] = {
+        "accuracy": lambda: _ratio(true_positives + negatives - false_positives, known),
+        "majority_accuracy": lambda: _ratio(np.where(majority, positives, negatives), known),
+        "balanced_accuracy": lambda: (recall + _ratio(negatives - false_positives, negatives)) / 2,
+        "precision": lambda: _ratio(true_positives, predicted),
+        "recall": lambda: recall,
+        "f1": lambda: _ratio(2 * true_positives, predicted + positives),
+        "brier": lambda: _ratio((counts @ data.squared_errors).astype("float64"), known),
+    }
+    by_image = np.ascontiguousarray(counts.T)  # (n, resamples), for the sparse products
+    if "calibration_error" in scores:
+        errors = np.abs(data.bin_errors @ by_image, dtype="float64")
+        by_bin = errors.reshape(len(data.rankings), BINS, len(counts))
+        functions["calibration_error"] = lambda: _ratio(by_bin.sum(axis=1).T, known)
+    if "average_precision" in scores or "roc_auc" in scores:
+        areas = np.array([_areas(each, by_image) for each in data.rankings])
+        undefined = (positives == 0) | (negatives == 0)
+        functions["average_precision"] = lambda: np.where(
+            undefined, np.nan, _ratio(areas[:, 0].T, positives)
+        )
+        functions["roc_auc"] = lambda: 1 - _ratio(areas[:, 1].T, positives * negatives)
+    return {name: functions[name]() for name in scores}
+
+
+def _areas(ranking: _Ranking, by_image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The areas above and below the curves, before division by the numbers of images.
+
+    Returns:
+        `(resamples,)` each: the sum over the positive images of the precision where they are
+        retrieved, and the number of pairs of a positive image and a negative one with a higher
+        probability, of which pairs with equal probabilities count half.
+    """
+    positive = ranking.positive @ by_image
+    hits = np.cumsum(positive, axis=0)
+    false_alarms = np.cumsum(ranking.negative @ by_image, axis=0)
+    precision = hits / np.maximum(hits + false_alarms, 1)
+    if ranking.tied.nnz:
+        false_alarms -= (ranking.tied @ by_image) / 2
+    return (
+        np.einsum("ij,ij->j", positive, precision, dtype="float64"),
+        np.einsum("ij,ij->j", positive, false_alarms, dtype="float64"),
+    )
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     undefined = np.full(numerator.shape, np.nan)
     return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
-
-
-def _mean_of_defined(by_attribute: np.ndarray) -> np.ndarray:
-    defined = np.isfinite(by_attribute)
-    return _ratio(np.where(defined, by_attribute, 0).sum(axis=1), defined.sum(axis=1).astype(float))

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 
-from keras_faramtn.evaluation.bootstrap import SCORES
-from keras_faramtn.evaluation.paired_comparison import excludes_zero
+from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, excludes_zero
 from keras_faramtn.evaluation.style import BLUE, DPI, GREY, INK, ORANGE, PALE, STYLE, save_figure
 
 # key in a network's entry, title, format of a value
@@ -45,8 +44,8 @@ def comparison_figure(content: Mapping[str, Any], path: str | Path) -> Figure:
         panels = figure.subfigures(rows + 1, 1, height_ratios=heights, squeeze=False)[:, 0]
         for panel, (other, by_name) in zip(panels, differences.items(), strict=False):
             _title(panel, f"Difference from {_text(other)}, in percentage points")
-            axes = panel.subplots(1, len(SCORES), sharey=True)
-            for ax, key in zip(axes, SCORES, strict=True):
+            axes = panel.subplots(1, len(COMPARED_SCORES), sharey=True)
+            for ax, key in zip(axes, COMPARED_SCORES, strict=True):
                 _draw_differences(ax, list(networks), other, by_name, key)
                 _write_score(ax, list(networks).index(other), networks[other][key]["mean"])
             _name_networks(axes[0], list(networks), other)

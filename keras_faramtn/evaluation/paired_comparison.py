@@ -5,11 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from keras_faramtn.evaluation.bootstrap import SCORES, interval, resample_counts, weighted_scores
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.evaluation.bootstrap import (
+    RESAMPLES,
+    interval,
+    mean_of_defined,
+    resample_blocks,
+    weighted_scores,
+)
 from keras_faramtn.evaluation.scores import Scores, score
 
-RESAMPLES = 1000
-"""The number of resamples of the images."""
+COMPARED_SCORES = ("accuracy", "balanced_accuracy", "average_precision")
+"""The scores that networks are compared by, each a mean over the attributes."""
 
 _DIGITS = 6
 
@@ -44,8 +51,8 @@ def paired_comparison(
         defined:
 
         - `images`, `resamples`, and the `majority_accuracy` of the majority-class baseline;
-        - `networks`: by name and score (`SCORES`): `mean`, `spread` (null with one seed) and
-          `by_seed`;
+        - `networks`: by name and score (`COMPARED_SCORES`): `mean`, `spread` (null with one seed)
+          and `by_seed`;
         - `differences`: by reference network, name and score: `mean`, `low`, `high`, `spread` and
           `by_seed`;
         - `attributes`: by name: `positive_rate`, and for each score its mean over the seeds by
@@ -66,21 +73,18 @@ def paired_comparison(
         name: [score(each, labels, attributes, training_rates=training_rates) for each in by_seed]
         for name, by_seed in probabilities.items()
     }
-    counts = resample_counts(len(labels), RESAMPLES)
-    samples = {
-        name: weighted_scores(probabilities[name], labels, counts) for name in progress(scores)
-    }
+    samples = {name: _resampled(probabilities[name], labels) for name in progress(scores)}
     by_seed = {
-        name: {key: np.array([_mean_score(each, key) for each in runs]) for key in SCORES}
+        name: {key: np.array([_mean_score(each, key) for each in runs]) for key in COMPARED_SCORES}
         for name, runs in scores.items()
     }
     any_scores = next(iter(scores.values()))[0]
     return {
         "images": any_scores.images,
         "resamples": RESAMPLES,
-        "majority_accuracy": _rounded(any_scores.mean_majority_accuracy),
+        "majority_accuracy": _rounded(any_scores.mean.majority_accuracy),
         "networks": {
-            name: {key: _over_seeds(values[key]) for key in SCORES}
+            name: {key: _over_seeds(values[key]) for key in COMPARED_SCORES}
             for name, values in by_seed.items()
         },
         "differences": {
@@ -88,7 +92,7 @@ def paired_comparison(
                 name: {
                     key: _over_seeds(by_seed[name][key] - by_seed[other][key])
                     | _interval_ends(samples[name][key] - samples[other][key])
-                    for key in SCORES
+                    for key in COMPARED_SCORES
                 }
                 for name in scores
                 if name != other
@@ -98,7 +102,7 @@ def paired_comparison(
         "attributes": {
             attribute: {
                 "positive_rate": _rounded(any_scores.attributes[column].positive_rate),
-                **{key: _of_attribute(scores, column, key) for key in SCORES},
+                **{key: _of_attribute(scores, column, key) for key in COMPARED_SCORES},
             }
             for column, attribute in enumerate(attributes)
         },
@@ -127,13 +131,13 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
             `command`.
     """
     networks = content["networks"]
-    rows = [("network", "parameters", "train step", *map(_title, SCORES))]
+    rows = [("network", "parameters", "train step", *map(_title, COMPARED_SCORES))]
     rows += [
         (
             _title(name),
             f"{each['parameters'] / 1e6:.2f} M",
             f"{each['train_step_ms']:.0f} ms",
-            *(_with_spread(each[key]) for key in SCORES),
+            *(_with_spread(each[key]) for key in COMPARED_SCORES),
         )
         for name, each in networks.items()
     ]
@@ -148,9 +152,9 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
         _table(rows),
     ]
     for other, differences in content["differences"].items():
-        rows = [(f"minus {_title(other)}", *map(_title, SCORES))]
+        rows = [(f"minus {_title(other)}", *map(_title, COMPARED_SCORES))]
         rows += [
-            (_title(name), *(_with_interval(each[key]) for key in SCORES))
+            (_title(name), *(_with_interval(each[key]) for key in COMPARED_SCORES))
             for name, each in differences.items()
         ]
         paragraphs.append(_table(rows))
@@ -212,8 +216,21 @@ def _with_interval(each: Mapping[str, Any]) -> str:
 
 
 def _mean_score(scores: Scores, key: str) -> float:
-    value = getattr(scores, f"mean_{key}")
+    value = getattr(scores.mean, key)
     return np.nan if value is None else value
+
+
+def _resampled(by_seed: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """For each of `COMPARED_SCORES` `(resamples,)`: its mean over the attributes and the seeds."""
+    samples: dict[str, list[np.ndarray]] = {key: [] for key in COMPARED_SCORES}
+    for probabilities in by_seed:
+        counts = resample_blocks(len(labels), RESAMPLES)  # the same for all networks
+        found = weighted_scores(
+            probabilities, labels, counts, DEFAULT_THRESHOLD, scores=COMPARED_SCORES
+        )
+        for key, by_attribute in found.items():
+            samples[key].append(mean_of_defined(by_attribute))
+    return {key: np.mean(values, axis=0) for key, values in samples.items()}
 
 
 def _of_attribute(

@@ -1,12 +1,12 @@
 """Scores of predicted attributes against their labels, attribute by attribute and as means.
 
 Accuracy is the usual metric in the literature, but predicting "no" for every image already gives a
-rare attribute a high accuracy. It is therefore always reported with three other scores: balanced
-accuracy and average precision, which are sensitive to rare attributes, and the accuracy of the
+rare attribute a high accuracy. It is therefore always reported with scores that are sensitive to
+rare attributes, such as balanced accuracy and average precision, and with the accuracy of the
 majority-class baseline.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,33 @@ import numpy as np
 
 from keras_faramtn.attributes import DEFAULT_THRESHOLD, AttributeGroups
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.calibration_error import expected_calibration_error
 
 VARYING_RATES = (0.05, 0.95)
 """An attribute varies if its positive rate among the evaluated labels is in this range, both ends
 included. On other attributes, hardly any classifier beats the majority-class baseline."""
+
+SCORES = (
+    "accuracy",
+    "majority_accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "average_precision",
+    "roc_auc",
+    "calibration_error",
+    "brier",
+)
+"""The scores of an attribute, each with a mean over attributes."""
 
 
 @dataclass(frozen=True)
 class AttributeScores:
     """The scores of one attribute over the images whose label is known.
 
-    All scores are in 0..1, and None if no label is known.
+    All scores are in 0..1, and None where they are not defined: all of them if no label is known.
+    They are scikit-learn's scores of the same name, except for the calibration error.
 
     Attributes:
         attribute: its name.
@@ -35,66 +51,92 @@ class AttributeScores:
         accuracy: fraction of the known labels that are predicted correctly.
         balanced_accuracy: mean recall of the yes labels and of the no labels; None if all known
             labels are equal.
-        average_precision: area under the precision-recall curve, as scikit-learn's
-            `average_precision_score`, which needs no threshold; None if all known labels are equal.
+        precision: fraction of the predicted images whose label is yes; None if the attribute is
+            predicted for no image.
+        recall: fraction of the yes labels that are predicted, also called true positive rate; None
+            if no label is yes.
+        f1: harmonic mean of precision and recall, `2 TP / (2 TP + FP + FN)`; None if no label is
+            yes and the attribute is predicted for no image.
+        average_precision: area under the precision-recall curve, which needs no threshold; None if
+            all known labels are equal.
+        roc_auc: area under the ROC curve: the probability that an image with the attribute gets a
+            higher probability than one without it; None if all known labels are equal.
+        calibration_error: see `expected_calibration_error`.
+        brier: mean squared difference between probability and label.
     """
 
     attribute: str
     known: int
     threshold: float
-    positive_rate: float | None
-    majority_accuracy: float | None
+    positive_rate: float | None = None
+    majority_accuracy: float | None = None
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    average_precision: float | None = None
+    roc_auc: float | None = None
+    calibration_error: float | None = None
+    brier: float | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether the positive rate is within `VARYING_RATES`."""
+        low, high = VARYING_RATES
+        return self.positive_rate is not None and low <= self.positive_rate <= high
+
+
+@dataclass(frozen=True)
+class Means:
+    """Each score's mean over several attributes, all with the same weight.
+
+    A mean is over the attributes for which the score is defined, and None if there is none.
+
+    Attributes:
+        counts: for each of `SCORES` the number of attributes that its mean is over.
+        accuracy, majority_accuracy, balanced_accuracy, precision, recall, f1, average_precision,
+            roc_auc, calibration_error, brier: the means of the scores, see `AttributeScores`.
+    """
+
+    counts: Mapping[str, int]
     accuracy: float | None
+    majority_accuracy: float | None
     balanced_accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
     average_precision: float | None
+    roc_auc: float | None
+    calibration_error: float | None
+    brier: float | None
+
+    @property
+    def gain(self) -> float | None:
+        """`accuracy` minus `majority_accuracy`; None where these are None."""
+        if self.accuracy is None or self.majority_accuracy is None:
+            return None
+        return self.accuracy - self.majority_accuracy
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all attributes and their means; every attribute has the same weight.
+    """The scores of all attributes and their means.
 
     Attributes:
         attributes: one entry per attribute, in canonical order.
         images: the number of images, at least 1.
         majority_of: the labels that decide the majority class, "evaluated labels" or "training
             labels".
-        mean_accuracy: over the `in_accuracy` attributes with a known label; None if there is none.
-        mean_majority_accuracy: over the same attributes.
-        in_accuracy: the number of attributes in the two means above.
-        mean_balanced_accuracy: over the `in_balanced` attributes with both yes and no labels; None
-            if there is none.
-        mean_average_precision: over the same attributes.
-        in_balanced: the number of attributes in the two means above.
-        varying_accuracy: mean accuracy over the attributes that vary (`VARYING_RATES`); None if
-            there is none.
-        varying_majority_accuracy: mean accuracy of the majority-class baseline over the same
-            attributes.
-        varying_balanced_accuracy: mean balanced accuracy over the same attributes.
-        varying_average_precision: mean average precision over the same attributes.
-        in_varying: the number of attributes that vary.
+        mean: over all attributes.
+        varying: over the attributes that vary (`VARYING_RATES`).
     """
 
     attributes: tuple[AttributeScores, ...]
     images: int
     majority_of: str
-    mean_accuracy: float | None
-    mean_majority_accuracy: float | None
-    in_accuracy: int
-    mean_balanced_accuracy: float | None
-    mean_average_precision: float | None
-    in_balanced: int
-    varying_accuracy: float | None
-    varying_majority_accuracy: float | None
-    varying_balanced_accuracy: float | None
-    varying_average_precision: float | None
-    in_varying: int
-
-    @property
-    def varying_gain(self) -> float | None:
-        """`varying_accuracy` minus `varying_majority_accuracy`; None if no attribute varies."""
-        if self.varying_accuracy is None or self.varying_majority_accuracy is None:
-            return None
-        return self.varying_accuracy - self.varying_majority_accuracy
+    mean: Means
+    varying: Means
 
 
 def score(
@@ -133,7 +175,7 @@ def score(
         >>> scores = score(probabilities, labels, ["Smiling", "Bald"])
         >>> [each.accuracy for each in scores.attributes]
         [0.5, 1.0]
-        >>> scores.mean_accuracy, round(scores.mean_majority_accuracy, 3)
+        >>> scores.mean.accuracy, round(scores.mean.majority_accuracy, 3)
         (0.75, 0.708)
     """
     attributes = tuple(attributes)
@@ -142,25 +184,68 @@ def score(
     _refuse_bad_values("probability", probabilities, attributes)
     _refuse_bad_labels(labels, attributes)
     thresholds = _one_per_attribute("thresholds", thresholds, attributes)
-    if training_rates is None:
-        rates = positive_rates(labels)
-    else:
-        rates = _one_per_attribute("training_rates", np.nan_to_num(training_rates), attributes)
-    predicted = probabilities > thresholds
+    majority = majority_classes(labels, attributes, training_rates)
     scores = tuple(
         _score_attribute(
             name,
             probabilities[:, column],
-            predicted[:, column],
             labels[:, column],
             float(thresholds[column]),
-            bool(rates[column] > 0.5),
+            bool(majority[column]),
         )
         for column, name in enumerate(attributes)
     )
-    return _with_means(
-        scores, len(labels), "evaluated labels" if training_rates is None else "training labels"
+    return Scores(
+        attributes=scores,
+        images=len(labels),
+        majority_of="evaluated labels" if training_rates is None else "training labels",
+        mean=_means(scores),
+        varying=_means([each for each in scores if each.varies]),
     )
+
+
+def group_means(scores: Scores, groups: AttributeGroups) -> dict[str, Means]:
+    """The mean scores of the attributes of each group.
+
+    Args:
+        scores: from `score`.
+        groups: the groups of the scored attributes.
+
+    Returns:
+        The means by group, in the order of the groups.
+
+    Example:
+        >>> groups = AttributeGroups({"hair": ["Bald"], "mouth": ["Smiling"]}, ["Smiling", "Bald"])
+        >>> labels = np.array([[1, 0], [1, 1]])
+        >>> scores = score(np.array([[0.9, 0.2], [0.8, 0.3]]), labels, groups.attributes)
+        >>> {group: means.accuracy for group, means in group_means(scores, groups).items()}
+        {'hair': 0.5, 'mouth': 1.0}
+    """
+    by_name = {each.attribute: each for each in scores.attributes}
+    return {group: _means([by_name[name] for name in names]) for group, names in groups.items()}
+
+
+def majority_classes(
+    labels: np.ndarray,
+    attributes: Sequence[str],
+    training_rates: Sequence[float] | np.ndarray | None = None,
+) -> np.ndarray:
+    """What the majority-class baseline predicts for each attribute.
+
+    Args:
+        labels, attributes, training_rates: as in `score`.
+
+    Returns:
+        `(k,)` boolean: True for yes.
+
+    Example:
+        >>> majority_classes(np.array([[1, 0], [1, -1]]), ["Smiling", "Bald"]).tolist()
+        [True, False]
+    """
+    if training_rates is None:
+        return positive_rates(labels) > 0.5  # no comparison with NaN is true
+    rates = np.nan_to_num(np.asarray(training_rates, "float64"))
+    return _one_per_attribute("training_rates", rates, tuple(attributes)) > 0.5
 
 
 def positive_rates(labels: np.ndarray) -> np.ndarray:
@@ -181,121 +266,60 @@ def positive_rates(labels: np.ndarray) -> np.ndarray:
     return np.divide(positive, known, out=np.full(known.shape, np.nan), where=known > 0)
 
 
-def predict_probabilities(
-    model: Any,
-    dataset: Iterable[tuple[Any, Mapping[str, Any]]],
-    groups: AttributeGroups,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predicts a dataset and collects its labels in one pass.
-
-    Args:
-        model: an inference model, which returns `(batch, k)` probabilities in canonical order.
-        dataset: batches of `(images, {group: labels (batch, attributes of the group)})`.
-        groups: the groups of the labels.
-        progress: wraps the iteration over the dataset, as `tqdm.tqdm` does.
-
-    Returns:
-        `(n, k)` float32 probabilities and `(n, k)` int8 labels (1, 0, -1 unknown), both with
-        columns in the order of `groups.attributes`.
-
-    Raises:
-        InputError: if the dataset is empty.
-    """
-    probabilities, labels = [], []
-    for images, by_group in progress(dataset):
-        # A tf.data dataset yields TensorFlow tensors, which JAX does not accept.
-        batch = model.predict_on_batch(np.asarray(images))
-        probabilities.append(np.asarray(batch, "float32"))
-        labels.append(canonical_labels(by_group, groups))
-    if not labels:
-        raise InputError("there is no image to evaluate; choose a split that contains images.")
-    return np.concatenate(probabilities), np.concatenate(labels)
-
-
-def canonical_labels(by_group: Mapping[str, Any], groups: AttributeGroups) -> np.ndarray:
-    """Joins the labels of all groups into one array in canonical order.
-
-    Args:
-        by_group: for each group's name its labels `(n, attributes of the group)`: 1, 0 or -1.
-        groups: the groups.
-
-    Returns:
-        `(n, k)` int8, columns in the order of `groups.attributes`.
-
-    Example:
-        >>> groups = AttributeGroups({"hair": ["Bald"], "mouth": ["Smiling"]}, ["Smiling", "Bald"])
-        >>> canonical_labels({"hair": [[0]], "mouth": [[1]]}, groups).tolist()
-        [[1, 0]]
-    """
-    columns = np.concatenate([np.asarray(by_group[group]) for group in groups], axis=1)
-    positions = np.concatenate([groups.positions(group) for group in groups])
-    labels = np.empty(columns.shape, np.int8)
-    labels[:, positions] = columns
-    return labels
-
-
 def _score_attribute(
-    attribute: str,
-    probabilities: np.ndarray,
-    predicted: np.ndarray,
-    labels: np.ndarray,
-    threshold: float,
-    majority: bool,
+    attribute: str, probabilities: np.ndarray, labels: np.ndarray, threshold: float, majority: bool
 ) -> AttributeScores:
     # Imported here: `faramtn predict` imports this module, and must start fast.
-    from sklearn.metrics import average_precision_score
+    from sklearn.metrics import (
+        accuracy_score,
+        average_precision_score,
+        balanced_accuracy_score,
+        brier_score_loss,
+        precision_recall_fscore_support,
+        roc_auc_score,
+    )
 
     known = labels >= 0
     positive = labels[known] > 0
     if not len(positive):
-        return AttributeScores(attribute, 0, threshold, None, None, None, None, None)
-    correct = predicted[known] == positive
-    balanced = precision = None
-    if positive.any() and not positive.all():
-        balanced = float((correct[positive].mean() + correct[~positive].mean()) / 2)
-        precision = float(average_precision_score(positive, probabilities[known]))
+        return AttributeScores(attribute, 0, threshold)
+    scored = probabilities[known].astype("float64")
+    predicted = scored > threshold
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        positive, predicted, average="binary", pos_label=True, zero_division=np.nan
+    )
+    both = positive.any() and not positive.all()
     return AttributeScores(
         attribute=attribute,
         known=len(positive),
         threshold=threshold,
         positive_rate=float(positive.mean()),
         majority_accuracy=float((positive == majority).mean()),
-        accuracy=float(correct.mean()),
-        balanced_accuracy=balanced,
-        average_precision=precision,
+        accuracy=float(accuracy_score(positive, predicted)),
+        balanced_accuracy=float(balanced_accuracy_score(positive, predicted)) if both else None,
+        precision=_defined(precision),
+        recall=_defined(recall),
+        f1=_defined(f1),
+        average_precision=float(average_precision_score(positive, scored)) if both else None,
+        roc_auc=float(roc_auc_score(positive, scored)) if both else None,
+        calibration_error=expected_calibration_error(scored, positive),
+        brier=float(brier_score_loss(positive, scored, pos_label=True)),
     )
 
 
-def _with_means(scores: tuple[AttributeScores, ...], images: int, majority_of: str) -> Scores:
-    scored = [each for each in scores if each.known]
-    balanced = [each for each in scored if each.balanced_accuracy is not None]
-    low, high = VARYING_RATES
-    varying = [
-        each
-        for each in scored
-        if each.positive_rate is not None and low <= each.positive_rate <= high
-    ]
-    return Scores(
-        attributes=scores,
-        images=images,
-        majority_of=majority_of,
-        mean_accuracy=_mean(scored, "accuracy"),
-        mean_majority_accuracy=_mean(scored, "majority_accuracy"),
-        in_accuracy=len(scored),
-        mean_balanced_accuracy=_mean(balanced, "balanced_accuracy"),
-        mean_average_precision=_mean(balanced, "average_precision"),
-        in_balanced=len(balanced),
-        varying_accuracy=_mean(varying, "accuracy"),
-        varying_majority_accuracy=_mean(varying, "majority_accuracy"),
-        varying_balanced_accuracy=_mean(varying, "balanced_accuracy"),
-        varying_average_precision=_mean(varying, "average_precision"),
-        in_varying=len(varying),
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _means(scores: Sequence[AttributeScores]) -> Means:
+    values = {
+        name: [value for each in scores if (value := getattr(each, name)) is not None]
+        for name in SCORES
+    }
+    return Means(
+        counts={name: len(defined) for name, defined in values.items()},
+        **{name: float(np.mean(defined)) if defined else None for name, defined in values.items()},
     )
-
-
-def _mean(scores: Sequence[AttributeScores], name: str) -> float | None:
-    return float(np.mean([getattr(each, name) for each in scores])) if scores else None
 
 
 def _one_per_attribute(what: str, values: Any, attributes: tuple[str, ...]) -> np.ndarray:

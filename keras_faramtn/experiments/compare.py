@@ -24,10 +24,10 @@ from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.cost import machine, step_times
-from keras_faramtn.evaluation.evaluate import METRICS_FILE, evaluate_split
+from keras_faramtn.evaluation.evaluate import evaluate_split
+from keras_faramtn.evaluation.metrics_file import METRICS_FILE, versions
 from keras_faramtn.evaluation.paired_comparison import comparison_markdown, paired_comparison
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
-from keras_faramtn.evaluation.report import versions
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe, read_comparison_recipe
 from keras_faramtn.experiments.recipe import (
@@ -275,7 +275,15 @@ def _train_and_score(
         scores.mkdir(exist_ok=True)
         model = load_model(run_folder / MODEL_FILE)
         training = table.split("train")
-        evaluate_split(model, table, comparison.split, scores, data=data, training=training)
+        evaluate_split(
+            model,
+            table,
+            comparison.split,
+            scores,
+            data=data,
+            name=model.name,
+            training=training,
+        )
     # Frees the network: those of all runs together would not fit into memory.
     keras.backend.clear_session()
     gc.collect()

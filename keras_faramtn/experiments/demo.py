@@ -7,7 +7,8 @@ from pathlib import Path
 
 from keras_faramtn.atomic_files import new_folder
 from keras_faramtn.data.check import check_data
-from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
+from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, evaluate_split
+from keras_faramtn.evaluation.metrics_file import METRICS_FILE
 from keras_faramtn.experiments.recipe import Recipe, read_recipe
 from keras_faramtn.experiments.run import TRAINING_CURVE_FILE, train_model
 from keras_faramtn.experiments.trainer import MODEL_FILE
@@ -53,6 +54,7 @@ def _run(folder: Path, count: int, show: Callable[[Path, dict[str, float]], None
         "test",
         folder,
         data=f"{count:,} synthetic faces",
+        name=model.name,
         training=table.split("train"),
     )
     logger.info("4/5 Exporting for phones")

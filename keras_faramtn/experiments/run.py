@@ -13,7 +13,8 @@ from keras_faramtn.data.table import FaceTable
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots
-from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, METRICS_FILE, evaluate_split
+from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, evaluate_split
+from keras_faramtn.evaluation.metrics_file import METRICS_FILE
 from keras_faramtn.experiments.datasets import training_dataset, training_framing
 from keras_faramtn.experiments.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
 from keras_faramtn.experiments.trainer import MODEL_FILE, build_model, fit_model
@@ -96,7 +97,15 @@ def train_table(recipe: Recipe, table: FaceTable, folder: Path, *, data: str) ->
 
 def _train_and_evaluate(recipe: Recipe, table: FaceTable, folder: Path, data: str) -> None:
     model = train_model(recipe, table, folder)
-    evaluate_split(model, table, "validation", folder, data=data, training=table.split("train"))
+    evaluate_split(
+        model,
+        table,
+        "validation",
+        folder,
+        data=data,
+        name=model.name,
+        training=table.split("train"),
+    )
     files = f"{MODEL_FILE}, {METRICS_FILE}, {TRAINING_CURVE_FILE} and {CONTACT_SHEET_FILE}"
     logger.info("%s are in %s/", files, folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_faramtn.data.images import find_images, load_image
-from keras_faramtn.evaluation.evaluate import METRICS_FILE
+from keras_faramtn.evaluation.metrics_file import METRICS_FILE
 from keras_faramtn.export.exporter import check_export_folder, export_model
 from keras_faramtn.export.formats import FORMATS, check_formats
 from keras_faramtn.json_files import read_json

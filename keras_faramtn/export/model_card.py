@@ -87,7 +87,7 @@ def write_model_card(
         files: the exported files.
         image_source: a description of the images of the comparison.
         calibration_source: a description of the images that the 8-bit file was calibrated on.
-        metrics: the model's scores, as `evaluation.report.metrics` returns them; None if unknown.
+        metrics: the model's scores, as `evaluation.metrics_file.metrics` returns them; None if unknown.
 
     Returns:
         The card in Markdown.

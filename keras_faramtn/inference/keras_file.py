@@ -1,12 +1,18 @@
-"""Runs `.keras` files with Keras."""
+"""Runs networks of this package, and their `.keras` files, with Keras."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_faramtn.inference.padding import pad_batch
 from keras_faramtn.inference.predictor import Predictor
 from keras_faramtn.model_record import ModelRecord
+
+if TYPE_CHECKING:
+    import keras
+
+_BATCH_SIZE = 64
 
 
 def load_keras_file(path: Path) -> Predictor:
@@ -15,11 +21,29 @@ def load_keras_file(path: Path) -> Predictor:
     Raises:
         InputError: as in `load_model`.
     """
-    from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE
-    from keras_faramtn.models import inference_model, load_model
+    from keras_faramtn.models import load_model
+
+    return predictor_of(load_model(path))
+
+
+def predictor_of(model: "keras.Model") -> Predictor:
+    """A network of this package as a model for prediction.
+
+    Args:
+        model: a network, or what `inference_model` returned for one.
+
+    Raises:
+        InputError: the model isn't one of this package.
+
+    Example:
+        >>> from keras_faramtn import MultiLabel
+        >>> predictor = predictor_of(MultiLabel("mobilenetv3_small", ["Smiling"], (32, 48, 3)))
+        >>> predictor.image_size, predictor.predict(np.zeros((2, 32, 48, 3), "uint8")).shape
+        ((32, 48), (2, 1))
+    """
+    from keras_faramtn.models import inference_model
     from keras_faramtn.models.record import record_of
 
-    model = load_model(path)
     inference = inference_model(model)
     sizes: set[int] = set()
 
@@ -30,7 +54,7 @@ def load_keras_file(path: Path) -> Predictor:
         sizes.add(size)
         return np.asarray(inference.predict_on_batch(pad_batch(images, size)))[:count]
 
-    return Predictor(record_of(model), inference.input_shape[1:3], predict, EVALUATION_BATCH_SIZE)
+    return Predictor(record_of(model), inference.input_shape[1:3], predict, _BATCH_SIZE)
 
 
 def read_keras_record(path: Path) -> ModelRecord:

@@ -51,7 +51,7 @@ def test_a_split_is_reported_with_thresholds_of_the_validation_split(data, model
         evaluation = evaluate_split(model, table, split, folder, data="faces")
         metrics = json.loads((folder / "metrics.json").read_text())
         assert (metrics["data"], metrics["split"], metrics["images"]) == ("faces", split, images)
-        mean = evaluation.scores.mean_accuracy
+        mean = evaluation.scores.mean.accuracy
         assert metrics["means"]["accuracy"] == pytest.approx(mean, abs=1e-6)
         assert ("chosen_thresholds" in metrics) == (split == "validation")
         with Image.open(folder / "contact_sheet.png") as sheet:

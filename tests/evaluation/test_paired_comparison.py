@@ -55,12 +55,12 @@ def test_scores_equal_those_of_an_evaluation_by_seed(compared):
     for name, by_seed in probabilities.items():
         expected = [score(each, labels, NAMES) for each in by_seed]
         for key, found in content["networks"][name].items():
-            values = [getattr(each, f"mean_{key}") for each in expected]
+            values = [getattr(each.mean, key) for each in expected]
             assert found["by_seed"] == pytest.approx(values, abs=1e-6)
             assert found["mean"] == pytest.approx(np.mean(values), abs=1e-6)
             assert found["spread"] == pytest.approx(np.std(values, ddof=1), abs=1e-6)
     assert content["images"] == 400
-    assert content["majority_accuracy"] == pytest.approx(expected[0].mean_majority_accuracy, 1e-5)
+    assert content["majority_accuracy"] == pytest.approx(expected[0].mean.majority_accuracy, 1e-5)
 
 
 def test_differences_are_paired_and_change_sign_with_direction(compared):

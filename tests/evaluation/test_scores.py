@@ -43,10 +43,10 @@ def test_each_attributes_scores_match_scikit_learn_on_its_known_labels():
         assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
         assert each.average_precision == pytest.approx(average_precision_score(truth, scored))
     for mean, name in (
-        (scores.mean_accuracy, "accuracy"),
-        (scores.mean_balanced_accuracy, "balanced_accuracy"),
-        (scores.mean_average_precision, "average_precision"),
-        (scores.mean_majority_accuracy, "majority_accuracy"),
+        (scores.mean.accuracy, "accuracy"),
+        (scores.mean.balanced_accuracy, "balanced_accuracy"),
+        (scores.mean.average_precision, "average_precision"),
+        (scores.mean.majority_accuracy, "majority_accuracy"),
     ):
         assert mean == pytest.approx(sum(getattr(each, name) for each in scores.attributes) / 5)
 
@@ -72,16 +72,16 @@ def test_scores_match_values_computed_by_hand():
     assert unknown.majority_accuracy is None
 
     assert (scores.images, scores.in_accuracy, scores.in_balanced) == (4, 2, 1)
-    assert scores.mean_accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert scores.mean_majority_accuracy == pytest.approx(0.75)
-    assert scores.mean_balanced_accuracy == 0.5
-    assert scores.mean_average_precision == pytest.approx(5 / 6)
+    assert scores.mean.accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert scores.mean.majority_accuracy == pytest.approx(0.75)
+    assert scores.mean.balanced_accuracy == 0.5
+    assert scores.mean.average_precision == pytest.approx(5 / 6)
     # Only "mixed" varies.
     assert scores.in_varying == 1
-    assert scores.varying_accuracy == scores.varying_majority_accuracy == 0.5
-    assert scores.varying_balanced_accuracy == 0.5
-    assert scores.varying_average_precision == pytest.approx(5 / 6)
-    assert scores.varying_gain == 0.0
+    assert scores.varying.accuracy == scores.varying.majority_accuracy == 0.5
+    assert scores.varying.balanced_accuracy == 0.5
+    assert scores.varying.average_precision == pytest.approx(5 / 6)
+    assert scores.varying.gain == 0.0
 
 
 def test_attributes_vary_from_5_to_95_percent_inclusive():
@@ -91,12 +91,12 @@ def test_attributes_vary_from_5_to_95_percent_inclusive():
     correct = labels * 0.8 + 0.1
     scores = score(correct, labels, list("abcd"))
     assert scores.in_varying == 2
-    assert scores.varying_majority_accuracy == pytest.approx(0.95)
-    assert scores.varying_gain == pytest.approx(0.05)
-    assert scores.mean_majority_accuracy == pytest.approx((0.96 + 0.95 + 0.95 + 0.96) / 4)
+    assert scores.varying.majority_accuracy == pytest.approx(0.95)
+    assert scores.varying.gain == pytest.approx(0.05)
+    assert scores.mean.majority_accuracy == pytest.approx((0.96 + 0.95 + 0.95 + 0.96) / 4)
     constant = score(correct[:4], labels[:4], list("abcd"))
     assert (constant.in_varying, constant.in_balanced, constant.in_accuracy) == (0, 0, 4)
-    assert constant.varying_gain is constant.mean_balanced_accuracy is None
+    assert constant.varying.gain is constant.mean.balanced_accuracy is None
 
 
 def test_the_majority_class_is_of_the_evaluated_or_of_the_training_labels():

@@ -178,8 +178,8 @@ def test_results_match_the_saved_predictions(compared):
             metrics = json.loads(
                 (compared.folder / "runs" / variant / f"seed_{seed}/metrics.json").read_text()
             )
-            assert metrics["means"]["accuracy"] == pytest.approx(scores[-1].mean_accuracy, 1e-6)
-        by_seed = [each.mean_accuracy for each in scores]
+            assert metrics["means"]["accuracy"] == pytest.approx(scores[-1].mean.accuracy, 1e-6)
+        by_seed = [each.mean.accuracy for each in scores]
         assert found["accuracy"]["by_seed"] == pytest.approx(by_seed, abs=1e-6)
     one, other = (_predictions(compared, run)["probabilities"] for run in RUNS[:2])
     assert np.abs(one - other).max() > 1e-4  # the variant's learning rate was used
