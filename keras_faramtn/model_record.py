@@ -1,6 +1,7 @@
 """What is recorded about a model, in its `.keras` file and with every exported file."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ class ModelRecord:
         framing: how faces are framed in the training images; None if that is unknown.
         thresholds: for each attribute, in order, the probability above which it is predicted;
             None for 0.5.
+        temperatures: for each attribute, in order, the temperature that its logit was divided by
+            to calibrate its probability, already a part of the weights; None if the model was not
+            calibrated.
 
     Example:
         >>> groups = AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"])
@@ -32,13 +36,22 @@ class ModelRecord:
     groups: AttributeGroups
     framing: Framing | None = None
     thresholds: tuple[float, ...] | None = None
+    temperatures: tuple[float, ...] | None = None
 
     @property
     def threshold_by_attribute(self) -> dict[str, float] | None:
         """The thresholds by attribute; None for 0.5 for all."""
-        if self.thresholds is None:
+        return self._by_attribute(self.thresholds)
+
+    @property
+    def temperature_by_attribute(self) -> dict[str, float] | None:
+        """The temperatures by attribute; None if the model was not calibrated."""
+        return self._by_attribute(self.temperatures)
+
+    def _by_attribute(self, values: tuple[float, ...] | None) -> dict[str, float] | None:
+        if values is None:
             return None
-        return dict(zip(self.groups.attributes, self.thresholds, strict=True))
+        return dict(zip(self.groups.attributes, values, strict=True))
 
 
 def record_to_json(record: ModelRecord) -> str:
@@ -46,13 +59,15 @@ def record_to_json(record: ModelRecord) -> str:
 
     It is an object with `attributes`, a list of names in the order of the probabilities; `groups`,
     an object from each group to its attributes; `framing`, as `framing_to_json` describes it, or
-    null; and `thresholds`, an object from each attribute to its threshold, or null.
+    null; and `thresholds` and `temperatures`, each an object from each attribute to its number, or
+    null.
     """
     content = {
         "attributes": list(record.groups.attributes),
         "groups": {group: list(members) for group, members in record.groups.items()},
         "framing": None if record.framing is None else framing_to_json(record.framing),
         "thresholds": record.threshold_by_attribute,
+        "temperatures": record.temperature_by_attribute,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -72,10 +87,14 @@ def record_from_json(text: str) -> ModelRecord:
         content = json.loads(text)
         groups = AttributeGroups(content["groups"], content["attributes"])
         framing, thresholds = content["framing"], content["thresholds"]
+        temperatures = content.get("temperatures")
         return ModelRecord(
             groups,
             None if framing is None else framing_from_json(framing),
-            None if thresholds is None else _in_order(thresholds, groups.attributes),
+            None if thresholds is None else _in_order(thresholds, groups.attributes, 0, 1),
+            None
+            if temperatures is None
+            else _in_order(temperatures, groups.attributes, sys.float_info.min, sys.float_info.max),
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
@@ -83,8 +102,10 @@ def record_from_json(text: str) -> ModelRecord:
         ) from error
 
 
-def _in_order(thresholds: Mapping[str, Any], attributes: tuple[str, ...]) -> tuple[float, ...]:
-    values = tuple(float(thresholds[name]) for name in attributes)
-    if not all(0 <= value <= 1 for value in values):  # no comparison with NaN is true
-        raise ValueError("a threshold is not between 0 and 1")
+def _in_order(
+    numbers: Mapping[str, Any], attributes: tuple[str, ...], lowest: float, highest: float
+) -> tuple[float, ...]:
+    values = tuple(float(numbers[name]) for name in attributes)
+    if not all(lowest <= value <= highest for value in values):  # no comparison with NaN is true
+        raise ValueError("a number is out of range")
     return values

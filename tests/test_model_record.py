@@ -11,16 +11,21 @@ GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", 
 
 
 @pytest.mark.parametrize("framing", [None, CELEBA_FRAMING, BOX_FRAMING])
-@pytest.mark.parametrize("thresholds", [None, (0.25, 0.0, 1.0)])
-def test_a_record_is_read_as_it_was_written(framing, thresholds):
-    record = ModelRecord(GROUPS, framing, thresholds)
+@pytest.mark.parametrize(
+    ("thresholds", "temperatures"),
+    [(None, None), ((0.25, 0.0, 1.0), None), (None, (0.5, 1.0, 20.0))],
+)
+def test_a_record_is_read_as_it_was_written(framing, thresholds, temperatures):
+    record = ModelRecord(GROUPS, framing, thresholds, temperatures)
     read = record_from_json(record_to_json(record))
     assert read == record
     assert list(read.groups) == ["a", "b"]
 
 
 def test_the_format_is_that_of_the_documentation():
-    content = json.loads(record_to_json(ModelRecord(GROUPS, BOX_FRAMING, (0.25, 0.5, 0.75))))
+    content = json.loads(
+        record_to_json(ModelRecord(GROUPS, BOX_FRAMING, (0.25, 0.5, 0.75), (1, 2, 3)))
+    )
     assert content == {
         "attributes": ["glasses", "happy", "hat"],
         "groups": {"a": ["hat", "glasses"], "b": ["happy"]},
@@ -31,6 +36,7 @@ def test_the_format_is_that_of_the_documentation():
             "bottom_right": [0.75, 0.75],
         },
         "thresholds": {"glasses": 0.25, "happy": 0.5, "hat": 0.75},
+        "temperatures": {"glasses": 1, "happy": 2, "hat": 3},
     }
 
 
@@ -44,7 +50,16 @@ BAD = [
         {**GOOD, "thresholds": {"glasses": bad, "happy": 0.5, "hat": 0.5}}
         for bad in (None, "x", 1.5, -0.1, float("nan"))
     ),
-    *({key: GOOD[key] for key in GOOD if key != missing} for missing in GOOD),
+    *({**GOOD, "temperatures": bad} for bad in ([], 0.5, {"hat": 0.5}, "x")),
+    *(
+        {**GOOD, "temperatures": {"glasses": bad, "happy": 1, "hat": 1}}
+        for bad in (None, "x", 0, -1, float("nan"), float("inf"))
+    ),
+    *(
+        {key: GOOD[key] for key in GOOD if key != missing}
+        for missing in GOOD
+        if missing != "temperatures"
+    ),
     *([], None, 1, "x"),
 ]
 

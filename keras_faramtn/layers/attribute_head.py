@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from scipy.special import expit, logit
 
 from keras_faramtn.layers.names import distinct_names
 
@@ -20,6 +22,8 @@ class AttributeHead(keras.layers.Dense):
         positions: index of each attribute in the canonical order of all attributes, from 0.
         thresholds: for each attribute, the probability above which it is predicted, in 0..1; None
             for 0.5. Like the names, they are only recorded; the attribute may be set later.
+        temperatures: for each attribute, the temperature that its logit was divided by, already a
+            part of the weights, see `divide_logits`; None for 1. They are only recorded.
         **kwargs: arguments of `keras.layers.Dense` other than `units`.
 
     Call arguments:
@@ -31,7 +35,8 @@ class AttributeHead(keras.layers.Dense):
     Raises:
         ValueError: `attributes` is empty, is a string or has duplicates; `positions` has
             duplicates, has values that are not integers of 0 or more, or differs in length;
-            `thresholds` differs in length, or has values outside 0..1.
+            `thresholds` differs in length, or has values outside 0..1; `temperatures` differs in
+            length, or has values that are not positive.
 
     Example:
         >>> head = AttributeHead(["Smiling", "Big_Lips"], positions=[31, 6], name="mouth")
@@ -44,6 +49,7 @@ class AttributeHead(keras.layers.Dense):
         attributes: Sequence[str],
         positions: Sequence[int],
         thresholds: Sequence[float] | None = None,
+        temperatures: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         attributes = distinct_names("attributes", attributes)
@@ -60,6 +66,9 @@ class AttributeHead(keras.layers.Dense):
         self.attributes = attributes
         self.positions = positions
         self.thresholds = thresholds
+        self._temperatures = (
+            None if temperatures is None else self._check_temperatures(temperatures)
+        )
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -68,15 +77,73 @@ class AttributeHead(keras.layers.Dense):
 
     @thresholds.setter
     def thresholds(self, values: Sequence[float] | None) -> None:
-        thresholds = None if values is None else tuple(map(float, values))
-        if thresholds is not None and len(thresholds) != len(self.attributes):
-            raise ValueError(
-                f"each attribute needs one threshold; got {len(self.attributes)} attributes and "
-                f"{len(thresholds)} thresholds."
-            )
+        thresholds = None if values is None else self._one_each("threshold", values)
         if thresholds is not None and not all(0 <= value <= 1 for value in thresholds):
             raise ValueError(f"thresholds must be in 0..1; got {thresholds}.")
         self._thresholds = thresholds
+
+    @property
+    def temperatures(self) -> tuple[float, ...] | None:
+        """For each attribute, what its logit was divided by since the training; None for 1."""
+        return self._temperatures
+
+    def divide_logits(self, temperatures: Sequence[float]) -> None:
+        """Divides each logit by a temperature, from now on.
+
+        The kernel's columns and the bias are divided, so no operation is added. Thresholds change
+        in the same way, so that the predicted attributes stay the same. `temperatures` becomes the
+        product of all that were applied.
+
+        Args:
+            temperatures: a positive number for each attribute.
+
+        Raises:
+            ValueError: the temperatures are not one positive number for each attribute; or the
+                layer is quantized, or has LoRA weights, so that its kernel can't be divided.
+
+        Example:
+            >>> head = AttributeHead(["Smiling"], positions=[0], bias_initializer="ones")
+            >>> head.build((None, 8))
+            >>> head.divide_logits([2])
+            >>> head.bias.numpy().tolist(), head.temperatures
+            ([0.5], (2.0,))
+        """
+        self.check_divisible(temperatures)
+        divisors = np.array(temperatures, "float64")
+        for weight in (self.kernel, *([] if self.bias is None else [self.bias])):
+            weight.assign(keras.ops.convert_to_numpy(weight).astype("float64") / divisors)
+        if self.thresholds is not None:
+            self.thresholds = expit(logit(self.thresholds) / divisors)
+        product = divisors * (1 if self.temperatures is None else np.array(self.temperatures))
+        self._temperatures = tuple(map(float, product))
+
+    def check_divisible(self, temperatures: Sequence[float]) -> None:
+        """Checks that `divide_logits` accepts temperatures; raises the same errors.
+
+        Example:
+            >>> AttributeHead(["Smiling"], positions=[0]).check_divisible([2])
+        """
+        self._check_temperatures(temperatures)
+        if self.quantization_mode is not None or self.lora_enabled:
+            raise ValueError(
+                f"head {self.name!r} is quantized, or has LoRA weights, so its kernel can't be "
+                "divided; use the model as it was trained."
+            )
+
+    def _check_temperatures(self, values: Sequence[float]) -> tuple[float, ...]:
+        temperatures = self._one_each("temperature", values)
+        if not all(0 < value < float("inf") for value in temperatures):
+            raise ValueError(f"temperatures must be positive; got {temperatures}.")
+        return temperatures
+
+    def _one_each(self, what: str, values: Sequence[float]) -> tuple[float, ...]:
+        numbers = tuple(map(float, values))
+        if len(numbers) != len(self.attributes):
+            raise ValueError(
+                f"each attribute needs one {what}; got {len(self.attributes)} attributes and "
+                f"{len(numbers)} {what}s."
+            )
+        return numbers
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -86,4 +153,5 @@ class AttributeHead(keras.layers.Dense):
             "attributes": list(self.attributes),
             "positions": list(self.positions),
             "thresholds": self.thresholds and list(self.thresholds),
+            "temperatures": self.temperatures and list(self.temperatures),
         }

@@ -112,11 +112,7 @@ def groups_of(model: keras.Model) -> AttributeGroups:
         >>> groups_of(attach_heads(images, {"mouth": feature}, groups, "tiny")) == groups
         True
     """
-    heads = {layer.name: layer for layer in model.layers if isinstance(layer, AttributeHead)}
-    if not heads:
-        raise InputError(
-            f"model {model.name!r} has no attribute heads; use one built by keras_faramtn."
-        )
+    heads = {head.name: head for head in heads_of(model)}
     # Keras sorts the layers by name where it flattens the dict of outputs.
     output = _probabilities_layer(model)
     order = model.output if output is None else output.positions
@@ -130,6 +126,28 @@ def groups_of(model: keras.Model) -> AttributeGroups:
         {head.name: head.attributes for head in ordered},
         [attributes[position] for position in sorted(attributes)],
     )
+
+
+def heads_of(model: keras.Model) -> list[AttributeHead]:
+    """The heads of a network of this package, or of an `inference_model` of one.
+
+    Raises:
+        InputError: the model has no attribute heads, so this package did not build it.
+
+    Example:
+        >>> images = keras.Input((8, 8, 3), name="images")
+        >>> feature = keras.layers.GlobalAveragePooling2D()(images)
+        >>> groups = AttributeGroups({"mouth": ["Smiling", "Big_Lips"]}, ["Big_Lips", "Smiling"])
+        >>> model = attach_heads(images, {"mouth": feature}, groups, "tiny")
+        >>> [head.name for head in heads_of(model)]
+        ['mouth']
+    """
+    heads = [layer for layer in model.layers if isinstance(layer, AttributeHead)]
+    if not heads:
+        raise InputError(
+            f"model {model.name!r} has no attribute heads; use one built by keras_faramtn."
+        )
+    return heads
 
 
 def inference_model(model: keras.Model) -> keras.Model:

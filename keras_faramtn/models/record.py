@@ -1,6 +1,6 @@
-"""What is recorded about a network, in the configs of its layers."""
+"""What is recorded about a network in the configs of its layers, and what is set after training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -9,7 +9,7 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.framing import Framing, check_framing
 from keras_faramtn.layers import AttributeHead, FaceFraming
 from keras_faramtn.model_record import ModelRecord
-from keras_faramtn.models.heads import groups_of
+from keras_faramtn.models.heads import groups_of, heads_of
 
 
 def record_of(model: keras.Model) -> ModelRecord:
@@ -30,7 +30,12 @@ def record_of(model: keras.Model) -> ModelRecord:
         True
     """
     groups, layer = groups_of(model), _framing_layer(model)
-    return ModelRecord(groups, None if layer is None else layer.framing, _thresholds(model, groups))
+    return ModelRecord(
+        groups,
+        None if layer is None else layer.framing,
+        _in_order(groups, {head: head.thresholds for head in heads_of(model)}, DEFAULT_THRESHOLD),
+        _in_order(groups, {head: head.temperatures for head in heads_of(model)}, 1.0),
+    )
 
 
 def set_framing(model: keras.Model, framing: Framing | None) -> None:
@@ -77,35 +82,77 @@ def set_thresholds(model: keras.Model, thresholds: Sequence[float] | None) -> No
         >>> record_of(model).thresholds
         (0.25, 0.5)
     """
-    groups = groups_of(model)
-    if thresholds is not None and len(thresholds) != len(groups.attributes):
-        raise InputError(
-            f"there are {len(thresholds)} thresholds for {len(groups.attributes)} attributes; "
-            "specify one for each."
-        )
-    for head in _heads(model):
+    if thresholds is None:
+        for head in heads_of(model):
+            head.thresholds = None
+        return
+    for head, own in _by_head(model, thresholds, "thresholds"):
         try:
-            head.thresholds = (
-                None if thresholds is None else [thresholds[each] for each in head.positions]
-            )
+            head.thresholds = own
         except (TypeError, ValueError) as error:
             raise InputError(f"the thresholds can't be used: {error}") from error
 
 
-def _thresholds(model: keras.Model, groups: AttributeGroups) -> tuple[float, ...] | None:
-    """The thresholds of all attributes in canonical order; None if no head has any."""
-    heads = _heads(model)
-    if all(head.thresholds is None for head in heads):
+def apply_temperatures(model: keras.Model, temperatures: Sequence[float]) -> None:
+    """Divides the logits of a network's attributes by temperatures, to calibrate probabilities.
+
+    The weights of its heads change, so it costs nothing, and every exported file has it. The
+    product of all temperatures that were applied is recorded, and saved with the model. Recorded
+    thresholds change in the same way, so that the predicted attributes stay the same. The state of
+    an optimizer does not: train first, then calibrate.
+
+    Args:
+        model: a network of this package, or an `inference_model` of one.
+        temperatures: for each attribute, in canonical order, a positive number, such as from
+            `fit_temperatures`.
+
+    Raises:
+        InputError: this package did not build the model, the temperatures are not one positive
+            number for each attribute, or a head is quantized.
+
+    Example:
+        >>> from keras_faramtn import MultiLabel
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling", "Young"], (32, 32, 3))
+        >>> apply_temperatures(model, [2, 1])
+        >>> apply_temperatures(model, [1.5, 1])
+        >>> record_of(model).temperatures
+        (3.0, 1.0)
+    """
+    by_head = _by_head(model, temperatures, "temperatures")
+    try:
+        for head, own in by_head:  # before any weight changes
+            head.check_divisible(own)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the temperatures can't be applied: {error}") from error
+    for head, own in by_head:
+        head.divide_logits(own)
+
+
+def _by_head(
+    model: keras.Model, values: Sequence[float], what: str
+) -> list[tuple[AttributeHead, list[float]]]:
+    """Each head with the values of its attributes, from those of all in canonical order."""
+    count = len(groups_of(model).attributes)
+    if len(values) != count:
+        raise InputError(
+            f"there are {len(values)} {what} for {count} attributes; specify one for each."
+        )
+    return [(head, [values[each] for each in head.positions]) for head in heads_of(model)]
+
+
+def _in_order(
+    groups: AttributeGroups,
+    by_head: Mapping[AttributeHead, tuple[float, ...] | None],
+    default: float,
+) -> tuple[float, ...] | None:
+    """The values of all attributes in canonical order; None if no head has any."""
+    if all(values is None for values in by_head.values()):
         return None
-    every = [DEFAULT_THRESHOLD] * len(groups.attributes)
-    for head in heads:
-        for position, threshold in zip(head.positions, head.thresholds or (), strict=False):
-            every[position] = threshold
+    every = [default] * len(groups.attributes)
+    for head, values in by_head.items():
+        for position, value in zip(head.positions, values or (), strict=False):
+            every[position] = value
     return tuple(every)
-
-
-def _heads(model: keras.Model) -> list[AttributeHead]:
-    return [layer for layer in model.layers if isinstance(layer, AttributeHead)]
 
 
 def _framing_layer(model: keras.Model) -> FaceFraming | None:
