@@ -31,6 +31,15 @@ SkipBad = Annotated[
     typer.Option("--skip-bad", help="Skip rows and images that can't be used."),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file.")]
+AnyModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .keras, .tflite or .onnx file, the folder of a SavedModel or of an export, or "
+        "a TensorFlow Serving server: http://HOST:8501/v1/models/NAME or "
+        "grpc://HOST:8500/NAME; https or grpcs for TLS.",
+    ),
+]
 DataPath = Annotated[
     Path, typer.Option("--data", help="A folder of CelebA or LFWA, or a .csv file of attributes.")
 ]
@@ -244,37 +253,29 @@ def compare(
 
 @app.command()
 def evaluate(
-    model: ModelFile,
+    model: AnyModel,
     data: DataPath,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     to: Annotated[
         Path | None,
         typer.Option(
             help="The folder to create, with metrics.json, contact_sheet.png and predictions.npz.",
-            show_default="evaluation_SPLIT in the folder of the model",
+            show_default="evaluation_SPLIT next to the model; for a server in the current folder",
         ),
     ] = None,
     thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Score a model: accuracy, balanced accuracy, average precision, majority-class baseline."""
-    folder = to or model.parent / f"evaluation_{split}"
+    """Score a model on a split: all usual scores by attribute, and means with intervals."""
     with _with_keras():
         from keras_faramtn.evaluation.evaluate import evaluate_file
-    evaluate_file(model, data, split, folder, thresholds=thresholds, skip_bad=skip_bad)
+    _load_detector()
+    evaluate_file(model, data, split, to, thresholds=thresholds, skip_bad=skip_bad)
 
 
 @app.command()
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .keras, .tflite or .onnx file, the folder of a SavedModel or of an export, or "
-            "a TensorFlow Serving server: http://HOST:8501/v1/models/NAME or "
-            "grpc://HOST:8500/NAME; https or grpcs for TLS.",
-        ),
-    ],
+    model: AnyModel,
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGES", help="Images, or folders of images.")
     ],
@@ -569,7 +570,7 @@ def demo_page(
 
 
 def _load_detector() -> None:
-    """Loads the face detector, to hide the message that LiteRT prints when this happens first."""
+    """Loads the face detector, to hide the message that LiteRT prints for its first model."""
     with hidden_stderr():
         from keras_faramtn.faces.detector import FaceDetector
 
