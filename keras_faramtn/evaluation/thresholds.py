@@ -93,7 +93,7 @@ def cross_fitted(
     Example:
         >>> probabilities = np.array([[0.1], [0.2], [0.3], [0.4]])
         >>> labels = np.array([[0], [0], [1], [1]])
-        >>> cross_fitted(probabilities, labels, ["Smiling"]).mean_balanced_accuracy
+        >>> cross_fitted(probabilities, labels, ["Smiling"]).mean.balanced_accuracy
         0.75
     """
     predictions = np.empty(probabilities.shape)

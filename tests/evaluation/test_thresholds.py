@@ -7,7 +7,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
-from keras_faramtn.evaluation.report import metrics, table
+from keras_faramtn.evaluation.bootstrap import score_intervals
+from keras_faramtn.evaluation.metrics_file import metrics
+from keras_faramtn.evaluation.score_table import score_table
 from keras_faramtn.evaluation.scores import score
 from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted, read_thresholds
 
@@ -120,7 +122,7 @@ def test_each_half_is_scored_with_the_thresholds_of_the_other_half():
         assert each.accuracy == pytest.approx(accuracy_score(truth, predicted))
         assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
     assert (
-        scores.mean_balanced_accuracy > score(probabilities, labels, names).mean_balanced_accuracy
+        scores.mean.balanced_accuracy > score(probabilities, labels, names).mean.balanced_accuracy
     )
 
 
@@ -131,8 +133,10 @@ def test_thresholds_are_read_back_from_metrics_json(tmp_path):
         function(probabilities, labels, groups.attributes) for function in (score, cross_fitted)
     )
     chosen = choose_thresholds(probabilities, labels)
+    intervals = score_intervals(scores, groups, probabilities, labels, resamples=20)
     content = metrics(
         scores,
+        intervals,
         groups,
         data="faces",
         split="validation",
@@ -144,11 +148,11 @@ def test_thresholds_are_read_back_from_metrics_json(tmp_path):
     path.write_text(json.dumps(content))
     np.testing.assert_allclose(read_thresholds(path, ["c", "a"]), chosen[[2, 0]], atol=1e-6)
     reported = content["chosen_thresholds"]["cross_fitted"]
-    assert reported["balanced_accuracy"] == pytest.approx(unseen.mean_balanced_accuracy, abs=1e-6)
-    text = table(scores, groups, unseen)
-    assert f"balanced {100 * unseen.mean_balanced_accuracy:.1f}." in text
+    assert reported["balanced_accuracy"] == pytest.approx(unseen.mean.balanced_accuracy, abs=1e-6)
+    text = score_table(scores, groups, intervals, unseen)
+    assert f"balanced {100 * unseen.mean.balanced_accuracy:.1f}." in text
     assert max(map(len, text.splitlines())) <= 80
-    plain = metrics(scores, groups, data="faces", split="test", model="m")
+    plain = metrics(scores, intervals, groups, data="faces", split="test", model="m")
     assert "chosen_thresholds" not in plain
 
 
