@@ -43,10 +43,13 @@ from keras_faramtn.json_files import read_json
 from keras_faramtn.models import load_model
 from keras_faramtn.ownership import owned_folder
 
+COMPARISON_FILE = "comparison.json"
+RUNS_FOLDER = "runs"
+"""The folder of the runs, one for each network and seed."""
+
 _RECIPE_FILE = "comparison.yaml"
-_RESULT_FILES = ("comparison.md", "comparison.json", "comparison.png")
+_RESULT_FILES = ("comparison.md", COMPARISON_FILE, "comparison.png")
 _COST_FILE = "cost.json"
-_RUNS_FOLDER = "runs"
 _COST_ROUNDS = 20
 
 logger = logging.getLogger(__name__)
@@ -142,7 +145,7 @@ def _runs(comparison: ComparisonRecipe) -> list[tuple[str, int]]:
 
 
 def _run_folder(folder: Path, variant: str, seed: int) -> Path:
-    return folder / _RUNS_FOLDER / variant / f"seed_{seed}"
+    return folder / RUNS_FOLDER / variant / f"seed_{seed}"
 
 
 def _recipe_file(run_folder: Path) -> Path:
@@ -159,7 +162,7 @@ def _scores_folder(folder: Path, comparison: ComparisonRecipe, variant: str, see
 
 def _write_recipes(folder: Path, comparison: ComparisonRecipe) -> None:
     """Writes the recipe of each run; checks that earlier runs have the same ones."""
-    recipe_file, runs = folder / _RECIPE_FILE, folder / _RUNS_FOLDER
+    recipe_file, runs = folder / _RECIPE_FILE, folder / RUNS_FOLDER
     if runs.exists() and not any((runs / variant).exists() for variant in comparison.variants):
         raise InputError(
             f"{folder}: this folder contains a comparison of other variants; choose another folder "
