@@ -3,8 +3,8 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ class FaceTable:
         source: the label file.
         lines: int `(n,)`: the line of each row in the label file, from 1.
         unit: what `lines` counts: `line`, or `row` for a file without lines.
+        columns: the other columns of the label file, by name: for each `(n,)` text (an array of
+            `str` objects), empty where unknown.
         problems: the skipped rows and images, and why they were skipped.
         decoded: the pixels of the images, after `decode_images`.
 
@@ -92,6 +94,7 @@ class FaceTable:
     source: Path
     lines: np.ndarray
     unit: str = "line"
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     decoded: DecodedImages | None = None
 
@@ -116,6 +119,7 @@ class FaceTable:
             labels=self.labels[chosen],
             splits=self.splits[chosen],
             lines=self.lines[chosen],
+            columns={name: values[chosen] for name, values in self.columns.items()},
         )
 
     def split(self, name: str) -> "FaceTable":
@@ -133,6 +137,22 @@ class FaceTable:
         if not rows.any():
             raise InputError(f"{self.source}: the {name} split has no images; assign images to it.")
         return self.take(rows)
+
+
+def labels_as_text(labels: np.ndarray) -> np.ndarray:
+    """Labels as they are in the `columns` of a table.
+
+    Args:
+        labels: int, any shape: 1 present, 0 absent, -1 unknown.
+
+    Returns:
+        An array of `str` objects of the same shape: "1", "0" or "".
+
+    Example:
+        >>> labels_as_text(np.array([1, 0, -1])).tolist()
+        ['1', '0', '']
+    """
+    return np.array(["0", "1", ""], object)[labels]  # -1 is the last
 
 
 def refuse_problems(problems: Sequence[Problem], *, remaining: int, skip_bad: bool) -> None:

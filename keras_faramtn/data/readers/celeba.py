@@ -11,7 +11,14 @@ import numpy as np
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, check_names
 from keras_faramtn.data.readers.repeats import ImageFiles
 from keras_faramtn.data.readers.rows import read_rows
-from keras_faramtn.data.table import SPLITS, UNKNOWN, FaceTable, Problem, refuse_problems
+from keras_faramtn.data.table import (
+    SPLITS,
+    UNKNOWN,
+    FaceTable,
+    Problem,
+    labels_as_text,
+    refuse_problems,
+)
 from keras_faramtn.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -67,15 +74,16 @@ def read_celeba(
     Args:
         folder: the folder of the data set.
         attributes: the attributes that the file must have, in any order; the table has this order.
+            Others that the file has are in the table's `columns`.
         skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
         The table of the valid rows; what was skipped is in its `problems`.
 
     Raises:
-        InputError: a folder or file is missing, is empty or is not a text file; the header has
-            other attributes; there is no valid row; or, without `skip_bad`, the count is wrong, a
-            row has the wrong number of columns or a value other than 1, -1 and 0, or an image is
+        InputError: a folder or file is missing, is empty or is not a text file; the header lacks
+            an attribute; there is no valid row; or, without `skip_bad`, the count is wrong, a row
+            has the wrong number of columns or a value other than 1, -1 and 0, or an image is
             listed twice or has no valid split. The message names the file and the line.
 
     Example:
@@ -112,13 +120,19 @@ def read_celeba(
     refuse_problems(problems, remaining=len(images), skip_bad=skip_bad)
     if not images:
         raise InputError(f"{source}: there is no valid row in this file.")
+    resolved = _resolve_zeros(source, rows, np.array(labels, dtype="int8"))
     return FaceTable(
         attributes=attributes,
         paths=tuple(image_folder / image for image in images),
-        labels=_resolve_zeros(source, rows, np.array(labels, dtype="int8")[:, columns]),
+        labels=resolved[:, columns],
         splits=np.array(numbers, dtype="int8"),
         source=source,
         lines=np.array(lines),
+        columns={
+            name: labels_as_text(resolved[:, column])
+            for column, name in enumerate(names)
+            if column not in columns
+        },
         problems=tuple(problems),
     )
 
@@ -194,15 +208,14 @@ def _header_and_rows(
 
 def _columns(path: Path, line: int, names: list[str], attributes: Sequence[str]) -> list[int]:
     missing = [attribute for attribute in attributes if attribute not in names]
-    unknown = [name for name in names if name not in attributes]
-    if missing or unknown or len(set(names)) != len(names):
-        found = [
-            *([f"missing: {', '.join(missing)}"] if missing else []),
-            *([f"unknown: {', '.join(unknown)}"] if unknown else []),
-        ]
+    if missing or len(set(names)) != len(names):
+        others = [name for name in names if name not in attributes]
+        found = f"missing: {', '.join(missing)}" if missing else "one is repeated"
+        if missing and others:
+            found += f"; unknown: {', '.join(others)}"
         raise InputError(
             f"{path}, line {line}: the header must have each of the {len(attributes)} attributes "
-            f"exactly once; {'; '.join(found) or 'one is repeated'}."
+            f"exactly once; {found}."
         )
     return [names.index(attribute) for attribute in attributes]
 

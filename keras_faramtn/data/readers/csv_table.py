@@ -43,12 +43,13 @@ def read_csv_table(
     - `split` (optional): `train`, `validation` or `test`. Without this column a tenth of the images
       is assigned to `test` and a tenth to `validation`; the assignment is reproducible.
     - `person` (optional): who is in the image. If splits are assigned, each person is in only one.
-    - Each other column is an attribute: 1 present, 0 absent, empty unknown.
+    - Each other column is an attribute: 1 present, 0 absent, empty unknown. If `attributes` are
+      given, the columns that are not among them may contain any text.
 
     Args:
         source: the file, or a folder that contains `attributes.csv`.
-        attributes: the attributes to read, in the table's order; other columns are ignored. None
-            for all, in the file's order.
+        attributes: the attributes to read, in the table's order; other columns are in the table's
+            `columns`. None for all, in the file's order.
         skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
@@ -105,6 +106,11 @@ def read_csv_table(
         splits=_splits([row for _, row in valid]),
         source=file,
         lines=np.array([line for line, _ in valid]),
+        columns={
+            name: np.array([row[name] for _, row in valid], object)
+            for name in header
+            if name and name not in (_IMAGE, _SPLIT, _PERSON, *attributes)
+        },
         problems=tuple(problems),
     )
 

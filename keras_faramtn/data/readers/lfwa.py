@@ -13,7 +13,13 @@ import scipy.io
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, check_names
 from keras_faramtn.data.readers.repeats import ImageFiles
 from keras_faramtn.data.readers.splits import hold_out
-from keras_faramtn.data.table import SPLITS, FaceTable, Problem, refuse_problems
+from keras_faramtn.data.table import (
+    SPLITS,
+    FaceTable,
+    Problem,
+    labels_as_text,
+    refuse_problems,
+)
 from keras_faramtn.errors import InputError, reason
 
 _LABELS_FILE = "lfw_att_40.mat"
@@ -47,7 +53,8 @@ def read_lfwa(
     Args:
         folder: the folder of the data set.
         attributes: the attributes that the file must have, in any order, written with spaces or
-            underscores; the table has this order.
+            underscores; the table has this order. Others that the file has are in the table's
+            `columns`.
         skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
@@ -91,14 +98,20 @@ def read_lfwa(
     if not valid:
         raise InputError(f"{labels_file}: there is no valid row in this file.")
     paths = [paths[row] for row in valid]
+    values = labels[valid].astype("int8")
     return FaceTable(
         attributes=attributes,
         paths=tuple(paths),
-        labels=labels[valid][:, columns].astype("int8"),
+        labels=values[:, columns],
         splits=_with_validation(splits[valid], [path.parent.name for path in paths]),
         source=labels_file,
         lines=np.array(valid) + 1,
         unit="row",
+        columns={
+            _NAMES.get(_plain(name), name): labels_as_text(values[:, column])
+            for column, name in enumerate(names)
+            if column not in columns
+        },
         problems=tuple(problems),
     )
 
@@ -176,13 +189,16 @@ def _plain(name: str) -> str:
     return re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
 
 
+_NAMES = {_plain(name): name for name in CELEBA_ATTRIBUTES}  # as CelebA spells them
+
+
 def _columns(path: Path, names: list[str], attributes: Sequence[str]) -> list[int]:
     known = [_plain(name) for name in names]
     missing = [attribute for attribute in attributes if known.count(_plain(attribute)) != 1]
-    if missing or len(known) != len(attributes):
+    if missing:
         raise InputError(
             f"{path}: AttrName must have each of the {len(attributes)} attributes exactly once; "
-            f"wrong: {', '.join(missing) or f'it has {len(known)}'}."
+            f"wrong: {', '.join(missing)}."
         )
     return [known.index(_plain(attribute)) for attribute in attributes]
 

@@ -86,6 +86,19 @@ def test_custom_attributes(tmp_path):
     assert table.labels.tolist() == [[0, 1], [1, -1]]
 
 
+def test_attributes_that_were_not_asked_for_are_columns(celeba_folder):
+    table = read_celeba(celeba_folder, ["Smiling", "Bald"])
+    labels = dict(zip(CELEBA_ATTRIBUTES, random_labels(20).T, strict=True))
+    assert table.labels.shape == (20, 2)
+    assert table.columns.keys() == set(CELEBA_ATTRIBUTES) - {"Smiling", "Bald"}
+    texts = {1: "1", -1: "0", 0: ""}
+    expected = [texts[label] for label in labels["Male"].tolist()]
+    assert set(expected) == {"1", "0", ""}
+    assert table.columns["Male"].tolist() == expected
+    chosen = table.split("validation").take([4, 1])
+    assert chosen.columns["Male"].tolist() == [expected[16], expected[13]]
+
+
 def test_labels_written_as_zero_and_one(tmp_path, caplog):
     caplog.set_level("INFO")
     labels = [[1, 0], [0, 1], [0, 0]]

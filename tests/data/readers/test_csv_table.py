@@ -42,6 +42,21 @@ def test_columns_in_any_order_and_a_selection_of_them(tmp_path):
         read_csv_table(tmp_path, ["Happy", "Hot"])
 
 
+def test_columns_that_are_not_attributes_are_kept_as_text(tmp_path):
+    rows = [
+        ["a.jpg", "test", "anna", "1", " 20-29 ", ""],
+        ["b.jpg", "train", "berta", "0", "", ""],
+        ["c.jpg", "test", "carl", "1", "30-39", ""],
+    ]
+    header = ["image", "split", "person", "Happy", "age", ""]
+    table = read_csv_table(write_csv_table(tmp_path, header, rows), ["Happy"])
+    assert {name: values.tolist() for name, values in table.columns.items()} == {
+        "age": ["20-29", "", "30-39"]
+    }
+    assert table.split("test").columns["age"].tolist() == ["20-29", "30-39"]
+    assert table.take([2, 1]).columns["age"].tolist() == ["30-39", ""]
+
+
 def test_images_elsewhere_by_absolute_paths(tmp_path):
     write_csv_table(tmp_path / "elsewhere", ["image", "x"], [["a.jpg", "1"], ["b.jpg", "0"]])
     file = tmp_path / "table.csv"

@@ -84,13 +84,23 @@ def test_invalid_rows_are_named_and_can_be_skipped(tmp_path):
         ),
         ({"names": [*NAMES, "Odd"]}, "label is 56 x 40, but there are 56 images and 41"),
         ({"values": lfwa_values().T}, "label is 40 x 56, but"),
-        ({"names": [*NAMES, "Odd"], "values": np.ones((56, 41))}, "wrong: it has 41"),
     ],
 )
 def test_files_that_do_not_match(tmp_path, changes, message):
     write_lfwa(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
         read_lfwa(tmp_path, skip_bad=True)
+
+
+def test_attributes_that_were_not_asked_for_are_columns(tmp_path):
+    values = np.column_stack([lfwa_values(), np.arange(56) % 2])
+    write_lfwa(tmp_path, names=[*NAMES, "Odd one"], values=values)
+    table = read_lfwa(tmp_path, [name for name in CELEBA_ATTRIBUTES if name != "Wearing_Hat"])
+    assert table.labels.shape == (56, 39)
+    assert list(table.columns) == ["Wearing_Hat", "Odd one"]
+    expected = lfwa_values()[:, NAMES.index("Wearing Hat")].astype(int).astype(str)
+    assert table.columns["Wearing_Hat"].tolist() == expected.tolist()
+    assert table.columns["Odd one"].tolist() == ["0", "1"] * 28
 
 
 def test_missing_files_and_files_that_are_not_matlab_files(tmp_path):
