@@ -1,19 +1,19 @@
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    roc_auc_score,
+)
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.errors import InputError
-from keras_faramtn.evaluation.scores import (
-    canonical_labels,
-    positive_rates,
-    predict_probabilities,
-    score,
-)
+from keras_faramtn.evaluation.scores import SCORES, group_means, positive_rates, score
 
 GROUPS = AttributeGroups(
     {"late": ("hat", "beard"), "early": ("smile",)}, attributes=("smile", "beard", "hat")
@@ -42,13 +42,16 @@ def test_each_attributes_scores_match_scikit_learn_on_its_known_labels():
         assert each.accuracy == pytest.approx(accuracy_score(truth, predicted))
         assert each.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
         assert each.average_precision == pytest.approx(average_precision_score(truth, scored))
-    for mean, name in (
-        (scores.mean.accuracy, "accuracy"),
-        (scores.mean.balanced_accuracy, "balanced_accuracy"),
-        (scores.mean.average_precision, "average_precision"),
-        (scores.mean.majority_accuracy, "majority_accuracy"),
-    ):
-        assert mean == pytest.approx(sum(getattr(each, name) for each in scores.attributes) / 5)
+        assert each.roc_auc == pytest.approx(roc_auc_score(truth, scored))
+        (_, false_positives), (missed, found) = confusion_matrix(truth, predicted)
+        assert each.precision == pytest.approx(found / (found + false_positives))
+        assert each.recall == pytest.approx(found / (found + missed))
+        assert each.f1 == pytest.approx(2 * found / (2 * found + false_positives + missed))
+        assert each.brier == pytest.approx(np.mean((scored.astype("float64") - truth) ** 2))
+    for name in SCORES:
+        mean = sum(getattr(each, name) for each in scores.attributes) / 5
+        assert getattr(scores.mean, name) == pytest.approx(mean)
+        assert scores.mean.counts[name] == 5
 
 
 def test_scores_match_values_computed_by_hand():
@@ -64,20 +67,33 @@ def test_scores_match_values_computed_by_hand():
     assert mixed.average_precision == pytest.approx(5 / 6)
     assert mixed.majority_accuracy == 0.5
 
+    assert mixed.precision == mixed.recall == mixed.f1 == 0.5
+    # Of the pairs of a yes and a no, (0.9, 0.8), (0.9, 0.1) and (0.4, 0.1) are in order.
+    assert mixed.roc_auc == 0.75
+    assert mixed.brier == pytest.approx((0.1**2 + 0.8**2 + 0.1**2 + 0.6**2) / 4)
+    # All probabilities are in different bins.
+    assert mixed.calibration_error == pytest.approx((0.1 + 0.8 + 0.1 + 0.6) / 4)
+
     assert (never.known, never.positive_rate, never.majority_accuracy) == (3, 0.0, 1.0)
     assert never.accuracy == pytest.approx(2 / 3)
-    assert never.balanced_accuracy is never.average_precision is None
+    assert never.balanced_accuracy is never.average_precision is never.roc_auc is None
+    # One false positive: it is precise in none of one predictions, and there is nothing to recall.
+    assert (never.precision, never.recall, never.f1) == (0.0, None, 0.0)
 
     assert (unknown.known, unknown.positive_rate, unknown.accuracy) == (0, None, None)
-    assert unknown.majority_accuracy is None
+    assert all(getattr(unknown, name) is None for name in SCORES)
 
-    assert (scores.images, scores.in_accuracy, scores.in_balanced) == (4, 2, 1)
+    assert scores.images == 4
+    assert scores.mean.counts == dict.fromkeys(SCORES, 2) | dict.fromkeys(
+        ("balanced_accuracy", "recall", "average_precision", "roc_auc"), 1
+    )
+    assert scores.mean.precision == scores.mean.f1 == 0.25
     assert scores.mean.accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert scores.mean.majority_accuracy == pytest.approx(0.75)
     assert scores.mean.balanced_accuracy == 0.5
     assert scores.mean.average_precision == pytest.approx(5 / 6)
     # Only "mixed" varies.
-    assert scores.in_varying == 1
+    assert set(scores.varying.counts.values()) == {1}
     assert scores.varying.accuracy == scores.varying.majority_accuracy == 0.5
     assert scores.varying.balanced_accuracy == 0.5
     assert scores.varying.average_precision == pytest.approx(5 / 6)
@@ -90,12 +106,13 @@ def test_attributes_vary_from_5_to_95_percent_inclusive():
         labels[:positives, column] = 1
     correct = labels * 0.8 + 0.1
     scores = score(correct, labels, list("abcd"))
-    assert scores.in_varying == 2
+    assert scores.varying.counts["accuracy"] == 2
     assert scores.varying.majority_accuracy == pytest.approx(0.95)
     assert scores.varying.gain == pytest.approx(0.05)
     assert scores.mean.majority_accuracy == pytest.approx((0.96 + 0.95 + 0.95 + 0.96) / 4)
     constant = score(correct[:4], labels[:4], list("abcd"))
-    assert (constant.in_varying, constant.in_balanced, constant.in_accuracy) == (0, 0, 4)
+    assert [constant.mean.counts[name] for name in ("accuracy", "roc_auc")] == [4, 0]
+    assert set(constant.varying.counts.values()) == {0}
     assert constant.varying.gain is constant.mean.balanced_accuracy is None
 
 
@@ -166,47 +183,45 @@ def test_positive_rates_ignore_unknown_labels():
     np.testing.assert_array_equal(positive_rates(labels), [0.75, np.nan, 0.0])
 
 
-def test_labels_by_group_are_joined_in_canonical_order():
-    by_group = {"early": np.array([[1.0], [0.0]]), "late": np.array([[0.0, -1.0], [1.0, 1.0]])}
-    labels = canonical_labels(by_group, GROUPS)
-    assert labels.dtype == np.int8
-    np.testing.assert_array_equal(labels, [[1, -1, 0], [0, 1, 1]])  # smile, beard, hat
+def test_scores_are_not_defined_where_a_class_is_missing():
+    """No label of the first attribute is yes; no image of the second is predicted; then both."""
+    labels = np.array([[0, 1, 0], [0, 0, 0]])
+    scores = score(np.array([[0.9, 0.3, 0.1], [0.2, 0.4, 0.2]]), labels, list("abc"))
+    found = [(each.precision, each.recall, each.f1) for each in scores.attributes]
+    assert found == [(0.0, None, 0.0), (None, 0.0, 0.0), (None, None, None)]
+    assert scores.mean.counts["precision"] == scores.mean.counts["recall"] == 1
+    assert scores.mean.counts["f1"] == 2
+    assert [each.roc_auc for each in scores.attributes] == [None, 0.0, None]
 
 
-def test_a_dataset_is_predicted_in_one_pass_with_a_smaller_last_batch():
-    import tensorflow as tf
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (7, 6, 4, 3), dtype="uint8")
-    labels = rng.choice([1, 0, -1], (7, 3)).astype("float32")  # smile, beard, hat
-    by_group = {"late": labels[:, [2, 1]], "early": labels[:, :1]}
-    dataset = tf.data.Dataset.from_tensor_slices((images, by_group)).batch(3)
-    inputs = keras.Input((6, 4, 3))
-    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
-    model = keras.Model(inputs, keras.layers.Dense(3, "sigmoid", bias_initializer="ones")(features))
-
-    seen = []
-
-    def progress(batches):
-        for batch in batches:
-            seen.append(len(batch[0]))
-            yield batch
-
-    probabilities, found = predict_probabilities(model, dataset, GROUPS, progress)
-    kernel, bias = model.get_weights()
-    logits = (images / 255).mean(axis=(1, 2)) @ kernel + bias
-    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), rtol=1e-5)
-    assert probabilities.dtype == np.float32
-    np.testing.assert_array_equal(found, labels)
-    assert seen == [3, 3, 1]
-    with pytest.raises(InputError, match="no image to evaluate"):
-        predict_probabilities(model, dataset.take(0), GROUPS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_probabilities_of_exactly_0_and_1_are_scored(dtype):
+    labels = np.array([[1, 0], [0, 0], [1, 1]])
+    scores = score(np.array([[1, 0], [0, 0], [1, 1]], dtype), labels, ["a", "b"])
+    perfect = dict.fromkeys(SCORES, 1.0) | {"calibration_error": 0.0, "brier": 0.0}
+    for name in set(SCORES) - {"majority_accuracy"}:
+        assert [getattr(each, name) for each in scores.attributes] == [perfect[name]] * 2
+    opposite = score(1 - labels.astype(dtype), labels, ["a", "b"])
+    assert opposite.mean.accuracy == opposite.mean.roc_auc == 0
+    assert opposite.mean.brier == opposite.mean.calibration_error == 1
 
 
-def test_scores_thresholds_reports_and_plots_import_no_large_library():
+def test_means_by_group_are_over_the_groups_attributes():
+    probabilities, labels, _ = _random_case(attributes=3)
+    scores = score(probabilities, labels, GROUPS.attributes)
+    means = group_means(scores, GROUPS)
+    assert list(means) == ["late", "early"]
+    smile, beard, hat = scores.attributes
+    assert means["late"].f1 == pytest.approx((beard.f1 + hat.f1) / 2)
+    assert means["early"].f1 == smile.f1
+    assert means["late"].counts["f1"] == 2
+
+
+def test_scores_thresholds_tables_and_plots_import_no_large_library():
     code = (
-        "import sys, keras_faramtn.evaluation.thresholds, keras_faramtn.evaluation.report, "
-        "keras_faramtn.evaluation.plots; "
-        "assert not {'keras', 'tensorflow', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules)"
+        "import sys, keras_faramtn.evaluation.thresholds, keras_faramtn.evaluation.metrics_file, "
+        "keras_faramtn.evaluation.score_table, keras_faramtn.evaluation.plots; "
+        "large = {'keras', 'tensorflow', 'scipy', 'sklearn', 'matplotlib.pyplot'}; "
+        "assert not large & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
