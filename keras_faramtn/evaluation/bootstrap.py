@@ -242,9 +242,9 @@ def _interval_or_none(samples: np.ndarray) -> Interval | None:
 
 
 def _unbiased(samples: np.ndarray, values: Sequence[float | None]) -> np.ndarray:
-    """`(resamples, k)` samples, shifted so that their means are the k values, and at least 0."""
+    """`(resamples, k)` samples, shifted so that their means are the k values, and within 0..1."""
     wanted = np.array(values, "float64")  # None becomes NaN
-    return np.maximum(samples - (mean_of_defined(samples.T) - wanted), 0)
+    return np.clip(samples - (mean_of_defined(samples.T) - wanted), 0, 1)
 
 
 @dataclass(frozen=True)

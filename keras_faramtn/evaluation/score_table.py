@@ -12,12 +12,12 @@ _COLUMNS = {
     "accuracy": ("accuracy", 9),
     "balanced_accuracy": ("balanced", 9),
     "f1": ("F1", 6),
-    "average_precision": ("avg. prec.", 11),
+    "average_precision": ("AP", 6),
     "calibration_error": ("ECE", 6),
 }
 """The scores in an attribute's row: the title and the width of their columns."""
 
-_KNOWN_WIDTH = 6
+_KNOWN_WIDTH = 7
 
 _TITLES = {"majority_accuracy": "majority accuracy", "f1": "F1", "roc_auc": "ROC AUC"}
 
@@ -73,7 +73,7 @@ def score_table(
         ),
         "",
         f"Percent, on {scores.images} images. Majority: the baseline that always predicts the "
-        f"class\nmost frequent among the {scores.majority_of}. ECE: expected calibration error.",
+        f"class\nmost frequent among the {scores.majority_of}. AP: average\nprecision. ECE: expected calibration error.",
     ]
     if intervals is not None:
         lines.append(
