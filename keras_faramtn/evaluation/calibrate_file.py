@@ -1,0 +1,366 @@
+"""The command `faramtn calibrate`: calibrates a model file on one split of a data set."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.special import expit
+from tqdm import tqdm
+
+from keras_faramtn.atomic_files import atomic_folder, atomic_write_bytes, check_folder
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.data.check import check_data
+from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, make_dataset
+from keras_faramtn.data.table import SPLITS, FaceTable
+from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.bootstrap import score_intervals
+from keras_faramtn.evaluation.calibration import (
+    FIGURES,
+    TEMPERATURE_BOUNDS,
+    Calibration,
+    Predictions,
+    calibrated,
+    cross_calibrated,
+    fit_calibration,
+    measure,
+)
+from keras_faramtn.evaluation.calibration_plot import calibration_figure
+from keras_faramtn.evaluation.metrics_file import METRICS_FILE, metrics, versions, write_metrics
+from keras_faramtn.evaluation.scores import score
+from keras_faramtn.evaluation.thresholds import MAXIMISABLE
+from keras_faramtn.models import groups_of, load_model
+from keras_faramtn.models.heads import heads_of
+from keras_faramtn.models.record import apply_temperatures, record_of, set_thresholds
+
+MODEL_FILE = "model.keras"
+CALIBRATION_FILE = "calibration.json"
+CALIBRATION_FIGURE_FILE = "calibration.png"
+
+SCHEMA_VERSION = 1
+"""The version of the format of `CALIBRATION_FILE`."""
+
+# For each split that is fitted on, those whose images can show the result, the best one first. The
+# network was trained on the images of `train`.
+_OTHER_SPLITS = {"train": ("test", "validation"), "validation": ("test",), "test": ()}
+
+_EXPORTED = (".tflite", ".onnx")
+
+logger = logging.getLogger(__name__)
+
+
+def calibrate_file(
+    model_file: str | Path,
+    data: Path,
+    folder: Path,
+    *,
+    split: str = "validation",
+    maximise: str | None = None,
+    skip_bad: bool = False,
+) -> None:
+    """Fits temperatures, and thresholds if asked to, and writes the calibrated model.
+
+    What they achieve is measured on images that they were not fitted on: those of the test split
+    (of the validation split, if they were fitted on the train split and there is no test split), or
+    if there are none, on one half of the split with what is fitted on the other half, and vice
+    versa.
+
+    Args:
+        model_file: what `load_model` takes. It stays as it is.
+        data: the data set, as `read_dataset` takes it.
+        folder: a new or empty folder, written with `atomic_folder`: `MODEL_FILE`;
+            `CALIBRATION_FILE`, see `calibration_content`; `CALIBRATION_FIGURE_FILE`; and
+            `METRICS_FILE` with the scores of the calibrated model, on the same images.
+        split: the split to fit on: `train`, `validation` or `test`.
+        maximise: what the thresholds maximise, as in `choose_thresholds`; None to predict the same
+            attributes as before.
+        skip_bad: skip rows and images that cannot be used.
+
+    Raises:
+        InputError: the model, the data, the split or the folder is unusable, or no attribute has
+            both yes and no labels.
+    """
+    if split not in SPLITS:
+        raise InputError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
+    if maximise is not None and maximise not in MAXIMISABLE:
+        raise InputError(f"can't maximise {maximise!r}; choose one of {', '.join(MAXIMISABLE)}.")
+    if str(model_file).endswith(_EXPORTED) or "://" in str(model_file).removeprefix("hf://"):
+        raise InputError(
+            f"{model_file}: temperatures change the weights, which can't be changed there; "
+            "calibrate the .keras file, and export it again."
+        )
+    check_folder(folder)
+    model = load_model(model_file)
+    groups = groups_of(model)
+    with atomic_folder(folder) as new_folder:
+        table = check_data(data, groups.attributes, skip_bad=skip_bad)
+        fitted = table.split(split)
+        _refuse_constant(fitted, split)
+        predictions = _predict(model, fitted, split)
+        calibration = fit_calibration(predictions.logits, fitted.labels, maximise)
+        held_out_split = _held_out_split(table, split)
+        if held_out_split is None:
+            held_out, before = fitted, predictions
+            after = cross_calibrated(before, fitted.labels, maximise)
+        else:
+            held_out = table.split(held_out_split)
+            before = _predict(model, held_out, held_out_split)
+            after = calibrated(before, calibration)
+        content = calibration_content(
+            groups.attributes,
+            calibration,
+            fitted_on={"split": split, "images": len(fitted)},
+            measured_on={
+                "split": held_out_split or split,
+                "images": len(held_out),
+                "cross_fitted": held_out_split is None,
+            },
+            before=measure(before, held_out.labels, groups.attributes),
+            after=measure(after, held_out.labels, groups.attributes),
+            fitted_labels=fitted.labels,
+            maximise=maximise,
+            data=data.resolve().name,
+            model=Path(model_file).name,
+        )
+        apply_temperatures(model, calibration.temperatures.tolist())
+        if calibration.thresholds is not None:
+            set_thresholds(model, calibration.thresholds.tolist())
+        model.save(new_folder / MODEL_FILE)
+        calibration_figure(
+            {"before": before.probabilities, "after": after.probabilities},
+            held_out.labels,
+            _errors(content),
+            groups.attributes,
+            new_folder / CALIBRATION_FIGURE_FILE,
+            _describe_images(content),
+        )
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        atomic_write_bytes(new_folder / CALIBRATION_FILE, text.encode())
+        # The model predicts these, also where `after` is cross-fitted.
+        _write_metrics(new_folder, model, calibrated(before, calibration), held_out, content)
+    for line in _report(content):
+        logger.info(line)
+    logger.info("%s, %s and %s are in %s/", MODEL_FILE, CALIBRATION_FILE, METRICS_FILE, folder)
+
+
+def calibration_content(
+    attributes: Sequence[str],
+    calibration: Calibration,
+    *,
+    fitted_on: Mapping[str, Any],
+    measured_on: Mapping[str, Any],
+    before: Mapping[str, np.ndarray],
+    after: Mapping[str, np.ndarray],
+    fitted_labels: np.ndarray,
+    maximise: str | None,
+    data: str,
+    model: str,
+) -> dict[str, Any]:
+    """The content of `CALIBRATION_FILE`: JSON types only, null where a figure is not defined.
+
+    Returns:
+        `schema_version`; `model` and `data`, their names; `fitted_on` with `split` and `images`;
+        `measured_on` with the same and `cross_fitted`; `maximise`; `before` and `after`, the mean
+        of each of `FIGURES` over the attributes; `attributes`, by name: the number of `known`
+        labels that the fit used, the `temperature`, `note` (null, or why it tells little), the
+        `threshold` (null if none was chosen), and `before` and `after`; and `versions`.
+    """
+    yes, known = (fitted_labels > 0).sum(axis=0), (fitted_labels >= 0).sum(axis=0)
+    thresholds = calibration.thresholds
+    by_attribute = {
+        name: {
+            "known": int(known[column]),
+            "temperature": float(calibration.temperatures[column]),
+            "note": _note(calibration.temperatures[column], int(yes[column]), int(known[column])),
+            "threshold": None if thresholds is None else float(thresholds[column]),
+            "before": {figure: _number(before[figure][column]) for figure in FIGURES},
+            "after": {figure: _number(after[figure][column]) for figure in FIGURES},
+        }
+        for column, name in enumerate(attributes)
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": model,
+        "data": data,
+        "fitted_on": dict(fitted_on),
+        "measured_on": dict(measured_on),
+        "maximise": maximise,
+        "before": {figure: _mean(before[figure]) for figure in FIGURES},
+        "after": {figure: _mean(after[figure]) for figure in FIGURES},
+        "attributes": by_attribute,
+        "versions": versions(),
+    }
+
+
+def _predict(model: keras.Model, table: FaceTable, split: str) -> Predictions:
+    """The logits, and the attributes predicted at the thresholds that the model records.
+
+    Float32 probabilities would be 0 or 1 where the network is certain.
+    """
+    groups, heads = groups_of(model), heads_of(model)
+    network = keras.Model(model.inputs, [head.output for head in heads])
+    dataset = make_dataset(table, groups, model.input_shape[1:3], EVALUATION_BATCH_SIZE)
+    logits = np.empty((len(table), len(groups.attributes)))
+    start = 0
+    for images, _ in tqdm(dataset, desc=f"Predicting {split}", unit=" batch", disable=None):
+        outputs = network.predict_on_batch(np.asarray(images))
+        rows = slice(start, start + len(images))
+        for head, values in zip(heads, keras.tree.flatten(outputs), strict=True):
+            logits[rows, list(head.positions)] = values
+        start += len(images)
+    if not np.isfinite(logits).all():
+        row, column = np.argwhere(~np.isfinite(logits))[0]
+        raise InputError(
+            f"{table.paths[row]}: the logit of {groups.attributes[column]} is "
+            f"{logits[row, column]}; the network's weights are not finite: its training has "
+            "diverged."
+        )
+    recorded = record_of(model).thresholds
+    thresholds = DEFAULT_THRESHOLD if recorded is None else np.array(recorded)
+    return Predictions(logits, expit(logits) > thresholds)
+
+
+def _held_out_split(table: FaceTable, split: str) -> str | None:
+    filled = (name for name in _OTHER_SPLITS[split] if (table.splits == SPLITS[name]).any())
+    return next(filled, None)
+
+
+def _refuse_constant(table: FaceTable, split: str) -> None:
+    if not ((table.labels > 0).any(axis=0) & (table.labels == 0).any(axis=0)).any():
+        raise InputError(
+            f"{table.source}: no attribute has both yes and no labels in the {split} split, so "
+            "nothing can be fitted; choose another split, or more images."
+        )
+    if len(table) < 2:
+        raise InputError(f"{table.source}: the {split} split has one image; use more images.")
+
+
+def _note(temperature: float, yes: int, known: int) -> str | None:
+    if yes in (0, known):
+        return "not fitted: all known labels are equal" if known else "not fitted: no known label"
+    if temperature in TEMPERATURE_BOUNDS:
+        return "at the bound: the logits separate the labels, or say nothing about them"
+    return None
+
+
+def _errors(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {
+        when: np.array(
+            [each[when]["calibration_error"] for each in content["attributes"].values()], "float64"
+        )
+        for when in ("before", "after")
+    }
+
+
+def _write_metrics(
+    folder: Path,
+    model: keras.Model,
+    predictions: Predictions,
+    table: FaceTable,
+    content: Mapping[str, Any],
+) -> None:
+    record = record_of(model)
+    groups = record.groups
+    thresholds = DEFAULT_THRESHOLD if record.thresholds is None else record.thresholds
+    probabilities = predictions.probabilities
+    scores = score(probabilities, table.labels, groups.attributes, thresholds)
+    intervals = score_intervals(
+        scores,
+        groups,
+        probabilities,
+        table.labels,
+        progress=lambda blocks: tqdm(blocks, desc="Resampling", unit=" block", disable=None),
+    )
+    write_metrics(
+        folder / METRICS_FILE,
+        metrics(
+            scores,
+            intervals,
+            groups,
+            data=content["data"],
+            split=content["measured_on"]["split"],
+            model=MODEL_FILE,
+            calibration={
+                "fitted_on": content["fitted_on"],
+                "fitted_on_the_evaluated_images": content["measured_on"]["cross_fitted"],
+                "maximise": content["maximise"],
+                "held_out": {
+                    **content["measured_on"],
+                    "before": content["before"],
+                    "after": content["after"],
+                },
+            },
+        ),
+    )
+
+
+def _report(content: Mapping[str, Any]) -> list[str]:
+    """The result in words, for a terminal."""
+    attributes = content["attributes"]
+    temperatures = [each["temperature"] for each in attributes.values() if each["note"] is None]
+    fitted = content["fitted_on"]
+    lines = [f"Fitted on {fitted['images']:,} images of the {fitted['split']} split."]
+    if temperatures:
+        lines.append(
+            f"{len(temperatures)} temperatures from {min(temperatures):.2f} to "
+            f"{max(temperatures):.2f}, median {np.median(temperatures):.2f}."
+        )
+    for name, each in attributes.items():
+        if each["note"]:
+            lines.append(f"  {name}: temperature {each['temperature']:g}, {each['note']}.")
+    lines += ["", f"Means over the attributes, on {_describe_images(content)}:"]
+    for figure, (title, scale, digits, unit) in _TITLES.items():
+        before, after = content["before"][figure], content["after"][figure]
+        if before is not None and after is not None:
+            lines.append(
+                f"  {title:<26}{scale * before:8.{digits}f}{unit} before "
+                f"{scale * after:8.{digits}f}{unit} after"
+            )
+    lines.append(_verdict(content))
+    return lines
+
+
+_TITLES = {
+    "calibration_error": ("expected calibration error", 100, 2, " %"),
+    "brier": ("Brier score", 1, 4, "  "),
+    "log_loss": ("log loss", 1, 4, "  "),
+    "accuracy": ("accuracy", 100, 2, " %"),
+    "balanced_accuracy": ("balanced accuracy", 100, 2, " %"),
+    "f1": ("F1", 100, 2, " %"),
+}
+
+
+def _verdict(content: Mapping[str, Any]) -> str:
+    errors = _errors(content)
+    falls = int((errors["after"] < errors["before"]).sum())
+    before, after = (content[when]["calibration_error"] for when in ("before", "after"))
+    change = 100 * (before - after)
+    if change > 0:
+        return (
+            f"The calibration error falls by {change:.2f} percentage points, and for {falls} of "
+            f"{np.isfinite(errors['before']).sum()} attributes."
+        )
+    return (
+        f"The calibration error does not fall: it rises by {-change:.2f} percentage points. The "
+        "model was calibrated before, as far as these images show."
+    )
+
+
+def _describe_images(content: Mapping[str, Any]) -> str:
+    measured = content["measured_on"]
+    text = f"{measured['images']:,} images of the {measured['split']} split"
+    if measured["cross_fitted"]:
+        return f"{text}, each half with what was fitted on the other"
+    return f"{text}, which nothing was fitted on"
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else None
