@@ -16,6 +16,7 @@ from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.inference.records import LABELS_FILE
 from keras_faramtn.inference.tflite_metadata import (
     AXIS_LABELS,
+    AXIS_SCORE_CALIBRATION,
     FIELDS,
     METADATA_NAME,
     NORMALIZATION,
@@ -27,7 +28,11 @@ _PARSER_VERSION = "1.0.0"
 # Enum values of the schema.
 _RGB = 1  # ColorSpaceType
 _FEATURE, _IMAGE = 1, 2  # ContentProperties
-_THRESHOLDING = 3  # ProcessUnitOptions
+_CALIBRATION, _THRESHOLDING = 2, 3  # ProcessUnitOptions
+_INVERSE_LOGISTIC = 2  # ScoreTransformationType
+
+_THRESHOLDS_FILE = "thresholds.csv"
+_LOWEST_THRESHOLD = 1e-6  # 0 would keep the attributes below their thresholds, whose score is 0
 
 
 def add_metadata(
@@ -48,6 +53,12 @@ def add_metadata(
         The content of the new file. `LABELS_FILE`, the attributes in the order of the
         probabilities, one per line, and `RECORD_FILE` are appended as a zip archive, which TFLite
         readers ignore.
+
+    The metadata have one threshold for all results, and a calibration of scores for each attribute,
+    with a lowest score below which a result gets a default score. If the model has thresholds, the
+    calibration is the identity, the lowest scores are the thresholds, the default score is 0, and
+    the threshold for all is the lowest one: MediaPipe shows the probabilities of the attributes
+    that are predicted, and no others.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -56,7 +67,7 @@ def add_metadata(
     graph.tensors[graph.inputs[0]].name = "images"
     graph.tensors[graph.outputs[0]].name = "probabilities"
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_encode(_describe(name, description, image_size)), "uint8")
+    buffer.data = np.frombuffer(_encode(_describe(name, description, image_size, record)), "uint8")
     content.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = METADATA_NAME, len(content.buffers) - 1
@@ -69,6 +80,8 @@ def add_metadata(
         # ZipInfo's default date is 1980: the same model gives the same file.
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), labels)
         archive.writestr(zipfile.ZipInfo(RECORD_FILE), record_to_json(record))
+        if record.thresholds is not None:
+            archive.writestr(zipfile.ZipInfo(_THRESHOLDS_FILE), _threshold_lines(record.thresholds))
     return file.getvalue()
 
 
@@ -80,7 +93,17 @@ class _AlignedBuilder(flatbuffers.Builder):
         return super().CreateNumpyVector(x)
 
 
-def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Table":
+def _threshold_lines(thresholds: tuple[float, ...]) -> str:
+    """For each attribute: scale 1, slope 1 and offset 0 of the identity, and the lowest score.
+
+    There is no line feed at the end: MediaPipe would count another line.
+    """
+    return "\n".join(f"1,1,0,{threshold:.9g}" for threshold in thresholds)
+
+
+def _describe(
+    name: str, description: str, image_size: tuple[int, int], record: ModelRecord
+) -> "_Table":
     height, width = image_size
     image = _Table(
         "tensor",
@@ -105,19 +128,25 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
         name="probabilities",
         description="The probability of each attribute, independent of the others.",
         content=_Table("content", kind=_Scalar("Uint8", _FEATURE), value=_Table("feature")),
-        process=[
-            _process(
-                _THRESHOLDING, _Table("thresholding", score=_Scalar("Float32", DEFAULT_THRESHOLD))
-            )
-        ],
+        process=_decisions(record.thresholds),
         stats=_Table("stats", max=[1.0], min=[0.0]),
         files=[
-            _Table(
-                "file",
-                name=LABELS_FILE,
-                description="The attributes, one per line, in the order of the probabilities.",
-                type=_Scalar("Int8", AXIS_LABELS),
-            )
+            _file(
+                LABELS_FILE,
+                "The attributes, one per line, in the order of the probabilities.",
+                AXIS_LABELS,
+            ),
+            *(
+                []
+                if record.thresholds is None
+                else [
+                    _file(
+                        _THRESHOLDS_FILE,
+                        "The threshold of each attribute, the fourth number of its line.",
+                        AXIS_SCORE_CALIBRATION,
+                    )
+                ]
+            ),
         ],
     )
     return _Table(
@@ -127,6 +156,29 @@ def _describe(name: str, description: str, image_size: tuple[int, int]) -> "_Tab
         subgraphs=[_Table("subgraph", inputs=[image], outputs=[scores])],
         parser_version=_PARSER_VERSION,
     )
+
+
+def _decisions(thresholds: tuple[float, ...] | None) -> list["_Table"]:
+    """What selects the results: one threshold for all, or one for each attribute."""
+    if thresholds is None:
+        return [_thresholding(DEFAULT_THRESHOLD)]
+    identity = _Table(
+        "calibration",
+        transformation=_Scalar("Int8", _INVERSE_LOGISTIC),
+        default=_Scalar("Float32", 0.0),
+    )
+    return [
+        _process(_CALIBRATION, identity),
+        _thresholding(max(min(thresholds), _LOWEST_THRESHOLD)),
+    ]
+
+
+def _thresholding(threshold: float) -> "_Table":
+    return _process(_THRESHOLDING, _Table("thresholding", score=_Scalar("Float32", threshold)))
+
+
+def _file(name: str, description: str, kind: int) -> "_Table":
+    return _Table("file", name=name, description=description, type=_Scalar("Int8", kind))
 
 
 def _process(kind: int, options: "_Table") -> "_Table":

@@ -21,6 +21,9 @@ METADATA_NAME = "TFLITE_METADATA"
 AXIS_LABELS = 2
 """`AssociatedFileType.TENSOR_AXIS_LABELS`."""
 
+AXIS_SCORE_CALIBRATION = 4
+"""`AssociatedFileType.TENSOR_AXIS_SCORE_CALIBRATION`."""
+
 NORMALIZATION = 1
 """`ProcessUnitOptions.NormalizationOptions`."""
 
@@ -38,6 +41,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "feature": (),
     "process": ("kind", "value"),
     "normalization": ("mean", "std"),
+    "calibration": ("transformation", "default"),
     "thresholding": ("score",),
     "stats": ("max", "min"),
     "file": ("name", "description", "type"),
