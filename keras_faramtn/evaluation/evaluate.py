@@ -1,7 +1,7 @@
 """Evaluates a model on one split of a data set and writes its scores."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from keras_faramtn.evaluation.metrics_file import METRICS_FILE, metrics, write_m
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, write_predictions
 from keras_faramtn.evaluation.score_table import score_table
 from keras_faramtn.evaluation.scores import Scores, positive_rates, score
+from keras_faramtn.evaluation.subgroup_table import subgroup_table
+from keras_faramtn.evaluation.subgroups import subgroup_scores, subgroups_content, subgroups_of
 from keras_faramtn.evaluation.thresholds import choose_thresholds, cross_fitted, read_thresholds
 from keras_faramtn.inference.batching import predict_items
 from keras_faramtn.inference.keras_file import predictor_of
@@ -114,6 +116,7 @@ def evaluate_split(
     name: str,
     training: FaceTable | None = None,
     thresholds: float | np.ndarray | None = None,
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluates a model on one split, logs the table of scores and writes them.
 
@@ -129,13 +132,16 @@ def evaluate_split(
         data: name of the data set in `METRICS_FILE`.
         name: name of the model there.
         training: the images that the model was trained on, for the majority-class baseline.
+        by: attributes or columns of the table, to compare the error rates of subgroups.
 
     Raises:
-        InputError: if the split has no images; or as in `evaluate_model`.
+        InputError: if the split has no images; or as in `evaluate_model` and `subgroups_of`.
     """
     predictor = _as_predictor(model)
     groups = predictor.record.groups
-    images = _with_attributes(table.split(split), groups.attributes)
+    images = table.split(split)
+    divisions = [subgroups_of(images, column) for column in dict.fromkeys(by)]
+    images = _with_attributes(images, groups.attributes)
     rates = None
     if training is not None:
         training = _with_attributes(training, groups.attributes)
@@ -162,6 +168,19 @@ def evaluate_split(
         rates,
         progress=lambda blocks: tqdm(blocks, desc="Resampling", unit=" block", disable=None),
     )
+    by_subgroup = [
+        subgroup_scores(
+            probabilities,
+            labels,
+            groups.attributes,
+            division,
+            evaluation.thresholds,
+            progress=lambda blocks: tqdm(
+                blocks, desc="Resampling subgroups", unit=" block", disable=None
+            ),
+        )
+        for division in divisions
+    ]
     plots.contact_sheet(
         np.stack(
             [load_image(path, predictor.image_size) for path in images.paths[:_CONTACT_SHEET_FACES]]
@@ -185,9 +204,12 @@ def evaluate_split(
             model=name,
             chosen=chosen,
             cross_fitted=on_other_half,
+            subgroups=subgroups_content(by_subgroup) if by_subgroup else None,
         ),
     )
     logger.info(score_table(evaluation.scores, groups, intervals, on_other_half))
+    for each in by_subgroup:
+        logger.info("\n" + subgroup_table(each))
     return evaluation
 
 
@@ -198,6 +220,7 @@ def evaluate_file(
     folder: Path | None = None,
     *,
     thresholds: Path | None = None,
+    by: Sequence[str] = (),
     skip_bad: bool = False,
 ) -> None:
     """The command `faramtn evaluate`: evaluates a model file on one split of a data set.
@@ -211,6 +234,7 @@ def evaluate_file(
             a file on this computer.
         thresholds: the `metrics.json` of a training run, for its chosen thresholds; None for those
             that the model records, or 0.5.
+        by: as in `evaluate_split`; the model need not predict these attributes.
         skip_bad: skip rows and images that cannot be used.
 
     Raises:
@@ -235,6 +259,7 @@ def evaluate_file(
             data=data.resolve().name,
             name=str(model) if remote else Path(model).resolve().name,
             thresholds=values,
+            by=by,
         )
     logger.info("%s and %s are in %s/", METRICS_FILE, CONTACT_SHEET_FILE, folder)
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEVEL = 0.95
-"""The level of the intervals."""
+from keras_faramtn.evaluation.bootstrap import LEVEL
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import scipy.sparse
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.table import FaceTable, labels_as_text
 from keras_faramtn.errors import InputError
-from keras_faramtn.evaluation.bootstrap import resample_counts
+from keras_faramtn.evaluation.bootstrap import RESAMPLES, mean_of_defined, resample_blocks
 from keras_faramtn.evaluation.calibration_error import BINS, probability_bins
 from keras_faramtn.evaluation.gaps import Gap, gap
 
@@ -26,12 +26,7 @@ MAX_SUBGROUPS = 20
 MIN_KNOWN, MIN_OF_CLASS = 30, 10
 """Rates of fewer images, or of fewer images of the class that they are about, are not compared."""
 
-RESAMPLES = 1000
-"""The number of resamples of the images."""
-
 _DIGITS = 6
-
-_CHUNK = 1 << 22  # counts drawn at a time: arrays of about 30 MB
 
 
 @dataclass(frozen=True)
@@ -144,8 +139,8 @@ def subgroups_of(table: FaceTable, column: str) -> Subgroups:
             subgroup for each value. A column that contains only 1 and 0 counts as an attribute.
 
     Raises:
-        InputError: the table has no such column; no image has a known value; or there are more than
-            `MAX_SUBGROUPS` values.
+        InputError: the table has no such column; no image has a known value; there are more than
+            `MAX_SUBGROUPS` values; or one contains control characters.
 
     Example:
         >>> from pathlib import Path
@@ -182,6 +177,12 @@ def subgroups_of(table: FaceTable, column: str) -> Subgroups:
             f"{', '.join(values[:3])}; for subgroups it may have at most {MAX_SUBGROUPS}. Combine "
             "values, such as ages into decades."
         )
+    odd = [value for value in values if not value.isprintable()]
+    if odd:
+        raise InputError(
+            f"{table.source}: {column} has the value {odd[0]!r}; for subgroups, write values "
+            "without line breaks and control characters."
+        )
     position = {value: row for row, value in enumerate(values)}
     names = {"1": "yes", "0": "no"} if position.keys() <= {"1", "0"} else {}
     return Subgroups(
@@ -199,7 +200,7 @@ def subgroup_scores(
     thresholds: float | np.ndarray = DEFAULT_THRESHOLD,
     *,
     resamples: int = RESAMPLES,
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> SubgroupScores:
     """The rates of each attribute in each subgroup, and the gaps between subgroups.
 
@@ -224,8 +225,7 @@ def subgroup_scores(
         progress: wraps the iteration over blocks of resamples, as `tqdm.tqdm` does.
 
     Raises:
-        InputError: there is no other attribute than that by which the images are divided; or the
-            subgroups are those of other images.
+        InputError: the subgroups are those of other images.
 
     Example:
         >>> probabilities = np.array([[0.9], [0.3], [0.8], [0.6]])
@@ -238,10 +238,6 @@ def subgroup_scores(
         (True, None)
     """
     kept = [column for column, name in enumerate(attributes) if name != subgroups.column]
-    if not kept:
-        raise InputError(
-            f"{subgroups.column} is the only attribute; choose another column for subgroups."
-        )
     if len(subgroups.members) != len(labels):
         raise InputError(
             f"there are {len(labels)} images, but subgroups of {len(subgroups.members)}; use the "
@@ -259,7 +255,7 @@ def subgroup_scores(
     rates = {rate: values[:, 0] for rate, values in rates.items()}
     enough = _by_rate([_enough(each) for each in members])
     in_means = {rate: values[large].all(axis=0) for rate, values in enough.items()}
-    means = {rate: _mean(values[:, in_means[rate]]) for rate, values in rates.items()}
+    means = {rate: mean_of_defined(values[:, in_means[rate]]) for rate, values in rates.items()}
     samples, mean_samples = _resampled(members, in_means, len(labels), resamples, progress)
     bias = np.array([_calibration_bias(each) for each in members])
 
@@ -302,7 +298,7 @@ def subgroup_scores(
                 large & np.isfinite(means[rate]),
                 means[rate],
                 mean_samples[rate],
-                _mean(bias[:, in_means[rate]]),
+                mean_of_defined(bias[:, in_means[rate]]),
             )
             for rate in GAP_RATES
         },
@@ -438,17 +434,17 @@ def _resampled(
     in_means: Mapping[str, np.ndarray],
     images: int,
     resamples: int,
-    progress: Callable[[Iterable], Iterable],
+    progress: Callable[[Sequence[int]], Iterable[int]],
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Each of `GAP_RATES` in each resample: `(subgroups, resamples, k)`, and the means over k."""
     rng = np.random.default_rng(0)
-    step = max(1, _CHUNK // images)
     samples, means = [], []
-    for first in progress(range(0, resamples, step)):
-        counts = resample_counts(images, min(step, resamples - first), seed=first)
+    for counts in resample_blocks(images, resamples, progress=progress):
         sums = [_sums(each, counts) for each in members]
         rates = _by_rate([_rates(*each) for each in sums])
-        means.append({rate: _mean(rates[rate][..., in_means[rate]]) for rate in GAP_RATES})
+        means.append(
+            {rate: mean_of_defined(rates[rate][..., in_means[rate]]) for rate in GAP_RATES}
+        )
         smoothed = _by_rate(
             [_rates(_with_pseudo_images(each, rng), errors) for each, errors in sums]
         )
@@ -479,12 +475,6 @@ def _calibration_bias(members: _Members) -> np.ndarray:
 
 def _by_rate(by_subgroup: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {rate: np.stack([each[rate] for each in by_subgroup]) for rate in by_subgroup[0]}
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """The mean of the defined values along the last axis; NaN if there is none."""
-    defined = np.isfinite(values)
-    return _ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1).astype(float))
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
