@@ -68,6 +68,14 @@ Thresholds = Annotated[
         show_default="those that the model records, or 0.5",
     ),
 ]
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Compare error rates by this attribute or column of the data. Repeat for several.",
+        show_default="none",
+    ),
+]
 
 
 class _Commands(typer.core.TyperGroup):
@@ -263,6 +271,7 @@ def evaluate(
             show_default="evaluation_SPLIT next to the model; for a server in the current folder",
         ),
     ] = None,
+    by: By = None,
     thresholds: Thresholds = None,
     skip_bad: SkipBad = False,
 ) -> None:
@@ -270,7 +279,7 @@ def evaluate(
     with _with_keras():
         from keras_faramtn.evaluation.evaluate import evaluate_file
     _load_detector()
-    evaluate_file(model, data, split, to, thresholds=thresholds, skip_bad=skip_bad)
+    evaluate_file(model, data, split, to, thresholds=thresholds, by=by or (), skip_bad=skip_bad)
 
 
 @app.command()
