@@ -19,7 +19,7 @@ _COLUMNS = {
 
 _KNOWN_WIDTH = 7
 
-_TITLES = {"majority_accuracy": "majority accuracy", "f1": "F1", "roc_auc": "ROC AUC"}
+_TITLES = {"f1": "F1", "roc_auc": "ROC AUC", "brier": "Brier score"}
 
 
 def score_table(
@@ -73,7 +73,8 @@ def score_table(
         ),
         "",
         f"Percent, on {scores.images} images. Majority: the baseline that always predicts the "
-        f"class\nmost frequent among the {scores.majority_of}. AP: average\nprecision. ECE: expected calibration error.",
+        f"class\nmost frequent among the {scores.majority_of}.",
+        "AP: average precision. ECE: expected calibration error.",
     ]
     if intervals is not None:
         lines.append(

@@ -37,7 +37,7 @@ def test_the_table_has_one_row_per_attribute_and_the_means_of_all_scores():
         "average precision": ["100.0", "100.0"],
         "ROC AUC": ["100.0", "100.0"],
         "calibration error": ["23.3", "36.7"],
-        "brier": ["12.0", "23.0"],
+        "Brier score": ["12.0", "23.0"],
     }
     notes = " ".join(lines[18:])
     assert "over 2 of 3 attributes" in notes
