@@ -10,6 +10,9 @@ from flatbuffers.number_types import Float32Flags, Int8Flags, Uint8Flags, Uint32
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.export.tflite import run_tflite, write_tflite
+from keras_faramtn.export.tflite_metadata import add_metadata
+from keras_faramtn.inference.loading import load_predictor
+from keras_faramtn.model_record import ModelRecord
 from keras_faramtn.models import FARAMTN, inference_model
 
 SIZE = (48, 64)
@@ -39,10 +42,15 @@ class Reader:
     def floats(self, field):
         return self.table.GetVectorAsNumpy(Float32Flags, self._offset(field)).tolist()
 
-    def only_element(self, field):
+    def elements(self, field):
         offset = self._offset(field)
-        assert self.table.VectorLen(offset) == 1
-        return Reader(self.table.Bytes, self.table.Indirect(self.table.Vector(offset)))
+        start = self.table.Vector(offset)
+        places = [start + 4 * index for index in range(self.table.VectorLen(offset))]
+        return [Reader(self.table.Bytes, self.table.Indirect(place)) for place in places]
+
+    def only_element(self, field):
+        [element] = self.elements(field)
+        return element
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +61,34 @@ def path(tmp_path_factory):
         model.get_layer(head).bias.assign(np.linspace(-1, 2, len(GROUPS[head])))
     write_tflite(inference_model(model), path)
     return path
+
+
+# One probability is above 0.5: 0.88 of glasses. The others are 0.27.
+THRESHOLDS = [
+    ((0.9, 0.2, 0.3), ["happy"]),
+    ((0.5, 0.0, 0.26), ["glasses", "happy", "hat"]),
+    ((0.85, 0.95, 0.999), ["glasses"]),
+    ((1.0, 1.0, 1.0), []),
+]
+
+
+@pytest.fixture(scope="module")
+def with_thresholds(path, tmp_path_factory):
+    """A function from thresholds to the same file with metadata for them."""
+    content = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    content.metadata = []
+    builder = flatbuffers.Builder()
+    builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
+    folder = tmp_path_factory.mktemp("thresholds")
+
+    def write(thresholds):
+        record = ModelRecord(GROUPS, thresholds=thresholds)
+        file = folder / f"{thresholds}.tflite"
+        plain = bytes(builder.Output())
+        file.write_bytes(add_metadata(plain, record, name="a", description="b", image_size=SIZE))
+        return file
+
+    return write
 
 
 def read_metadata(content):
@@ -89,6 +125,26 @@ def test_the_fields_are_those_of_the_schema(path):
     assert file.number(2, Int8Flags) == 2  # TENSOR_AXIS_LABELS
 
 
+def test_thresholds_are_score_calibrations_of_the_schema(with_thresholds):
+    """Enum numbers are from the same file, and so is the format of the thresholds' lines."""
+    path = with_thresholds((0.9, 0.2, 0.3))
+    scores = Reader(read_metadata(path.read_bytes())).only_element(3).only_element(3)
+    calibration, threshold = scores.elements(4)
+    assert calibration.number(0, Uint8Flags) == 2  # ScoreCalibrationOptions
+    assert calibration.table_at(1).number(0, Int8Flags) == 2  # INVERSE_LOGISTIC
+    # The default score is 0, the schema's default value, which isn't stored.
+    assert threshold.number(0, Uint8Flags) == 3  # ScoreThresholdingOptions
+    assert threshold.table_at(1).number(0, Float32Flags) == pytest.approx(0.2)
+    labels, thresholds = scores.elements(6)
+    assert labels.number(2, Int8Flags) == 2  # TENSOR_AXIS_LABELS
+    assert thresholds.number(2, Int8Flags) == 4  # TENSOR_AXIS_SCORE_CALIBRATION
+    with zipfile.ZipFile(path) as archive:
+        lines = archive.read(thresholds.text(0)).decode().split("\n")
+    # Scale, slope and offset of the identity, and the lowest score; no empty line at the end.
+    assert lines == ["1,1,0,0.9", "1,1,0,0.2", "1,1,0,0.3"]
+    assert load_predictor(path).record.thresholds == (0.9, 0.2, 0.3)
+
+
 def test_labels_and_record_are_in_the_file(path):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -121,21 +177,31 @@ def test_litert_runs_a_file_with_metadata(path):
     assert happy == pytest.approx(1 / (1 + np.exp(1)), abs=1e-5)
 
 
-def test_mediapipe_shows_the_names(path):
-    """MediaPipe is the reader that the metadata is written for."""
+def _classify(path, face):
+    """The scores that MediaPipe's ImageClassifier shows, by name."""
     if importlib.util.find_spec("mediapipe") is None:
         pytest.skip("NOT TESTED WITH MEDIAPIPE: pip install mediapipe")
     import mediapipe
 
     vision = mediapipe.tasks.vision
     base = mediapipe.tasks.BaseOptions(model_asset_path=str(path))
-    face = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype="uint8")
     image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=face)
     with vision.ImageClassifier.create_from_options(
         vision.ImageClassifierOptions(base_options=base)
     ) as classifier:
         [result] = classifier.classify(image).classifications
+    return {each.category_name: each.score for each in result.categories}
+
+
+@pytest.mark.parametrize(("thresholds", "names"), [(None, ["glasses"]), *THRESHOLDS])
+def test_mediapipe_shows_the_attributes_above_their_thresholds(
+    path, with_thresholds, thresholds, names
+):
+    """MediaPipe is the reader that the metadata is written for."""
+    path = path if thresholds is None else with_thresholds(thresholds)
+    face = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype="uint8")
+    shown = _classify(path, face)
     expected = dict(zip(GROUPS.attributes, run_tflite(path, face[None])[0], strict=True))
-    # One of three probabilities is above the threshold in the metadata.
-    assert [each.category_name for each in result.categories] == ["glasses"]
-    assert result.categories[0].score == pytest.approx(expected["glasses"], abs=1e-5)
+    assert sorted(shown) == names
+    for name in names:
+        assert shown[name] == pytest.approx(expected[name], abs=1e-5)
