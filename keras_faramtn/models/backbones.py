@@ -1,4 +1,4 @@
-"""Splits networks of `keras.applications` into trunk and high level."""
+"""Splits backbones into trunk and high level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from typing import Any
 import keras
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.keras_internals import all_layers
 from keras_faramtn.layers import FaceFraming
+from keras_faramtn.models.library_backbones import connect
 
 # The momentum 0.999 of keras.applications' MobileNetV3 is too slow to train from scratch: after a
 # few hundred steps the moving averages have hardly changed, and the validation score is still that
@@ -89,47 +91,78 @@ class Backbone:
 
 
 def build_backbone(
-    name: str, input_shape: tuple[int, int, int], weights: str | Path | None = None
+    backbone: str | keras.Model,
+    input_shape: tuple[int, int, int],
+    weights: str | Path | None = None,
+    image_converter: Any = None,
 ) -> Backbone:
-    """Builds a backbone, including its normalisation.
+    """Builds a backbone, including its normalisation, or connects one of KerasHub or KerasCV.
 
     Args:
-        name: one of `BACKBONES`.
+        backbone: one of `BACKBONES`, or a backbone object, see `FARAMTN`.
         input_shape: `(height, width, 3)`, height and width at least 32.
         weights: None for random weights, `"imagenet"` for those that `keras.applications`
             downloads, or the path of a weights file (`.h5` or `.weights.h5`) of the same
-            `keras.applications` network without its top.
+            `keras.applications` network without its top. None for a backbone object.
+        image_converter: of a backbone object, see `FARAMTN`.
 
     Returns:
         The backbone's tensors.
 
     Raises:
-        InputError: `name` is unknown; `input_shape` or `weights` is invalid; the weights file is
-            missing or belongs to another network; or Keras is configured for channels first.
+        InputError: `backbone` is unknown or can't be split; an argument is invalid; the weights
+            file is missing or belongs to another network; or Keras is configured for channels
+            first.
 
     Example:
         >>> build_backbone("mobilenetv3_small", (64, 64, 3)).shared.shape
         (None, 2, 2, 96)
     """
-    if not isinstance(name, str) or name not in BACKBONES:
-        raise InputError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}.")
+    if not isinstance(backbone, keras.Model | str) or (
+        isinstance(backbone, str) and backbone not in BACKBONES
+    ):
+        raise InputError(
+            f"unknown backbone {backbone!r}; choose one of {', '.join(BACKBONES)}, or pass a "
+            "backbone object of KerasHub or KerasCV."
+        )
     _check_image_data_format()
     _check_input_shape(input_shape)
+    images = keras.Input(tuple(input_shape), name="images")
+    pixels = FaceFraming(name="framing")(images)
+    if isinstance(backbone, str):
+        if image_converter is not None:
+            raise InputError(
+                f"image_converter is for backbone objects; {backbone!r} has its own normalisation."
+            )
+        tensors = _application(backbone, images, pixels, weights)
+    else:
+        if weights is not None:
+            raise InputError(
+                "weights must be None for a backbone object, which has its own weights; load a "
+                f"file with its method load_weights instead; got {weights!r}."
+            )
+        tensors = Backbone(images, *connect(backbone, pixels, image_converter))
+    for layer in all_layers(keras.Model(images, tensors.transformed)):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, BATCH_NORMALIZATION_MOMENTUM)
+    return tensors
+
+
+def _application(name: str, images: Any, pixels: Any, weights: str | Path | None) -> Backbone:
+    """Builds a network of `keras.applications`."""
     if weights is not None and not isinstance(weights, str | Path):
         raise InputError(
             "weights must be None, 'imagenet' or the path of a weights file; got "
             f"{weights!r} of type {type(weights).__name__}."
         )
     cut = BACKBONES[name]
-    images = keras.Input(tuple(input_shape), name="images")
-    pixels = FaceFraming(name="framing")(images)
     if cut.caffe:
         offset = [-mean for mean in _CAFFE_MEAN]
         pixels = keras.layers.Rescaling(1.0, offset=offset, name="normalization")(pixels)
     network = getattr(keras.applications, cut.application)(
         include_top=False,
         input_tensor=pixels,
-        input_shape=tuple(input_shape),
+        input_shape=tuple(images.shape[1:]),
         weights="imagenet" if weights == "imagenet" else None,
         **cut.options,
     )
@@ -137,9 +170,6 @@ def build_backbone(
         _load_weights(network, cut, Path(weights))
     if cut.caffe and weights is not None:
         _convert_first_convolution_to_rgb(network)
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = min(layer.momentum, BATCH_NORMALIZATION_MOMENTUM)
     return Backbone(
         images=images,
         trunk=network.get_layer(cut.trunk).output,

@@ -1,0 +1,190 @@
+"""Networks on backbones of KerasHub and KerasCV; expectations come from the backbones themselves."""
+
+import keras
+import numpy as np
+import pytest
+from harness import GROUPS
+from library_backbones import ARGUMENTS, SIZE, library_backbone, make_sensitive, size_of
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.models import BACKBONES, FARAMTN, MultiLabel, MultiTask
+from keras_faramtn.models.high_level import last_block_input
+from keras_faramtn.synthetic.faces import draw_faces
+
+RESNET, DINO, MOBILENET = (
+    "keras_hub.ResNetBackbone",
+    "keras_hub.DINOV3Backbone",
+    "keras_cv.MobileNetV3Backbone",
+)
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+class Family:
+    """A network on a backbone, and the backbone's own outputs for the same images."""
+
+    def __init__(self, name):
+        keras.utils.set_random_seed(0)
+        self.name, self.size = name, size_of(name)
+        self.backbone = library_backbone(name)
+        self.network = FARAMTN(self.backbone, GROUPS, (*self.size, 3))
+        make_sensitive(self.network)
+        self.images = draw_faces(3, self.size)
+        self.transformer = "DINO" in name
+
+    def maps(self):
+        """The trunk, X and f(X) in the network."""
+        inputs = self.network.get_layer("group_attention").input
+        trunk = self.network.get_layer("group_fusion").input[-1]
+        return keras.Model(self.network.inputs, [trunk, *inputs]).predict(self.images, verbose=0)
+
+    def normalised(self):
+        if self.name.startswith("keras_hub"):
+            return (self.images / 255 - MEAN) / DEVIATION
+        return self.images if self.backbone.include_rescaling else self.images / 255
+
+
+@pytest.fixture(scope="module", params=ARGUMENTS)
+def family(request):
+    return Family(request.param)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_last_block_is_found_where_the_named_backbones_are_cut(name):
+    cut = BACKBONES[name]
+    build = getattr(keras.applications, cut.application)
+    network = build(include_top=False, weights=None, input_shape=(64, 96, 3))
+    found = last_block_input(network.get_layer(cut.trunk).output, network.output)
+    assert found is network.get_layer(cut.shared).output
+
+
+def test_without_a_point_that_all_paths_pass_the_whole_high_level_is_f():
+    trunk = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(4, 3, padding="same")(trunk)
+    for _ in range(3):
+        x = keras.layers.Conv2D(4, 3, padding="same")(x)
+        x = keras.layers.Add()([trunk, x])
+    assert last_block_input(trunk, x) is trunk
+
+
+def test_the_maps_are_those_of_the_backbone(family):
+    trunk, shared, transformed = family.maps()
+    height, width = family.size
+    own = family.backbone.predict(family.normalised(), verbose=0)
+    if family.transformer:
+        own = own[:, 3:].reshape(3, height // 8, width // 8, 16)  # 1 class token, 2 registers
+        assert trunk.shape == shared.shape == own.shape
+        np.testing.assert_array_equal(trunk, shared)
+        assert abs(shared - transformed).max() > 0.01
+    else:
+        assert trunk.shape[1:3] == (height // 16, width // 16)
+        assert shared.shape[1:3] == transformed.shape[1:3] == (height // 32, width // 32)
+    np.testing.assert_allclose(transformed, own, rtol=1e-3, atol=1e-3 * abs(own).max())
+
+
+def test_the_split_adds_no_parameters(family):
+    plain = FARAMTN(family.backbone, GROUPS, (*family.size, 3), attention=False, fusion=False)
+    channels = family.network.get_layer("group_attention").input[1].shape[-1]
+    heads = (channels + 1) * len(GROUPS.attributes)
+    assert plain.count_params() == family.backbone.count_params() + heads
+
+
+def test_an_image_converter_becomes_part_of_the_model():
+    converter = keras.layers.Rescaling([0.5, 1.0, 2.0], [0.0, -3.0, 7.0])
+    backbone = library_backbone(RESNET)
+    network = FARAMTN(backbone, GROUPS, (*SIZE, 3), image_converter=converter)
+    images = draw_faces(2, SIZE)
+    transformed = network.get_layer("group_attention").input[1]
+    actual = keras.Model(network.inputs, transformed).predict(images, verbose=0)
+    own = backbone.predict(images * np.array([0.5, 1, 2]) + np.array([0, -3, 7]), verbose=0)
+    np.testing.assert_allclose(actual, own, rtol=1e-4, atol=1e-4 * abs(own).max())
+
+
+@pytest.mark.parametrize("name", [RESNET, MOBILENET, "keras_hub.EfficientNetBackbone"])
+def test_every_high_level_of_multi_task_starts_from_the_backbones_weights(name):
+    backbone = library_backbone(name)
+    network = MultiTask(backbone, GROUPS, (*SIZE, 3))
+    images = draw_faces(2, SIZE)
+    pixels = images if name == MOBILENET else (images / 255 - MEAN) / DEVIATION
+    own = backbone.predict(pixels, verbose=0).mean(axis=(1, 2))
+    features = [network.get_layer(group).input for group in GROUPS]
+    for feature in keras.Model(network.inputs, features).predict(images, verbose=0):
+        np.testing.assert_allclose(feature, own, rtol=1e-3, atol=1e-4 * abs(own).max())
+    branches = [network.get_layer(f"{group}_high_level") for group in GROUPS]
+    assert len({id(each.weights[0]) for each in branches}) == len(GROUPS)
+
+
+def test_a_vision_transformer_without_the_outputs_of_its_blocks():
+    import keras_hub
+
+    backbone = keras_hub.models.ViTBackbone((*SIZE, 3), 16, 1, 2, 8, 16)
+    network = MultiLabel(backbone, GROUPS.attributes, (*SIZE, 3))
+    images = draw_faces(2, SIZE)
+    own = backbone.predict((images / 255 - MEAN) / DEVIATION, verbose=0)[:, 1:].mean(axis=1)
+    feature = network.get_layer("attributes").input
+    actual = keras.Model(network.inputs, feature).predict(images, verbose=0)
+    np.testing.assert_allclose(actual, own, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [RESNET, DINO, MOBILENET])
+def test_mixed_precision(name):
+    keras.utils.set_random_seed(0)
+    expected = FARAMTN(library_backbone(name), GROUPS, (*SIZE, 3))
+    make_sensitive(expected)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = FARAMTN(library_backbone(name), GROUPS, (*SIZE, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network.set_weights(expected.get_weights())
+    images = draw_faces(2, SIZE)
+    for group, logits in expected.predict(images, verbose=0).items():
+        actual = network.predict(images, verbose=0)[group]
+        assert actual.dtype == "float32"
+        np.testing.assert_allclose(actual, logits, atol=0.03 * abs(logits).max())
+
+
+def _without_levels():
+    return keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3)])
+
+
+def _one_level():
+    backbone = library_backbone(RESNET)
+    backbone.pyramid_outputs = {"P5": backbone.pyramid_outputs["P5"]}
+    return backbone
+
+
+@pytest.mark.parametrize(
+    ("network", "build", "arguments", "message"),
+    [
+        (FARAMTN, _without_levels, {}, "backbone Sequential has no levels of feature maps"),
+        (FARAMTN, _one_level, {}, "ResNetBackbone has no feature map that is finer than its"),
+        (
+            FARAMTN,
+            lambda: library_backbone(DINO),
+            {"input_shape": (64, 64, 3)},
+            r"built for images of the shape \(32, 64, 3\), but input_shape is \(64, 64, 3\)",
+        ),
+        (MultiTask, lambda: library_backbone(DINO), {}, "can't use a vision transformer"),
+        (
+            FARAMTN,
+            lambda: library_backbone(RESNET),
+            {"weights": "imagenet"},
+            "weights must be None for a backbone object",
+        ),
+        (
+            FARAMTN,
+            lambda: library_backbone(RESNET),
+            {"image_converter": 255},
+            "image_converter must have a scale and an offset.*; got 255",
+        ),
+        (
+            MultiLabel,
+            lambda: "mobilenetv3_small",
+            {"image_converter": keras.layers.Rescaling(1)},
+            "'mobilenetv3_small' has its own normalisation",
+        ),
+    ],
+)
+def test_unsuitable_backbones_and_arguments_raise_input_error(network, build, arguments, message):
+    with pytest.raises(InputError, match=message):
+        network(build(), **{"input_shape": (*SIZE, 3), **arguments})
