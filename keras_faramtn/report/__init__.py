@@ -1,0 +1,1 @@
+"""Reports: one HTML page about a model, or about a comparison of networks."""
