@@ -14,6 +14,7 @@ from .data.readers.dataset import read_dataset
 from .data.table import FaceTable
 from .errors import InputError, ServerError
 from .evaluation.evaluate import evaluate_model
+from .evaluation.subgroups import subgroup_scores, subgroups_of
 from .evaluation.thresholds import choose_thresholds
 from .experiments.run import train_recipe
 from .explanations.attention import Attention, attention_of
@@ -127,6 +128,8 @@ __all__ = [
     "score_images",
     "set_framing",
     "set_thresholds",
+    "subgroup_scores",
+    "subgroups_of",
     "synthesize",
     "train_recipe",
 ]

@@ -224,6 +224,10 @@ def subgroup_scores(
         resamples: the number of resamples of the images.
         progress: wraps the iteration over blocks of resamples, as `tqdm.tqdm` does.
 
+    Returns:
+        `SubgroupScores`. Its `subgroups` have the rates of each attribute and their means, and its
+        `gaps` and `mean_gaps` the differences between subgroups.
+
     Raises:
         InputError: the subgroups are those of other images.
 

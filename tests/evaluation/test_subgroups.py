@@ -1,4 +1,5 @@
 import json
+import logging
 from pathlib import Path
 
 import jsonschema
@@ -13,10 +14,12 @@ from fairlearn.metrics import (
 )
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
+from keras_faramtn.attributes import single_group
 from keras_faramtn.data.readers.csv_table import read_csv_table
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation import evaluate
 from keras_faramtn.evaluation.calibration_error import expected_calibration_error
 from keras_faramtn.evaluation.gaps import gap
 from keras_faramtn.evaluation.metrics_file import metrics_schema
@@ -29,6 +32,8 @@ from keras_faramtn.evaluation.subgroups import (
     subgroups_content,
     subgroups_of,
 )
+from keras_faramtn.inference.predictor import Predictor
+from keras_faramtn.model_record import ModelRecord
 
 ATTRIBUTES = ("Smiling", "Bald", "Wearing_Hat")
 THRESHOLDS = np.array([0.5, 0.3, 0.6])
@@ -384,6 +389,52 @@ def test_the_table_shows_percent_and_the_largest_gaps_in_80_columns(faces, score
     sizes = [float(next(cell for cell in row if cell[0] in "+-")) for row in last]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == pytest.approx(100 * max(each.value for each in clear), abs=0.051)
+
+
+@pytest.fixture
+def evaluate_csv(tmp_path, monkeypatch, caplog):
+    """Evaluates a model that predicts "Red" from an image's colour, by columns of a CSV file."""
+    caplog.set_level(logging.INFO)
+    rng = np.random.default_rng(5)
+    rows = [
+        [f"{n}.png", "test", *map(str, rng.integers(0, 2, 2)), ["x", "y", ""][n % 3]]
+        for n in range(20)
+    ]
+    file = write_csv_table(tmp_path / "data", ["image", "split", "Male", "Red", "site"], rows)
+    predictor = Predictor(
+        ModelRecord(single_group(["Red"])),
+        (40, 52),
+        lambda images: images[:, 5, 5, :1] / np.float32(255),
+        batch_size=8,
+    )
+    monkeypatch.setattr(evaluate, "load_predictor", lambda _: predictor)
+
+    def run(*by):
+        evaluate.evaluate_file("model.tflite", file, "test", tmp_path / "scores", by=by)
+        return json.loads((tmp_path / "scores" / "metrics.json").read_text()), caplog.text
+
+    return run
+
+
+def test_evaluation_by_columns_that_the_model_does_not_predict(evaluate_csv):
+    content, log = evaluate_csv("site", "Male", "site", "Red")
+    jsonschema.validate(content, metrics_schema())
+    assert list(content["subgroups"]) == ["site", "Male", "Red"]
+    by_site = content["subgroups"]["site"]
+    assert by_site["unknown"] == 6
+    assert {name: each["images"] for name, each in by_site["subgroups"].items()} == {"x": 7, "y": 7}
+    assert list(by_site["subgroups"]["x"]["attributes"]) == ["Red"]
+    assert content["subgroups"]["Red"]["excluded"] == ["Red"]
+    assert "Subgroups by Male: 20 images" in log
+
+
+def test_evaluation_without_subgroups_and_by_an_unknown_column(evaluate_csv, tmp_path):
+    with pytest.raises(InputError, match=r"there is no column 'age' .* one of Red, Male, site"):
+        evaluate_csv("age")
+    assert not (tmp_path / "scores").exists()
+    content, log = evaluate_csv()
+    assert "subgroups" not in content
+    assert "Subgroups" not in log
 
 
 def test_long_names_stay_in_80_columns(faces):
