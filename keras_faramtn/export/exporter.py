@@ -37,7 +37,7 @@ from keras_faramtn.ownership import mark_files, refuse_other_files
 
 _KIND = "export"
 _PARITY_FILE = "parity.json"
-_MODEL_CARD_FILE = "model_card.md"
+_MODEL_CARD_FILE = "README.md"  # shown on the page of a repository
 _GPU_IMAGES = 4  # a GPU emulated in software is slow
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,10 @@ def export_model(
     The folder appears only when all files have passed the comparison. It contains the exported
     files; `labels.txt`, the attributes in the order of the probabilities, one per line;
     `model.json`, the record of the model, see `record_to_json`; `parity.json`, the comparisons;
-    `model_card.md`; and with a SavedModel, `compose.yaml` and `batching_parameters.txt`, which
-    start TensorFlow Serving. A hidden marker lists the files with their digests. The result of each
-    comparison is logged.
+    `README.md`, the model card; and with a SavedModel, `compose.yaml` and
+    `batching_parameters.txt`, which start TensorFlow Serving. A hidden marker lists the files with
+    their digests. The result of each comparison is logged. The folder can be uploaded to the
+    Hugging Face hub as it is.
 
     Args:
         model: a network of this package.
@@ -75,7 +76,7 @@ def export_model(
         calibration_images: images like `images` that determine the quantization ranges of the
             8-bit file; None for `images`.
         calibration_source: their description for the model card.
-        metrics: the model's scores for the model card, as `evaluation.report.metrics` returns
+        metrics: the model's scores for the model card, as `evaluation.metrics_file.metrics` returns
             them.
         force: replace an earlier export, if no file was added or changed since.
         progress: show a progress bar on standard error.
@@ -117,7 +118,8 @@ def export_model(
                 kind = FORMATS[name]
                 path = export / kind.path.format(name=model.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                kind.write(inference, path, *([calibration] if kind.calibrated else []))
+                network = model if kind.network else inference
+                kind.write(network, path, *([calibration] if kind.calibrated else []))
                 files[name] = _measure(kind, path, export, images, expected)
                 logger.info(_describe(name, files[name]))
         if "saved_model" in files:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.export.keras_files import run_keras_files, write_keras_files
 from keras_faramtn.export.onnx import run_onnx, write_onnx
 from keras_faramtn.export.saved_model import run_saved_model, write_serving_model
 from keras_faramtn.export.tflite import (
@@ -17,6 +18,7 @@ from keras_faramtn.export.tflite import (
     write_tflite_float16,
     write_tflite_int8,
 )
+from keras_faramtn.keras_files import WEIGHTS_FILE
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Format:
 
     Attributes:
         path: relative to the export's folder; `{name}` stands for the model's name.
-        write: writes an inference model to a path; takes calibration images too if `calibrated`.
+        write: writes an inference model, or a network if `network`, to a path; takes calibration
+            images too if `calibrated`.
         run: runs the file at a path on images `(n, height, width, 3)` in 0..255; returns
             probabilities `(n, attributes)`.
         tolerance: the largest allowed difference of a probability from the trained model's.
         min_decision_agreement: the smallest allowed fraction of equal yes/no decisions.
         calibrated: whether `write` takes calibration images.
+        network: whether `write` takes the network that was trained, whose outputs are logits.
         packages: optional packages that it needs, by their import names.
         extra: the extra of this package that installs them.
     """
@@ -41,6 +45,7 @@ class Format:
     tolerance: float
     min_decision_agreement: float = 0.0
     calibrated: bool = False
+    network: bool = False
     packages: tuple[str, ...] = ()
     extra: str = ""
 
@@ -70,6 +75,7 @@ FORMATS: dict[str, Format] = {
         packages=("tf2onnx", "onnx", "onnxruntime"),
         extra="onnx",
     ),
+    "keras": Format(WEIGHTS_FILE, write_keras_files, run_keras_files, 1e-4, network=True),
 }
 """All formats by name. The tolerances allow for a different order of summation and for float16's
 11 significant bits; a wrong conversion differs by orders of magnitude more. With 8-bit integers,

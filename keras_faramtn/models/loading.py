@@ -5,22 +5,28 @@ from pathlib import Path
 import keras
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.hub import download_from_hub, is_hub_handle
+from keras_faramtn.keras_files import CONFIG_FILE, KERAS_FILES, WEIGHTS_FILE
 from keras_faramtn.models.heads import groups_of
 
 
-def load_model(path: str | Path) -> keras.Model:
+def load_model(source: str | Path) -> keras.Model:
     """Loads a network of this package for inference, without compiling it.
 
-    To resume training with the file's optimizer, use `keras.saving.load_model`.
+    To resume training with a file's optimizer, use `keras.saving.load_model`. A file that would
+    run code, such as that of a `Lambda` layer, is refused.
 
     Args:
-        path: a `.keras` file.
+        source: a `.keras` file; a folder with the files that Keras writes with `zipped=False`, such
+            as the folder of an export; or `hf://OWNER/NAME`, a repository on the Hugging Face hub
+            with these files, of which no others are downloaded.
 
     Returns:
         The model as it was saved: a network with logits, or an `inference_model`.
 
     Raises:
-        InputError: the file is missing, is not a Keras model, or was not built by this package.
+        InputError: the file is missing, is not a Keras model, or was not built by this package; or
+            as in `download_from_hub`.
 
     Example:
         >>> import tempfile
@@ -31,16 +37,26 @@ def load_model(path: str | Path) -> keras.Model:
         ...     groups_of(load_model(f"{folder}/model.keras")).attributes
         ('Smiling', 'Young')
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file; specify a .keras file.")
+    if is_hub_handle(source):
+        path = download_from_hub(source, lambda _: KERAS_FILES)
+    else:
+        path = Path(source)
+    if is_hub_handle(source) or path.is_dir():
+        if not all((path / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE)):
+            raise InputError(
+                f"{source}: there is no Keras model in it ({CONFIG_FILE} and {WEIGHTS_FILE}); "
+                "specify a .keras file, or write these files with `faramtn export`."
+            )
+    elif not path.is_file():
+        raise InputError(f"{source}: no such model file; specify a .keras file.")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        # Only weights and the configs of known layers are read; code in a file is refused.
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file raises almost any exception
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
-            f"{path}: not a Keras model that can be loaded; use an undamaged .keras file saved by "
-            f"keras_faramtn. Keras reports: {reason}"
+            f"{source}: not a Keras model that can be loaded; use an undamaged .keras file saved "
+            f"by keras_faramtn. Keras reports: {reason}"
         ) from error
     groups_of(model)
     return model
