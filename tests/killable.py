@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from small_network import in_place_of_faramtn
+from small_network import GROUPS, in_place_of_faramtn
 
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.run import train_recipe
@@ -56,7 +56,7 @@ def prepare(folder):
     synthesize(folder / "faces", 40, image_size=_SIZE, progress=False)
     recipe = {
         "data": {"image_size": list(_SIZE)},
-        "model": {"backbone": "mobilenetv3_small"},
+        "model": {"backbone": "mobilenetv3_small", "groups": GROUPS},
         "training": {"epochs": EPOCHS, "batch_size": 8},
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(recipe))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from conftest import random_labels, write_celeba
 from killable import run_train
+from small_network import GROUPS
 from typer.testing import CliRunner
 
 from keras_faramtn.callbacks.checkpoint import Checkpoint
@@ -30,7 +31,7 @@ IMAGES = REPOSITORY / "saved_models/faces"
 
 RECIPE = {
     "data": {"image_size": [32, 40]},
-    "model": {"backbone": "mobilenetv3_small"},
+    "model": {"backbone": "mobilenetv3_small", "groups": GROUPS},
     "training": {"epochs": 2, "batch_size": 8},
 }
 COMPARISON = RECIPE | {"variants": {"a": {}, "b": {}}, "seeds": [1], "against": ["a"]}

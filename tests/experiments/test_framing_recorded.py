@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from conftest import random_labels, write_celeba
-from small_network import SIZE, in_place_of_faramtn
+from small_network import GROUPS, SIZE, in_place_of_faramtn
 
 from keras_faramtn import load_model, measure_framing, read_dataset, synthesize
 from keras_faramtn.experiments.recipe import Recipe
@@ -25,7 +25,7 @@ def _train(table, folder, framing, precision="float32"):
     recipe = Recipe.model_validate(
         {
             "data": {"image_size": list(SIZE), "framing": framing},
-            "model": {"backbone": "mobilenetv3_small"},
+            "model": {"backbone": "mobilenetv3_small", "groups": GROUPS},
             "training": {"epochs": 1, "batch_size": 8, "precision": precision},
         }
     )

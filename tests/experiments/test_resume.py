@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from conftest import random_labels, write_celeba
+from small_network import GROUPS as TWO_GROUPS
 from small_network import in_place_of_faramtn
 
 from keras_faramtn.atomic_files import TEMPORARY_PREFIX
@@ -278,7 +279,7 @@ def _recipe(folder, **training):
     path = folder / "recipe.yaml"
     content = {
         "data": {"image_size": [32, 40], "erase": 0.5, "mixup": 0.4},
-        "model": {"backbone": "mobilenetv3_small", "dropout": 0.3},
+        "model": {"backbone": "mobilenetv3_small", "groups": TWO_GROUPS, "dropout": 0.3},
         "training": {"epochs": 5, "batch_size": 8, "learning_rate": 0.01, **training},
     }
     path.write_text(yaml.safe_dump(content))
