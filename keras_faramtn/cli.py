@@ -283,6 +283,33 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    model: ModelFile,
+    data: DataPath,
+    to: Annotated[Path, typer.Option(help="The folder to create.")],
+    split: Annotated[
+        str, typer.Option(help="The split to fit on: train, validation or test.")
+    ] = "validation",
+    maximise: Annotated[
+        str | None,
+        typer.Option(
+            help="Also choose a threshold for each attribute that maximises balanced_accuracy, f1 "
+            "or accuracy.",
+            show_default="keep the thresholds",
+        ),
+    ] = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Calibrate a model's probabilities, and choose thresholds; the new model keeps both.
+
+    Writes model.keras, calibration.json, calibration.png and metrics.json.
+    """
+    with _with_keras():
+        from keras_faramtn.evaluation.calibrate_file import calibrate_file
+    calibrate_file(model, data, to, split=split, maximise=maximise, skip_bad=skip_bad)
+
+
+@app.command()
 def predict(
     model: AnyModel,
     images: Annotated[
