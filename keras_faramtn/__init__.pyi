@@ -13,6 +13,7 @@ from .data.pipeline import make_dataset
 from .data.readers.dataset import read_dataset
 from .data.table import FaceTable
 from .errors import InputError, ServerError
+from .evaluation.calibration import fit_temperatures
 from .evaluation.evaluate import evaluate_model
 from .evaluation.subgroups import subgroup_scores, subgroups_of
 from .evaluation.thresholds import choose_thresholds
@@ -50,7 +51,7 @@ from .models import (
     inference_model,
     load_model,
 )
-from .models.record import set_framing, set_thresholds
+from .models.record import apply_temperatures, set_framing, set_thresholds
 from .objective import objective
 from .optimizers import ConvolutionMuon
 from .scoring.score import score_images
@@ -97,6 +98,7 @@ __all__ = [
     "Predictor",
     "ScoringSummary",
     "ServerError",
+    "apply_temperatures",
     "attention_of",
     "callbacks",
     "choose_thresholds",
@@ -107,6 +109,7 @@ __all__ = [
     "evaluate_model",
     "explain",
     "export_model",
+    "fit_temperatures",
     "groups_of",
     "inference_model",
     "layers",
