@@ -38,12 +38,13 @@ FIGURES = "evidence"
 """The folder of the figures, one for each face."""
 
 _BATCH_SIZE = 32  # of the attention
+_EXPORTED = (".tflite", ".onnx")
 
 logger = logging.getLogger(__name__)
 
 
 def explain_files(
-    model_file: Path,
+    model_file: str | Path,
     images: Sequence[Path],
     folder: Path,
     *,
@@ -66,7 +67,7 @@ def explain_files(
     The memory for images does not grow with their number.
 
     Args:
-        model_file: a `.keras` file of this package.
+        model_file: what `load_model` takes.
         images: image files, and folders of image files, as for `find_images`.
         folder: a new or empty folder, written with `atomic_folder`.
         attributes: the attributes to explain.
@@ -81,7 +82,7 @@ def explain_files(
             in any photograph; the model records no framing, and `detect` needs one; or there is
             nothing to explain.
     """
-    if model_file.suffix != ".keras":
+    if str(model_file).endswith(_EXPORTED):
         raise InputError(
             f"{model_file}: only a .keras file can be explained; exported files don't give access "
             "to the feature maps inside the network."

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from keras_faramtn.data.images import find_images, load_image
-from keras_faramtn.evaluation.metrics_file import METRICS_FILE
+from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.metrics_file import METRICS_FILE, SCHEMA_VERSION, metrics_schema
 from keras_faramtn.export.exporter import check_export_folder, export_model
 from keras_faramtn.export.formats import FORMATS, check_formats
+from keras_faramtn.hub import is_hub_handle
 from keras_faramtn.json_files import read_json
 from keras_faramtn.models import load_model
 from keras_faramtn.synthetic.faces import draw_faces
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def export_model_file(
-    model_file: Path,
+    model_file: str | Path,
     folder: Path,
     *,
     formats: Sequence[str] | None = None,
@@ -33,8 +35,8 @@ def export_model_file(
     """Exports a model file, and logs how each exported file compares with the model.
 
     Args:
-        model_file: a `.keras` file; the scores of a `metrics.json` in the same folder go into the
-            model card.
+        model_file: what `load_model` takes; the scores of a `metrics.json` in the same folder go
+            into the model card.
         folder: the folder to create.
         formats: keys of `FORMATS`; None for all.
         images: an image, or a folder of images, to compare on; None for synthetic faces.
@@ -46,7 +48,7 @@ def export_model_file(
         InputError: the model, the scores or an image can't be read; or as in `export_model`.
     """
     check_export_folder(folder, force=force)
-    metrics = _read_metrics(model_file.with_name(METRICS_FILE))
+    metrics = _read_metrics(model_file)
     formats = tuple(FORMATS) if formats is None else tuple(formats)
     check_formats(formats)
     model = load_model(model_file)
@@ -87,9 +89,26 @@ def _load_images(
     return images, f"{len(chosen)} of the {len(found):,} images of {path.resolve().name}"
 
 
-def _read_metrics(path: Path) -> dict[str, Any] | None:
+def _read_metrics(model_file: str | Path) -> dict[str, Any] | None:
+    """The scores in the folder of a model, or None if there are none in the current format."""
+    if is_hub_handle(model_file):
+        return None
+    path = Path(model_file)
+    path = (path if path.is_dir() else path.parent) / METRICS_FILE
     if not path.is_file():
         return None
     metrics = read_json(path)
-    complete = isinstance(metrics, dict) and {"data", "split", "images", "means"} <= metrics.keys()
-    return metrics if complete else None
+    if not isinstance(metrics, dict) or metrics.get("schema_version") != SCHEMA_VERSION:
+        logger.warning(
+            "%s: not in the current format, so the model card has no scores; write it again with "
+            "`faramtn evaluate`.",
+            path,
+        )
+        return None
+    missing = set(metrics_schema()["required"]) - metrics.keys()
+    if missing:
+        raise InputError(
+            f"{path}: {', '.join(sorted(missing))} is missing; write it again with `faramtn "
+            "evaluate`."
+        )
+    return metrics

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.bootstrap import score_intervals
+from keras_faramtn.evaluation.metrics_file import metrics
+from keras_faramtn.evaluation.scores import score
 from keras_faramtn.export.export_model_file import export_model_file
-from keras_faramtn.models import FARAMTN
+from keras_faramtn.models import FARAMTN, inference_model, load_model
 
 SIZE = (32, 48)
 
@@ -27,11 +31,13 @@ def run(tmp_path):
 
 
 def test_images_and_scores_of_the_user_are_used_and_reported(run, caplog):
-    means = dict.fromkeys(
-        ("accuracy", "balanced_accuracy", "average_precision", "majority_accuracy"), 0.75
+    labels = np.arange(12 * 40).reshape(12, 40) // 3 % 2
+    scores = score(np.where(labels == 1, 0.9, 0.2), labels, CELEBA_ATTRIBUTES)
+    intervals = score_intervals(
+        scores, FACE_REGIONS, np.where(labels, 0.9, 0.2), labels, resamples=10
     )
-    metrics = {"data": "my faces", "split": "test", "images": 12, "means": means}
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    content = metrics(scores, intervals, FACE_REGIONS, data="my faces", split="test", model="mine")
+    (run / "metrics.json").write_text(json.dumps(content))
     with caplog.at_level(logging.INFO):
         export_model_file(
             run / "model.keras",
@@ -47,7 +53,7 @@ def test_images_and_scores_of_the_user_are_used_and_reported(run, caplog):
     assert f"tflite_int8     {size / 1e6:7.2f} MB" in printed
     assert "% equal decisions" in printed
     assert "ms on one CPU thread; GPU delegate supports all operations" in printed
-    card = (run / "export" / "model_card.md").read_text()
+    card = (run / "export" / "README.md").read_text()
     assert "calibrated on 5 of the 5 images of training" in card
     assert "my faces, split test, 12 images" in card
 
@@ -62,4 +68,25 @@ def test_invalid_scores_are_reported(run):
     (run / "metrics.json").write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json: cannot read this file as JSON"):
         export_model_file(run / "model.keras", run / "export", formats=["saved_model"])
+    (run / "metrics.json").write_text('{"schema_version": 1, "data": "faces"}')
+    with pytest.raises(InputError, match=r"metrics\.json: attributes, bootstrap, .* is missing"):
+        export_model_file(run / "model.keras", run / "export", formats=["saved_model"])
     assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize("content", ['{"schema_version": 2}', '{"means": {}}', "[]"])
+def test_scores_in_another_format_are_ignored_with_a_warning(run, content, caplog):
+    (run / "metrics.json").write_text(content)
+    export_model_file(run / "model.keras", run / "export", formats=["keras"])
+    assert "metrics.json: not in the current format, so the model card has no scores" in caplog.text
+    assert "Unknown: there was no `metrics.json`" in (run / "export" / "README.md").read_text()
+
+
+def test_a_folder_of_keras_files_is_exported_like_a_file(run):
+    export_model_file(run / "model.keras", run / "first", formats=["keras"])
+    export_model_file(run / "first", run / "second", formats=["keras"])
+    first, second = (
+        inference_model(load_model(run / folder)).get_weights() for folder in ("first", "second")
+    )
+    for mine, theirs in zip(first, second, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
