@@ -30,14 +30,20 @@ SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Skip rows and images that can't be used."),
 ]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file.")]
+ModelFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .keras file, or hf://OWNER/NAME on the Hugging Face hub.",
+    ),
+]
 AnyModel = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A .keras, .tflite or .onnx file, the folder of a SavedModel or of an export, or "
-        "a TensorFlow Serving server: http://HOST:8501/v1/models/NAME or "
-        "grpc://HOST:8500/NAME; https or grpcs for TLS.",
+        help="A .keras, .tflite or .onnx file, the folder of a SavedModel or of an export, "
+        "hf://OWNER/NAME on the Hugging Face hub, or a TensorFlow Serving server: "
+        "http://HOST:8501/v1/models/NAME or grpc://HOST:8500/NAME; https or grpcs for TLS.",
     ),
 ]
 DataPath = Annotated[
@@ -369,6 +375,7 @@ def predict(
         return
     options = {"skip_bad": skip_bad, "progress": True}
     recorded = None
+    model = _find_model(model)
     with _for_model(model):
         if is_url(model):  # the server decodes the files
             from keras_faramtn.inference.serving_client import predict_on_server
@@ -410,6 +417,7 @@ def _predict_photographs(
         for path in images:
             refuse_inside(draw, path)
     photographs = find_images(images)
+    model = _find_model(model)
     with _for_model(model):
         from keras_faramtn.inference.loading import load_predictor
         from keras_faramtn.inference.output_file import write_photograph_predictions
@@ -465,9 +473,18 @@ def _read_thresholds(path: Path | None, attributes: Iterable[str]) -> dict[str, 
 
 
 def _for_model(model: str) -> contextlib.AbstractContextManager[None]:
-    """Where a model is loaded; only a `.keras` file needs Keras."""
+    """Where a model is loaded; only Keras's own files need Keras."""
+    from keras_faramtn.inference.loading import needs_keras
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of a SavedModel
-    return _with_keras() if model.endswith(".keras") else hidden_stderr()
+    return _with_keras() if needs_keras(model) else hidden_stderr()
+
+
+def _find_model(model: str) -> str:
+    """Downloads a model if it is on the hub, with a progress bar, before messages are hidden."""
+    from keras_faramtn.inference.loading import find_model
+
+    return str(find_model(model))
 
 
 @app.command()
