@@ -124,7 +124,7 @@ train typo.yaml --data D | trainning
 train type.yaml --data D | training.epochs
 train crops_quick | data.folder is not set
 train crops_quick --data nowhere | nowhere
-train crops_quick --data empty | empty
+train crops_quick --data empty | this is not a supported data set; looked for
 train crops_quick --data text.csv | text.csv
 train crops_quick --data P.jpg | P.jpg
 train crops_quick --data D --to D | D:
@@ -176,6 +176,7 @@ predict T.tflite P.jpg --thresholds nowhere.json | nowhere.json
 predict T.tflite P.jpg --thresholds empty.json | chosen_thresholds
 predict ftp://host/x P.jpg | ftp://host/x
 predict nonsense P.jpg | nonsense: a model for prediction
+predict model.h5 P.jpg | model.h5: a model for prediction is
 predict nowhere.onnx P.jpg | nowhere.onnx: no such model file
 predict text.onnx P.jpg | text.onnx: not an ONNX file
 predict http:// P.jpg | http://
