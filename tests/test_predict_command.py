@@ -9,24 +9,23 @@ import numpy as np
 import pytest
 from PIL import Image
 from scenes import compose
+from small_network import SIZE, recipe, small_network
+from trained_network import copy_tflite
 
 from keras_faramtn import cli
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS, AttributeGroups
 from keras_faramtn.errors import InputError
-from keras_faramtn.export.exporter import export_model
+from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.inference.output_file import write_predictions
-from keras_faramtn.models import FARAMTN
+from keras_faramtn.model_record import ModelRecord
 from keras_faramtn.models.record import set_thresholds
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    """A small network as a TFLite file for phones."""
-    folder = tmp_path_factory.mktemp("command") / "export"
-    model = FARAMTN("mobilenetv3_small", input_shape=(224, 224, 3))
-    faces = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype="uint8")
-    export_model(model, folder, faces, ["tflite_float32"])
-    return folder / "tflite" / "faramtn_float32.tflite"
+    """A TFLite file for phones, which records no framing."""
+    record = ModelRecord(AttributeGroups(FACE_REGIONS, CELEBA_ATTRIBUTES))
+    return copy_tflite("float32", tmp_path_factory.mktemp("command"), record)
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def run(monkeypatch, capsys):
 
 
 def test_thresholds_that_the_model_records_select_the_attributes(run, folder, tmp_path):
-    model = FARAMTN("mobilenetv3_small", input_shape=(32, 32, 3))
+    model = small_network(recipe().model, (*SIZE, 3))
     recorded = dict.fromkeys(CELEBA_ATTRIBUTES, 1.0) | {"Bald": 0.0}
     set_thresholds(model, list(recorded.values()))
     model.save(tmp_path / "model.keras")
@@ -236,6 +235,18 @@ def test_faces_are_drawn_with_the_chosen_thresholds(run, model_file, photographs
     assert sizes["all"] > sizes["none"]  # white text
     message, _, _ = run("predict", model_file, photographs, *DETECT, "--draw", tmp_path / "all")
     assert f"{tmp_path / 'all'}: it already exists" in message
+
+
+def test_faces_have_the_attributes_above_the_recorded_thresholds(run, photographs, tmp_path):
+    recorded = tuple(0.0 if name == "Bald" else 1.0 for name in CELEBA_ATTRIBUTES)
+    groups = AttributeGroups(FACE_REGIONS, CELEBA_ATTRIBUTES)
+    model_file = copy_tflite("float16", tmp_path, ModelRecord(groups, CELEBA_FRAMING, recorded))
+    message, out, _ = run("predict", model_file, photographs / "c.jpg", "--detect")
+    assert message is None
+    for line in out.splitlines():
+        names = line.partition(": ")[2]
+        assert names.startswith("Bald ")
+        assert "," not in names
 
 
 def test_photographs_without_any_face_are_a_failure_but_are_written(
