@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import write_csv_table
+from small_network import in_place_of_faramtn
 
 from keras_faramtn import cli
 from keras_faramtn.inference.image_files import predict_files
@@ -33,7 +34,9 @@ def run(tmp_path_factory):
         "training": {"epochs": 1, "batch_size": 8},
     }
     (folder / "custom.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    assert _faramtn("train", folder / "custom.yaml", "--data", data, "--to", folder / "run") == 0
+    with in_place_of_faramtn():
+        command = ["train", folder / "custom.yaml", "--data", data, "--to", folder / "run"]
+        assert _faramtn(*command) == 0
     return folder / "run", data
 
 

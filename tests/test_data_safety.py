@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import random_labels, write_celeba
 from killable import run_train
-from small_network import GROUPS
+from small_network import GROUPS, SIZE, recipe, small_network
 from typer.testing import CliRunner
 
 from keras_faramtn.callbacks.checkpoint import Checkpoint
@@ -22,7 +22,6 @@ from keras_faramtn.experiments.compare import run_comparison
 from keras_faramtn.experiments.run import train_recipe
 from keras_faramtn.inference.output_file import write_predictions
 from keras_faramtn.locks import output_lock
-from keras_faramtn.models import FARAMTN
 from keras_faramtn.synthetic.dataset import synthesize
 
 REPOSITORY = Path(__file__).parents[1]
@@ -125,7 +124,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    FARAMTN("mobilenetv3_small", input_shape=(32, 32, 3)).save(path)
+    small_network(recipe().model, (*SIZE, 3)).save(path)
     return path
 
 

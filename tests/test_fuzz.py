@@ -15,9 +15,9 @@ import yaml
 from conftest import random_labels, write_celeba, write_csv_table
 from lfwa import LABELS, SPLIT, write_hdf5, write_lfwa
 from mutated import GOOD, mutate, mutations
-from sensitive_network import sensitive_network
+from small_network import recipe, small_network
 
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES, AttributeGroups
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.data.check import check_images
 from keras_faramtn.data.images import load_image
 from keras_faramtn.data.readers.dataset import read_dataset
@@ -30,7 +30,6 @@ from keras_faramtn.inference.loading import load_predictor
 
 SECONDS = 10  # for one call, on a busy machine
 SIZE = (48, 36)
-GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", "happy", "hat"])
 TFLITE = Path(__file__).parents[1] / "saved_models/small_synthetic/tflite/faramtn_int8.tflite"
 ODD = (
     *("", "0", "-1", "2", "1.0", "nan", "9" * 5000, "0x" + "f" * 3000, "-", ",", '"', "'", "\t"),
@@ -173,7 +172,7 @@ def test_exported_files(tmp_path):
 
 def test_saved_models(tmp_path):
     path = tmp_path / "model.keras"
-    sensitive_network(SIZE, GROUPS).save(path)
+    small_network(recipe().model, (*SIZE, 3)).save(path)
     original = path.read_bytes()
     for seed in range(12):
         path.write_bytes(mutate(original, np.random.default_rng(seed)))

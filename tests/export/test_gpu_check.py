@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pytest
 from sensitive_network import sensitive_network
+from small_network import recipe, small_network
 
 from keras_faramtn.export import gpu_check
 from keras_faramtn.export.gpu_check import (
@@ -13,7 +14,7 @@ from keras_faramtn.export.gpu_check import (
     describe_gpu_check,
 )
 from keras_faramtn.export.tflite import run_tflite, write_tflite, write_tflite_float16
-from keras_faramtn.models import FARAMTN, inference_model
+from keras_faramtn.models import inference_model
 from keras_faramtn.synthetic.faces import draw_faces
 
 SIZE = (64, 32)
@@ -76,7 +77,7 @@ def test_an_operation_that_gpus_do_not_support_is_found(tmp_path):
 def test_without_a_device_only_the_operations_are_checked(tmp_path, monkeypatch):
     monkeypatch.setenv("VK_DRIVER_FILES", str(tmp_path / "none.json"))
     path = tmp_path / "model.tflite"
-    write_tflite(inference_model(FARAMTN("mobilenetv3_small", input_shape=(*SIZE, 3))), path)
+    write_tflite(inference_model(small_network(recipe().model, (*SIZE, 3))), path)
     assert check_gpu(path, np.zeros((1, *SIZE, 3), "uint8")) == GPUCheck(unsupported_operations=())
 
 
