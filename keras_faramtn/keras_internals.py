@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -80,6 +80,16 @@ def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:
     """The scope in which to create variables for `model`: that of its `tf.distribute` strategy."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
+@contextlib.contextmanager
+def without_optimizer(model: keras.Model) -> Iterator[None]:
+    """While active, files of weights are loaded without the state of the optimizer in them."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
 
 
 def call_that_returned(tensor: Any) -> tuple[keras.layers.Layer, list[Any]]:

@@ -1,8 +1,9 @@
-"""Muon for convolutional networks, which converges faster than AdamW from scratch."""
+"""Muon for convolutional networks, and optimizers that train the backbone more slowly."""
 
 import inspect
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -93,6 +94,74 @@ class ConvolutionMuon(_Muon):
             return x
         longer = max(math.prod(x.shape[:-1]), x.shape[-1])
         return x * math.sqrt(longer) * self.rms_rate
+
+
+class _SlowerBackbone(keras.optimizers.Optimizer):
+    """Trains the layers of a backbone with a fraction of the learning rate.
+
+    The update and the weight decay of each of their variables are those of the optimizer at that
+    learning rate.
+
+    Args:
+        backbone_factor: the fraction.
+        other_layers: names of the model's layers that are trained with the full learning rate; all
+            others belong to the backbone.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        backbone_factor: float = 1.0,
+        other_layers: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.backbone_factor = backbone_factor
+        self.other_layers = list(other_layers)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self._is_of_backbone(variable):
+            learning_rate = learning_rate * self.backbone_factor
+            if self.weight_decay is not None and self._use_weight_decay(variable):
+                decay = ops.cast(self.weight_decay * learning_rate, variable.dtype)
+                self.assign_sub(variable, ops.multiply(variable, decay))
+        super().update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        super()._apply_weight_decay([each for each in variables if not self._is_of_backbone(each)])
+
+    def _is_of_backbone(self, variable: Any) -> bool:
+        # On TensorFlow, `variable` may be a tf.Variable, which has no path.
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        return path.partition("/")[0] not in self.other_layers
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "backbone_factor": self.backbone_factor,
+            "other_layers": self.other_layers,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_faramtn")
+class SlowerBackboneAdamW(_SlowerBackbone, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` with a lower learning rate for the backbone.
+
+    Args:
+        backbone_factor: the backbone's learning rate, as a factor of `learning_rate`.
+        other_layers: names of the layers that don't belong to the backbone.
+        *args, **kwargs: of `keras.optimizers.AdamW`.
+
+    Example:
+        >>> optimizer = SlowerBackboneAdamW(0.001, backbone_factor=0.1, other_layers=["head"])
+        >>> optimizer.get_config()["backbone_factor"]
+        0.1
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_faramtn")
+class SlowerBackboneMuon(_SlowerBackbone, ConvolutionMuon):
+    """`ConvolutionMuon` with a lower learning rate for the backbone; see `SlowerBackboneAdamW`."""
 
 
 def _is_matrix(variable: Any) -> bool:

@@ -1,5 +1,6 @@
 """Saves the state of a training run to one file, and resumes from it after an interruption."""
 
+import contextlib
 import csv
 import io
 import json
@@ -44,6 +45,8 @@ class Checkpoint(keras.callbacks.Callback):
             as the validation loss between validations.
         run: identifies the training run, in JSON values; a checkpoint of a different run is
             rejected.
+        new_optimizer_after: the number of completed epochs after which training continues with a
+            new optimizer: from a checkpoint of that epoch, the optimizer's state is not restored.
 
     Raises:
         InputError: when training begins, if the folder's checkpoint can't be read, or belongs to a
@@ -65,13 +68,21 @@ class Checkpoint(keras.callbacks.Callback):
         2 3
     """
 
-    def __init__(self, folder: str | Path, run: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: str | Path, run: dict[str, Any], new_optimizer_after: int | None = None
+    ) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.run = run
+        self.new_optimizer_after = new_optimizer_after
         self.history: dict[str, list[float]] = {}
         self.epochs_done = 0
         self.restored = False
+
+    def saved_epochs(self) -> int:
+        """The number of completed epochs in the folder's checkpoint; 0 if there is none."""
+        path = self.folder / CHECKPOINT_FILE
+        return read_state(path)["epochs_done"] if path.exists() else 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if (self.folder / CHECKPOINT_FILE).exists():
@@ -147,8 +158,11 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{path}: this checkpoint belongs to another training run: {different}. Choose "
                 "another folder with --to, or remove this one to start again."
             )
+        new_optimizer = state["epochs_done"] == self.new_optimizer_after
+        without = keras_internals.without_optimizer(self.model)
         try:
-            self.model.load_weights(path)
+            with without if new_optimizer else contextlib.nullcontext():
+                self.model.load_weights(path)
         except OSError as error:
             raise InputError(f"{path}: can't be read: {reason(error)}.") from error
         except (ValueError, KeyError) as error:

@@ -10,6 +10,7 @@ import pydantic
 import yaml
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
+from keras_faramtn.backbone_libraries import check_installed
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.yaml_files import read_yaml
 from keras_faramtn.framing import FRAMINGS, framing_from_json
@@ -80,16 +81,52 @@ class Data(_Section):
         return framing
 
 
+class LibraryBackbone(_Section):
+    """A backbone of KerasHub or KerasCV: a preset, or a class with arguments.
+
+    Attributes:
+        library: `keras_hub` or `keras_cv`, which must be installed.
+        preset: of KerasHub: a folder, a handle (`hf://...`, `kaggle://...`) or a name. It contains
+            the weights, and the preprocessing that they expect.
+        load_weights: False for the architecture of the preset with random weights.
+        class_name: a class of `keras_hub.models` or `keras_cv.models`. Its initial weights are
+            random, or those of `model.weights`.
+        arguments: of that class.
+    """
+
+    library: Literal["keras_hub", "keras_cv"]
+    preset: FilePath | None = None
+    load_weights: bool = True
+    class_name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z]\w*$")] | None = None
+    arguments: dict[str, Any] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _preset_or_class(self) -> "LibraryBackbone":
+        if (self.preset is None) == (self.class_name is None):
+            raise ValueError("set either preset or class_name")
+        if self.preset is not None and self.library != "keras_hub":
+            raise ValueError("presets of keras_cv can't be used; set class_name and arguments")
+        if self.preset is not None and self.arguments:
+            raise ValueError("arguments belong to class_name; remove them")
+        if self.class_name is not None and not self.load_weights:
+            raise ValueError("load_weights belongs to preset; remove it")
+        return self
+
+
+def _kind_of_backbone(backbone: Any) -> str:
+    return "<library>" if isinstance(backbone, Mapping | LibraryBackbone) else "<name>"
+
+
 class Model(_Section):
     """The network.
 
     Attributes:
         network: `faramtn`, or one of the baselines `multi_label` and `multi_task`.
-        backbone: a key of `keras_faramtn.BACKBONES`.
+        backbone: a key of `keras_faramtn.BACKBONES`, or a backbone of KerasHub or KerasCV.
         groups: the name of a grouping (`face_regions`, `mcnn_aux`), or a mapping from group names
             to CelebA or custom attributes. The canonical order is CelebA's for its 40 attributes,
             otherwise the order in which they are written here.
-        weights: None, `imagenet`, or the path of a weights file of the backbone.
+        weights: None, `imagenet`, or the path of a weights file of the backbone; None for a preset.
         start_from: None, or the path of a `.keras` file of the same network whose weights are the
             initial weights: a finished model to fine-tune, or a checkpoint.
         attention, fusion: False removes WSGSA or CGFF from `faramtn`.
@@ -97,7 +134,14 @@ class Model(_Section):
     """
 
     network: Literal["faramtn", "multi_label", "multi_task"] = "faramtn"
-    backbone: Literal["resnet50", "mobilenetv3_large", "mobilenetv3_small", "efficientnetv2_b0"]
+    backbone: Annotated[
+        Annotated[
+            Literal["resnet50", "mobilenetv3_large", "mobilenetv3_small", "efficientnetv2_b0"],
+            pydantic.Tag("<name>"),
+        ]
+        | Annotated[LibraryBackbone, pydantic.Tag("<library>")],
+        pydantic.Discriminator(_kind_of_backbone),
+    ]
     groups: Literal["face_regions", "mcnn_aux"] | dict[str, list[str]] = "face_regions"
     weights: FilePath | None = None
     start_from: FilePath | None = None
@@ -122,6 +166,14 @@ class Model(_Section):
     def _weights_have_one_source(self) -> "Model":
         if self.weights is not None and self.start_from is not None:
             raise ValueError("start_from includes the backbone's weights; remove weights")
+        if self.weights is not None and isinstance(self.backbone, LibraryBackbone):
+            if self.backbone.preset is not None:
+                raise ValueError("the preset of the backbone includes its weights; remove weights")
+            if self.weights == "imagenet":
+                raise ValueError(
+                    "weights: imagenet is for the backbones with a name; use a preset, or the path "
+                    "of a weights file"
+                )
         return self
 
     def attribute_groups(self) -> AttributeGroups:
@@ -158,6 +210,10 @@ class Training(_Section):
         batch_size: images per step.
         optimizer: `adamw`, or `muon` (`ConvolutionMuon`), which converges faster from scratch.
         learning_rate: the peak learning rate.
+        backbone_learning_rate: the learning rate of the backbone, as a factor of `learning_rate`.
+        train_backbone_from: the first epoch, counted from 1, in which the backbone is trained.
+            Before it, the backbone is frozen, batch normalisation too. Each of the two phases has
+            its own warmup and cosine, and starts with a new optimizer.
         warmup: the fraction of all steps in which the learning rate rises to its peak.
         weight_decay: for kernels; biases and normalisation are excluded.
         positive_weight, label_smoothing: as in `MaskedBinaryCrossentropy`.
@@ -178,6 +234,8 @@ class Training(_Section):
     batch_size: Annotated[int, pydantic.Field(ge=1)] = 64
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: Positive = 0.002
+    backbone_learning_rate: Positive = 1.0
+    train_backbone_from: Annotated[int, pydantic.Field(ge=1)] = 1
     warmup: Fraction = 0.05
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 0.02
     positive_weight: Positive = 1.0
@@ -269,11 +327,18 @@ def validate(schema: type[Schema], content: Mapping[str, Any], source: str) -> S
 
 
 def refuse_missing_files(recipe: Recipe, source: str | Path) -> None:
-    """Checks, before anything slow starts, that the files named in a recipe exist.
+    """Checks, before anything slow starts, that what a recipe names exists here.
 
     Raises:
-        InputError: if one is missing; the message starts with `source` and names the key.
+        InputError: if a file or the library of the backbone is missing; the message starts with
+            `source` and names the key.
     """
+    backbone = recipe.model.backbone
+    if isinstance(backbone, LibraryBackbone):
+        try:
+            check_installed(backbone.library)
+        except InputError as error:
+            raise InputError(f"{source}: model.backbone.library: {error}") from error
     teacher = recipe.training.teacher
     files = {
         "model.weights": recipe.model.weights,
@@ -330,7 +395,7 @@ def packaged_recipes() -> dict[str, Path]:
 def _explain(problem: Any) -> str:
     # pydantic names the branches of a union like keys; they are skipped: the user never wrote them.
     key_path = ".".join(
-        str(key) for key in problem["loc"] if not str(key).startswith(("literal[", "dict["))
+        str(key) for key in problem["loc"] if not str(key).startswith(("literal[", "dict[", "<"))
     )
     kind, given = problem["type"], problem["input"]
     if kind == "extra_forbidden":

@@ -1,6 +1,7 @@
 """Builds the network of a recipe, compiles it and fits it."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +19,12 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
 from keras_faramtn.keras_internals import all_layers, variable_scope
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
+from keras_faramtn.models.backbones import backbone_layers
 from keras_faramtn.models.heads import check_trainable
+from keras_faramtn.models.library_loading import backbone_from_class, backbone_from_preset
 from keras_faramtn.models.record import record_of, set_framing
 from keras_faramtn.objective import objective
-from keras_faramtn.optimizers import ConvolutionMuon
+from keras_faramtn.optimizers import ConvolutionMuon, SlowerBackboneAdamW, SlowerBackboneMuon
 
 MODEL_FILE = "model.keras"
 INTERRUPTED_FILE = "interrupted.keras"
@@ -31,29 +34,35 @@ logger = logging.getLogger(__name__)
 
 def _faramtn(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
     return FARAMTN(
-        model.backbone,
-        model.attribute_groups(),
-        input_shape,
-        model.weights,
+        groups=model.attribute_groups(),
         attention=model.attention,
         fusion=model.fusion,
-        dropout=model.dropout,
+        **_backbone_arguments(model, input_shape),
     )
 
 
 def _multi_label(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
     attributes = model.attribute_groups().attributes
-    return MultiLabel(model.backbone, attributes, input_shape, model.weights, dropout=model.dropout)
+    return MultiLabel(attributes=attributes, **_backbone_arguments(model, input_shape))
 
 
 def _multi_task(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    return MultiTask(
-        model.backbone,
-        model.attribute_groups(),
-        input_shape,
-        model.weights,
-        dropout=model.dropout,
+    return MultiTask(groups=model.attribute_groups(), **_backbone_arguments(model, input_shape))
+
+
+def _backbone_arguments(model: recipes.Model, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """The arguments that all networks have."""
+    common = {"input_shape": input_shape, "dropout": model.dropout}
+    backbone = model.backbone
+    if isinstance(backbone, str):
+        return {**common, "backbone": backbone, "weights": model.weights}
+    if backbone.preset is not None:
+        built, converter = backbone_from_preset(backbone.preset, input_shape, backbone.load_weights)
+        return {**common, "backbone": built, "image_converter": converter}
+    built = backbone_from_class(
+        backbone.library, str(backbone.class_name), backbone.arguments, input_shape, model.weights
     )
+    return {**common, "backbone": built}
 
 
 _NETWORKS: dict[str, Callable[[recipes.Model, tuple[int, int, int]], keras.Model]] = {
@@ -174,44 +183,36 @@ def fit_model(
     steps = int(training.cardinality())
     if steps <= 0:
         raise InputError("there are no training images; check the partition file of the data set.")
-    if recipe.training.accumulate > steps * recipe.training.epochs:
+    shortest = min(phase.end - phase.begin for phase in _phases(recipe.training))
+    if recipe.training.accumulate > steps * shortest:
         raise InputError(
             f"training.accumulate: {recipe.training.accumulate} batches make one update, but all "
             f"epochs together have {steps * recipe.training.epochs}, so the weights would never "
             "change; lower it or train longer."
         )
     check_trainable(model)
-    groups = groups_of(model)
-    weighting = _weighting(recipe.training)
     run = {
         "recipe": recipe.identity(),
         "data": data,
         "steps_per_epoch": steps,
     }
     checkpoint = Checkpoint(folder, run)
-    with variable_scope(model):
-        model.compile(
-            _optimizer(recipe.training, steps * recipe.training.epochs, groups),
-            **objective(groups, recipe.training.positive_weight, recipe.training.label_smoothing),
-            **_jit_compile(recipe.training),
-        )
-        model.optimizer.build(model.trainable_variables)
-    callbacks = [
-        *([_set_epoch(epoch)] if epoch is not None else []),
-        *([weighting] if weighting else []),
-        MeanScores(groups),
-        ShortProgressBar(),
-        checkpoint,
-    ]
     try:
-        with _divergence_explained(checkpoint):
-            model.fit(
-                training,
-                validation_data=validation,
-                epochs=recipe.training.epochs,
-                shuffle=False,  # the dataset shuffles itself
-                callbacks=callbacks,
-            )
+        for phase in _phases(recipe.training):
+            checkpoint = Checkpoint(folder, run, new_optimizer_after=phase.begin or None)
+            if phase.end < recipe.training.epochs and checkpoint.saved_epochs() >= phase.end:
+                continue
+            if not phase.backbone:
+                logger.info("Epochs 1 to %d: the backbone is frozen.", phase.end)
+            _compile(model, recipe.training, phase, steps)
+            with _divergence_explained(checkpoint):
+                model.fit(
+                    training,
+                    validation_data=validation,
+                    epochs=phase.end,
+                    shuffle=False,  # the dataset shuffles itself
+                    callbacks=_callbacks(recipe.training, groups_of(model), epoch, checkpoint),
+                )
     except KeyboardInterrupt:
         if not checkpoint.restored:
             raise
@@ -225,9 +226,59 @@ def fit_model(
             CHECKPOINT_FILE,
         )
         raise
+    if not _phases(recipe.training)[-1].backbone:
+        # A file whose layers are trainable needs an optimizer that knows them.
+        _compile(model, recipe.training, _Phase(0, recipe.training.epochs), steps)
     atomic_write(folder / MODEL_FILE, _for_inference(model, recipe).save)
     (folder / INTERRUPTED_FILE).unlink(missing_ok=True)
     return checkpoint.history
+
+
+@dataclasses.dataclass(frozen=True)
+class _Phase:
+    """The epochs from `begin` up to, not including, `end`; whether they train the backbone."""
+
+    begin: int
+    end: int
+    backbone: bool = True
+
+
+def _phases(training: recipes.Training) -> list[_Phase]:
+    start = min(training.train_backbone_from - 1, training.epochs)
+    phases = [_Phase(0, start, backbone=False), _Phase(start, training.epochs)]
+    return [phase for phase in phases if phase.begin < phase.end]
+
+
+def _compile(model: keras.Model, training: recipes.Training, phase: _Phase, steps: int) -> None:
+    """Compiles the model with a new optimizer for a phase of `steps` steps per epoch."""
+    backbone = backbone_layers(model)
+    for layer in backbone:
+        layer.trainable = phase.backbone
+    others = [layer.name for layer in model.layers if layer not in backbone]
+    groups = groups_of(model)
+    with variable_scope(model):
+        model.compile(
+            _optimizer(training, steps * (phase.end - phase.begin), groups, others),
+            **objective(groups, training.positive_weight, training.label_smoothing),
+            **_jit_compile(training),
+        )
+        model.optimizer.build(model.trainable_variables)
+
+
+def _callbacks(
+    training: recipes.Training,
+    groups: AttributeGroups,
+    epoch: tf.Variable | None,
+    checkpoint: Checkpoint,
+) -> list[keras.callbacks.Callback]:
+    weighting = _weighting(training)
+    return [
+        *([_set_epoch(epoch)] if epoch is not None else []),
+        *([weighting] if weighting else []),
+        MeanScores(groups),
+        ShortProgressBar(),
+        checkpoint,
+    ]
 
 
 def _weighting(training: recipes.Training) -> DynamicWeighting | None:
@@ -265,7 +316,10 @@ def _for_inference(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
     """The model in float32 and for one device, for `MODEL_FILE`."""
     if recipe.training.precision == "float32" and not recipe.training.all_devices:
         return model
-    without_files = recipe.model.model_copy(update={"weights": None})
+    backbone = recipe.model.backbone
+    if isinstance(backbone, recipes.LibraryBackbone) and backbone.preset is not None:
+        backbone = backbone.model_copy(update={"load_weights": False})
+    without_files = recipe.model.model_copy(update={"weights": None, "backbone": backbone})
     plain = _network(recipe.model_copy(update={"model": without_files}))
     plain.set_weights(model.get_weights())
     set_framing(plain, record_of(model).framing)
@@ -277,8 +331,9 @@ def _jit_compile(training: recipes.Training) -> dict[str, Any]:
 
 
 def _optimizer(
-    training: recipes.Training, steps: int, groups: AttributeGroups
+    training: recipes.Training, steps: int, groups: AttributeGroups, others: list[str]
 ) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe; `others` are the layers that don't belong to the backbone."""
     # Keras counts each batch as a step of the schedule, even if gradients are accumulated.
     warmup_steps = max(1, round(training.warmup * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -287,25 +342,25 @@ def _optimizer(
         warmup_target=training.learning_rate,
         warmup_steps=warmup_steps,
     )
-    optimizer = _OPTIMIZERS[training.optimizer](
-        groups,
+    plain, slower, arguments = _OPTIMIZERS[training.optimizer]
+    factor = training.backbone_learning_rate
+    optimizer = (plain if factor == 1 else slower)(
         learning_rate=schedule,
         weight_decay=training.weight_decay,
         gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
+        **arguments(groups),
+        **({} if factor == 1 else {"backbone_factor": factor, "other_layers": others}),
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
-def _adamw(groups: AttributeGroups, **arguments: Any) -> keras.optimizers.Optimizer:
-    return keras.optimizers.AdamW(**arguments)
+def _heads_by_adamw(groups: AttributeGroups) -> dict[str, Any]:
+    return {"exclude_layers": [f"^{group}/" for group in groups]}
 
 
-def _muon(groups: AttributeGroups, **arguments: Any) -> keras.optimizers.Optimizer:
-    return ConvolutionMuon(exclude_layers=[f"^{group}/" for group in groups], **arguments)
-
-
-_OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
-    "adamw": _adamw,
-    "muon": _muon,
+# Of each: the class, the class for a slower backbone, and further arguments.
+_OPTIMIZERS: dict[str, tuple[Any, Any, Callable[[AttributeGroups], dict[str, Any]]]] = {
+    "adamw": (keras.optimizers.AdamW, SlowerBackboneAdamW, lambda groups: {}),
+    "muon": (ConvolutionMuon, SlowerBackboneMuon, _heads_by_adamw),
 }

@@ -9,7 +9,7 @@ import keras
 
 from keras_faramtn.errors import InputError
 from keras_faramtn.keras_internals import all_layers
-from keras_faramtn.layers import FaceFraming
+from keras_faramtn.layers import CGFF, WSGSA, AttributeHead, FaceFraming
 from keras_faramtn.models.library_backbones import connect
 
 # The momentum 0.999 of keras.applications' MobileNetV3 is too slow to train from scratch: after a
@@ -146,6 +146,22 @@ def build_backbone(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, BATCH_NORMALIZATION_MOMENTUM)
     return tensors
+
+
+def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a network that belong to its backbone: all but WSGSA, CGFF and the heads.
+
+    Args:
+        model: a network of this package.
+
+    Example:
+        >>> from keras_faramtn import MultiLabel
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling"], (32, 32, 3))
+        >>> sorted({layer.name for layer in model.layers if layer not in backbone_layers(model)})
+        ['attributes']
+    """
+    ours = WSGSA, CGFF, AttributeHead
+    return [layer for layer in model.layers if not isinstance(layer, ours)]
 
 
 def _application(name: str, images: Any, pixels: Any, weights: str | Path | None) -> Backbone:

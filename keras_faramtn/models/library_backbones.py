@@ -145,7 +145,7 @@ def _normalised(backbone: keras.Model, pixels: Any, image_converter: Any) -> Any
 
 
 def _use_activations_that_can_be_loaded(backbone: keras.Model) -> None:
-    """Replaces a layer of KerasCV 0.9 that can be saved but not loaded by Keras's equal function."""
+    """Replaces a layer of KerasCV 0.9 that can't be loaded by an equal function of Keras."""
     for layer in all_layers(backbone):
         if type(getattr(layer, "excite_activation", None)).__name__ == "HardSigmoidActivation":
             layer.excite_activation = "hard_sigmoid"
