@@ -1,12 +1,14 @@
 """Loads a saved network of this package."""
 
+import zipfile
 from pathlib import Path
 
 import keras
 
+from keras_faramtn.backbone_libraries import LIBRARIES, check_installed
 from keras_faramtn.errors import InputError
 from keras_faramtn.hub import download_from_hub, is_hub_handle
-from keras_faramtn.keras_files import CONFIG_FILE, KERAS_FILES, WEIGHTS_FILE
+from keras_faramtn.keras_files import CONFIG_FILE, KERAS_FILES, WEIGHTS_FILE, refuse_unsafe_keras
 from keras_faramtn.models.heads import groups_of
 
 
@@ -19,7 +21,7 @@ def load_model(source: str | Path) -> keras.Model:
     Args:
         source: a `.keras` file; a folder with the files that Keras writes with `zipped=False`, such
             as the folder of an export; or `hf://OWNER/NAME`, a repository on the Hugging Face hub
-            with these files, of which no others are downloaded.
+            with these files, of which no others are downloaded; this needs Keras 3.11.3 or newer.
 
     Returns:
         The model as it was saved: a network with logits, or an `inference_model`.
@@ -38,6 +40,7 @@ def load_model(source: str | Path) -> keras.Model:
         ('Smiling', 'Young')
     """
     if is_hub_handle(source):
+        refuse_unsafe_keras(source)
         path = download_from_hub(source, lambda _: KERAS_FILES)
     else:
         path = Path(source)
@@ -53,6 +56,9 @@ def load_model(source: str | Path) -> keras.Model:
         # Only weights and the configs of known layers are read; code in a file is refused.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file raises almost any exception
+        missing = _missing_library(path)
+        if missing:
+            raise InputError(f"{source}: this model can't be loaded: {missing}") from error
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{source}: not a Keras model that can be loaded; use an undamaged .keras file saved "
@@ -60,3 +66,25 @@ def load_model(source: str | Path) -> keras.Model:
         ) from error
     groups_of(model)
     return model
+
+
+def _missing_library(path: Path) -> str | None:
+    """Which library of backbones a model's layers come from that isn't installed, and the remedy.
+
+    Keras imports the libraries itself, but doesn't state what it can't import.
+    """
+    try:
+        if path.is_dir():
+            config = (path / CONFIG_FILE).read_bytes()
+        else:
+            with zipfile.ZipFile(path) as archive:
+                config = archive.read(CONFIG_FILE)
+    except (OSError, zipfile.BadZipFile, KeyError):
+        return None
+    for library in LIBRARIES:
+        if f'"module": "{library}.'.encode() in config:
+            try:
+                check_installed(library)
+            except InputError as error:
+                return str(error)
+    return None
