@@ -548,7 +548,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:
-    """Write SavedModel, TFLite and ONNX files, and compare each with the model."""
+    """Write SavedModel, TFLite, ONNX and Keras files, and compare each with the model."""
     with _with_keras("tensorflow"):
         from keras_faramtn.export.export_model_file import export_model_file
     export_model_file(
@@ -566,7 +566,9 @@ def score(
             "files, and glob patterns in quotes.",
         ),
     ],
-    model: Annotated[Path, typer.Option(help="A .tflite or .onnx file.")],
+    model: Annotated[
+        str, typer.Option(help="A .tflite or .onnx file, or one in an export or at hf://OWNER/NAME.")
+    ],
     to: Annotated[Path, typer.Option(help="The folder to create or to resume.")],
     detect: Detect = False,
     framing: FramingName = None,
@@ -590,7 +592,7 @@ def score(
 
     summary = score_images(
         inputs,
-        model,
+        _find_model(model),
         to,
         detect=detect,
         framing=_chosen_framing(framing, detect=detect),
@@ -608,8 +610,11 @@ def score(
 @app.command()
 def demo_page(
     model: Annotated[
-        Path,
-        typer.Argument(metavar="EXPORT", help="The folder of an export, or a .tflite file in it."),
+        str,
+        typer.Argument(
+            metavar="EXPORT",
+            help="The folder of an export, a .tflite file in it, or hf://OWNER/NAME.",
+        ),
     ],
     to: Annotated[Path, typer.Option(help="The folder to create.")] = Path("page"),
 ) -> None:

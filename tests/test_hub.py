@@ -8,6 +8,7 @@ import keras
 import local_hub
 import numpy as np
 import pytest
+from packaging.version import Version
 from PIL import Image
 from sensitive_network import sensitive_network
 
@@ -26,6 +27,9 @@ from keras_faramtn.synthetic.faces import draw_faces
 constants = pytest.importorskip("huggingface_hub.constants")
 
 SIZE = (64, 48)
+safe_keras = pytest.mark.skipif(
+    Version(keras.__version__) < Version("3.11.3"), reason="this Keras may run code from files"
+)
 HANDLE = "hf://someone/faces.v1"
 REPOSITORY = "someone/faces.v1"
 
@@ -99,6 +103,7 @@ def test_a_predictor_downloads_only_its_file(serve, exported, faces, expected):
     assert len(downloads) == 2  # the second time from the cache
 
 
+@safe_keras
 def test_a_model_downloads_only_the_files_of_keras(serve, exported, model, faces, expected):
     downloads = serve({REPOSITORY: exported})
     loaded = load_model(HANDLE)
@@ -108,6 +113,7 @@ def test_a_model_downloads_only_the_files_of_keras(serve, exported, model, faces
     assert sorted(downloads) == sorted(KERAS_FILES)
 
 
+@safe_keras
 def test_without_the_hub_the_cache_is_used(serve, exported, faces, expected, monkeypatch):
     serve({REPOSITORY: exported})
     before = load_predictor(HANDLE).predict(faces)
@@ -123,6 +129,7 @@ def test_keras_itself_loads_a_cached_export(cache, exported, faces, expected):
     np.testing.assert_array_equal(inference_model(loaded).predict(faces, verbose=0), expected)
 
 
+@safe_keras
 @pytest.mark.parametrize("with_record", [True, False])
 def test_a_repository_with_only_the_files_of_keras(cache, exported, faces, expected, with_record):
     names = {*KERAS_FILES, *(["model.json"] if with_record else [])}
@@ -167,6 +174,7 @@ def test_the_command_line_predicts_with_a_cached_model(cache, exported, tmp_path
     assert "Traceback" not in result.stderr
 
 
+@safe_keras
 @pytest.mark.parametrize(
     ("status", "message"),
     [
@@ -182,6 +190,7 @@ def test_a_repository_that_cannot_be_read_is_explained(serve, status, message):
             load(HANDLE)
 
 
+@safe_keras
 def test_a_hub_that_cannot_be_reached_is_explained(cache, monkeypatch):
     _go_online(monkeypatch, "http://127.0.0.1:9")
     for load in (load_predictor, load_model):
@@ -189,6 +198,7 @@ def test_a_hub_that_cannot_be_reached_is_explained(cache, monkeypatch):
             load(HANDLE)
 
 
+@safe_keras
 def test_a_repository_without_a_model_is_explained(serve, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "pytorch_model.bin").write_bytes(b"1")
@@ -200,6 +210,7 @@ def test_a_repository_without_a_model_is_explained(serve, tmp_path):
     assert downloads == []
 
 
+@safe_keras
 @pytest.mark.parametrize(
     "handle", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@main", "hf://a/../b", "hf:// a/b"]
 )
@@ -216,6 +227,15 @@ def test_a_missing_package_is_explained(monkeypatch):
         download_from_hub(HANDLE, lambda names: names)
 
 
+@pytest.mark.parametrize(("version", "safe"), [("3.11.2", False), ("3.11.3", True)])
+def test_a_version_of_keras_that_may_run_code_is_refused(cache, monkeypatch, version, safe):
+    monkeypatch.setattr("keras_faramtn.keras_files.version", lambda package: version)
+    message = "not complete in the hub's cache" if safe else f"Keras {version} could run code"
+    with pytest.raises(InputError, match=message):
+        load_model(HANDLE)
+
+
+@safe_keras
 def test_code_in_a_repository_is_not_run(cache, exported, tmp_path):
     """A config with a lambda function, which Keras would run."""
     folder = tmp_path / "evil"

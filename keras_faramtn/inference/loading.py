@@ -18,7 +18,7 @@ from keras_faramtn.inference.saved_model import (
     read_saved_model_record,
 )
 from keras_faramtn.inference.serving_address import is_url
-from keras_faramtn.keras_files import KERAS_FILES, WEIGHTS_FILE
+from keras_faramtn.keras_files import KERAS_FILES, WEIGHTS_FILE, refuse_unsafe_keras
 from keras_faramtn.model_record import RECORD_FILE, ModelRecord
 
 
@@ -211,6 +211,8 @@ def _download(handle: str) -> Path:
                 f"{handle}: there is no exported model in this repository; upload the folder that "
                 "`faramtn export` writes."
             )
+        if chosen == WEIGHTS_FILE:
+            refuse_unsafe_keras(handle)
         folder, _, name = chosen.rpartition("/")
         needed = {SAVED_MODEL_FILE: (f"{folder}/*",), WEIGHTS_FILE: KERAS_FILES}
         return (*needed.get(name, (chosen,)), RECORD_FILE)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_faramtn.atomic_files import atomic_folder, refuse_non_empty
 from keras_faramtn.errors import InputError
+from keras_faramtn.hub import download_from_hub, is_hub_handle
 from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.inference.tflite_metadata import read_metadata
 from keras_faramtn.model_record import RECORD_FILE, record_to_json
@@ -23,7 +24,7 @@ _DETECTOR_FILES = ("full_range.tflite", "NOTICE")
 _SAMPLES = 3
 _SAMPLES_SEED = 7  # faces with glasses, a hat and a beard
 # The float16 file is smaller, so it loads faster, and its predictions are almost the same.
-_PREFERRED = ("*_float16.tflite", "*_float32.tflite")
+_PREFERRED = ("tflite/*_float16.tflite", "tflite/*_float32.tflite")
 
 
 def write_web_demo(model: str | Path, folder: str | Path) -> Path:
@@ -36,7 +37,8 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
     `write_litert_js`.
 
     Args:
-        model: the folder of an export, or a `.tflite` file in it, with float32 input and output.
+        model: the folder of an export, or `hf://OWNER/NAME`, an export on the Hugging Face hub; or
+            a `.tflite` file with float32 input and output.
         folder: the folder to create; it must not exist, or be empty.
 
     Returns:
@@ -46,8 +48,11 @@ def write_web_demo(model: str | Path, folder: str | Path) -> Path:
         InputError: the folder is not empty, or the model can't be used.
         ServerError: LiteRT.js can't be downloaded.
     """
-    folder, model = Path(folder), _tflite_file(Path(model))
+    folder = Path(folder)
     refuse_non_empty(folder)
+    if is_hub_handle(model):
+        model = download_from_hub(model, lambda _: (*_PREFERRED, RECORD_FILE))
+    model = _tflite_file(Path(model))
     record = load_predictor(model).record
     _refuse_integer_tensors(model)
     _refuse_scaled_input(model)
@@ -99,7 +104,7 @@ def _tflite_file(model: Path) -> Path:
             f"{model}: no such export; specify the folder of an export, or a .tflite file."
         )
     for pattern in _PREFERRED:
-        found = sorted(model.glob(f"tflite/{pattern}"))
+        found = sorted(model.glob(pattern))
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise InputError(f"{model}: it contains several networks; choose one of {names}.")
