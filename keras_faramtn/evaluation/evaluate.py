@@ -289,16 +289,19 @@ def _predict(
 ) -> np.ndarray:
     """The probabilities of all images, float32 `(n, k)`."""
     decoded = table.decoded
-    if decoded is not None and decoded.pixels.shape[1:3] != predictor.image_size:
-        decoded = None
+    if decoded is not None and decoded.pixels.shape[1:3] == predictor.image_size:
+        pixels, row_of = decoded.pixels, dict(zip(table.paths, decoded.rows, strict=True))
 
-    def load(row: int) -> tuple[None, np.ndarray]:
-        if decoded is not None:
-            return None, decoded.pixels[decoded.rows[row]][None]
-        return None, load_image(table.paths[row], predictor.image_size)[None]
+        def load(path: Path) -> tuple[None, np.ndarray]:
+            return None, pixels[row_of[path]][None]
+    else:
+
+        def load(path: Path) -> tuple[None, np.ndarray]:
+            return None, load_image(path, predictor.image_size)[None]
 
     probabilities = np.empty((len(table), len(predictor.attributes)), "float32")
-    for row, error, rows in progress(predict_items(predictor, range(len(table)), load)):
+    predictions = progress(predict_items(predictor, table.paths, load))
+    for row, (_, error, rows) in enumerate(predictions):
         if error is not None:
             raise error
         probabilities[row] = rows[0]
