@@ -364,7 +364,7 @@ def test_a_run_is_resumed_after_its_data_and_cache_were_moved(small_network, dat
     assert len(csv_column(tmp_path / "run", "loss")) == 2
 
 
-def test_ctrl_c_saves_the_current_model_and_can_be_resumed(data, tmp_path, caplog):
+def test_ctrl_c_saves_the_current_model_and_can_be_resumed(small_network, data, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     recipe = _recipe(tmp_path, epochs=2)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
