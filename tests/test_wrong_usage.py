@@ -142,9 +142,12 @@ compare crops_comparison --data D --to D | D:
 compare crops_comparison --data D --to text.txt | text.txt
 evaluate M.keras | --data
 evaluate nowhere.keras --data D | nowhere.keras: no such model file
-evaluate D --data D | D: no such model file
+evaluate D --data D | a model for prediction is a .keras, .tflite or .onnx file
 evaluate text.keras --data D | text.keras: not a Keras model
-evaluate T.tflite --data D | T.tflite: not a Keras model
+evaluate text.tflite --data D | text.tflite: not a TFLite file
+evaluate T.tflite --data empty | empty
+evaluate T.tflite --data D --thresholds empty.json | chosen_thresholds
+evaluate http:// --data D | http://
 evaluate M.keras --data nowhere | nowhere
 evaluate M.keras --data empty | empty
 evaluate M.keras --data D --split testing | unknown split 'testing'
