@@ -64,6 +64,11 @@ def calibration_figure(
             f"Before and after the calibration, on {images}", x=0.012, ha="left", fontsize=10
         )
         left, right = figure.subfigures(1, 2, squeeze=False)[0]
+        for part, title in (
+            (left, "Reliability, all attributes together"),
+            (right, "Expected calibration error of each attribute"),
+        ):
+            part.suptitle(title, x=0.03, ha="left", fontsize=9.5)
         curve, counts = left.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         _draw_reliability(curve, counts, probabilities, labels)
         _draw_errors(right.subplots(), errors, attributes)
@@ -76,13 +81,11 @@ def _draw_reliability(
 ) -> None:
     known = labels >= 0
     positive = labels[known] > 0
-    curve.plot([0, 1], [0, 1], color=PALE, linewidth=1, zorder=1)
-    curve.text(0.66, 0.7, "calibrated", ha="right", color=GREY, fontsize=8)
+    curve.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, zorder=1, label="calibrated")
     for name, style in _STYLES.items():
         predicted, fractions, numbers = reliability_curve(probabilities[name][known], positive)
         curve.plot(predicted, fractions, linewidth=1.4, markersize=4.5, label=name, **style)
         counts.plot(predicted, numbers, linewidth=1.2, markersize=3.5, **style)
-    curve.set_title("Reliability, all attributes together", loc="left", fontsize=9.5)
     curve.set_ylabel("fraction of faces that have it", fontsize=8.5)
     curve.legend(frameon=False, fontsize=8.5, loc="upper left")
     curve.yaxis.set_major_formatter(PercentFormatter(1))
@@ -104,9 +107,8 @@ def _draw_errors(ax: Axes, errors: Mapping[str, np.ndarray], attributes: Sequenc
     names = [attributes[index].replace("_", " ") for index in order]
     ax.set_yticks(rows, names, fontsize=7.5)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, 1.05 * max([*before, *after, 0.01], key=np.nan_to_num))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    ax.set_title("Expected calibration error of each attribute", loc="left", fontsize=9.5)
     _tidy(ax)
 
 
