@@ -378,9 +378,12 @@ def predict(
     model = _find_model(model)
     with _for_model(model):
         if is_url(model):  # the server decodes the files
+            from keras_faramtn.inference.served_model import read_served_record
             from keras_faramtn.inference.serving_client import predict_on_server
 
             predictions = predict_on_server(model, images, timeout=timeout, **options)
+            if not (output or thresholds):
+                recorded = read_served_record(model, timeout=timeout).threshold_by_attribute
         else:
             from keras_faramtn.inference.image_files import predict_files
             from keras_faramtn.inference.loading import load_predictor

@@ -105,7 +105,7 @@ def _draw_errors(ax: Axes, errors: Mapping[str, np.ndarray], attributes: Sequenc
     for name, values in (("before", before), ("after", after)):
         ax.plot(values, rows, linestyle="", markersize=4.5, label=name, **_STYLES[name])
     names = [attributes[index].replace("_", " ") for index in order]
-    ax.set_yticks(rows, names, fontsize=7.5)
+    ax.set_yticks(rows, names, fontsize=7.5, parse_math=False)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(0, 1.05 * max([*before, *after, 0.01], key=np.nan_to_num))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))

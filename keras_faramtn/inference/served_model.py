@@ -50,13 +50,16 @@ def load_served_model(server: str, *, timeout: float = _TIMEOUT) -> Predictor:
     return Predictor(record, image_size, predict, _BATCH_SIZE)
 
 
-def read_served_record(server: str) -> ModelRecord:
+def read_served_record(server: str, *, timeout: float = _TIMEOUT) -> ModelRecord:
     """The record of the model on a server.
+
+    Args:
+        server, timeout: as in `load_served_model`.
 
     Raises:
         InputError, ServerError: as in `load_served_model`.
     """
-    return _describe(server, _TIMEOUT)[0]
+    return _describe(server, timeout)[0]
 
 
 def _describe(server: str, timeout: float) -> tuple[ModelRecord, tuple[int, int]]:
