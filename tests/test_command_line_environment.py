@@ -132,12 +132,12 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
 
 
 def test_debug_is_accepted_before_and_after_the_command():
-    command = ["data", "check", "nowhere"]
+    command = ["predict", EXPORTED, "nowhere"]
     for arguments in (["--debug", *command], [*command, "--debug"]):
         result = _run(*arguments)
         assert result.returncode == 1
         assert result.stderr.startswith(b"Traceback (most recent call last):")
-        assert b"\nfaramtn: nowhere: there is no such file or folder" in result.stderr
+        assert b"\nfaramtn: nowhere: there is no such image or folder" in result.stderr
 
 
 def test_a_home_folder_is_found_where_no_shell_looked_for_it(tmp_path):

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 from conftest import random_labels, write_celeba
+from small_network import GROUPS, SIZE
+from tiny_backbone import in_place_of_mobilenet
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.callbacks import Checkpoint
@@ -19,7 +21,11 @@ from keras_faramtn.experiments.run import train_recipe
 from keras_faramtn.experiments.trainer import build_model, fit_model
 from keras_faramtn.models import groups_of, inference_model, load_model
 
-SIZE = (32, 40)
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny_backbone():
+    with in_place_of_mobilenet():
+        yield
 
 
 def _recipe(network="faramtn", **training):
@@ -27,7 +33,7 @@ def _recipe(network="faramtn", **training):
     return Recipe.model_validate(
         {
             "data": {"image_size": list(SIZE)},
-            "model": {"network": network, "backbone": "mobilenetv3_small"},
+            "model": {"network": network, "backbone": "mobilenetv3_small", "groups": GROUPS},
             "training": {
                 "epochs": 2,
                 "batch_size": 8,
@@ -108,7 +114,6 @@ def test_training_writes_model_and_history(run):
     _assert_complete(run, weighted=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("network", ["multi_label", "multi_task"])
 def test_the_baselines_train(network, data, tmp_path):
     _assert_complete(Run(data, tmp_path, network), weighted=network == "multi_task")
