@@ -41,14 +41,14 @@ def test_a_weights_file_initialises_trunk_and_high_level(backbone, tmp_path):
     layers = [cut.trunk, cut.shared, application.layers[-1].name]
     expected = keras.Model(
         application.inputs, [application.get_layer(name).output for name in layers]
-    ).predict(MODULES[backbone].preprocess_input(_images()), verbose=0)
+    )(MODULES[backbone].preprocess_input(_images()), training=False)
 
     model = FARAMTN(backbone, input_shape=SHAPE, weights=path)
     transformed = model.get_layer("group_attention").input[1]
     actual = keras.Model(
         model.inputs,
         [model.get_layer(cut.trunk).output, model.get_layer(cut.shared).output, transformed],
-    ).predict(_images(), verbose=0)
+    )(_images(), training=False)
     for ours, original in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, original, rtol=1e-3, atol=1e-3 * np.abs(original).max())
 
