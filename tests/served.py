@@ -15,8 +15,10 @@ from sensitive_network import sensitive_network
 
 from keras_faramtn.export.exporter import export_model
 from keras_faramtn.models import inference_model
+from keras_faramtn.models.record import set_thresholds
 
 SIZE = (64, 48)
+THRESHOLDS = (0.0,) * 20 + (1.0,) * 20
 
 
 def faces(count=5):
@@ -24,8 +26,9 @@ def faces(count=5):
 
 
 def export(folder):
-    """Exports the network as a SavedModel; returns its inference model."""
+    """Exports the network, with thresholds, as a SavedModel; returns its inference model."""
     model = sensitive_network(SIZE)
+    set_thresholds(model, THRESHOLDS)
     export_model(model, folder, faces(), ["saved_model"])
     return inference_model(model)
 

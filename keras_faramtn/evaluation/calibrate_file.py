@@ -234,8 +234,6 @@ def _refuse_constant(table: FaceTable, split: str) -> None:
             f"{table.source}: no attribute has both yes and no labels in the {split} split, so "
             "nothing can be fitted; choose another split, or more images."
         )
-    if len(table) < 2:
-        raise InputError(f"{table.source}: the {split} split has one image; use more images.")
 
 
 def _note(temperature: float, yes: int, known: int) -> str | None:
@@ -337,15 +335,16 @@ def _verdict(content: Mapping[str, Any]) -> str:
     errors = _errors(content)
     falls = int((errors["after"] < errors["before"]).sum())
     before, after = (content[when]["calibration_error"] for when in ("before", "after"))
-    change = 100 * (before - after)
-    if change > 0:
+    if before is None or after is None:
+        return "The calibration error is not defined: no label of these images is known."
+    if after < before:
         return (
-            f"The calibration error falls by {change:.2f} percentage points, and for {falls} of "
-            f"{np.isfinite(errors['before']).sum()} attributes."
+            f"The calibration error falls by {100 * (before - after):.2f} percentage points, and "
+            f"for {falls} of {np.isfinite(errors['before']).sum()} attributes."
         )
     return (
-        f"The calibration error does not fall: it rises by {-change:.2f} percentage points. The "
-        "model was calibrated before, as far as these images show."
+        "The calibration error does not fall. As far as these images show, temperatures don't help "
+        "this model: use the original file, or more images."
     )
 
 

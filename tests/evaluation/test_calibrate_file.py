@@ -183,6 +183,19 @@ def test_a_calibrated_model_can_be_calibrated_again(calibrated, data, tmp_path, 
     assert verdict in caplog.text
 
 
+def test_a_test_split_of_unknown_labels_gives_no_figures(data, model_file, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    labels = random_labels(30)
+    labels[20:] = 0
+    write_celeba(tmp_path / "data", labels, [1] * 20 + [2] * 10, size=SIZE[::-1])
+    calibrate_file(model_file, tmp_path / "data", tmp_path / "new")
+    assert "The calibration error is not defined: no label of these images" in caplog.text
+    content = _read(tmp_path / "new")
+    assert set(content["after"].values()) == {None}
+    metrics = json.loads((tmp_path / "new" / "metrics.json").read_text())
+    jsonschema.validate(metrics, metrics_schema())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,13 +1,15 @@
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 import tenacity
 from PIL import Image
-from served import SIZE, exported_once, faces
+from served import SIZE, THRESHOLDS, exported_once, faces
 from tf_serving import serve
 
-from keras_faramtn.attributes import FACE_REGIONS
+from keras_faramtn import cli
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
 from keras_faramtn.errors import InputError, ServerError
 from keras_faramtn.inference import served_model, serving_client
 from keras_faramtn.inference.image_files import predict_files
@@ -33,7 +35,8 @@ def address(request, server, monkeypatch):
 def test_a_server_predicts_as_the_model_and_describes_it(server, address):
     server[0].faults.append("UNAVAILABLE")  # the request is repeated
     predictor = load_predictor(address)
-    assert (predictor.image_size, predictor.record) == (SIZE, ModelRecord(FACE_REGIONS))
+    record = ModelRecord(FACE_REGIONS, thresholds=THRESHOLDS)
+    assert (predictor.image_size, predictor.record) == (SIZE, record)
     assert read_record(address) == predictor.record
     expected = exported_once()[1].predict(faces(5), verbose=0)
     assert expected.std() > 0.05
@@ -50,6 +53,22 @@ def test_image_files_are_predicted_in_batches(server, address, tmp_path):
     assert server[0].sizes == [1, 32, 3]  # the first one describes the model
     expected = exported_once()[1].predict(faces(35), verbose=0)
     np.testing.assert_allclose(rows, expected, atol=1e-4)
+
+
+def test_the_command_shows_the_attributes_above_the_recorded_thresholds(
+    address, tmp_path, monkeypatch, capsys
+):
+    for number, face in enumerate(faces(2)):
+        Image.fromarray(face).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(sys, "argv", ["faramtn", "predict", address, str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    lines = capsys.readouterr().out.splitlines()
+    for line, probabilities in zip(lines, exported_once()[1].predict(faces(2)), strict=True):
+        names = {part.split()[0] for part in line.partition(": ")[2].split(", ")}
+        assert names == set(np.array(CELEBA_ATTRIBUTES)[probabilities > THRESHOLDS])
+        assert names != set(np.array(CELEBA_ATTRIBUTES)[probabilities > 0.5])
 
 
 def test_a_model_without_a_record_is_reported(address, monkeypatch):
