@@ -289,6 +289,47 @@ def evaluate(
 
 
 @app.command()
+def report(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model as for evaluate, the folder of a training run, or the folder of a "
+            "comparison.",
+        ),
+    ],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The .html file to create.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a model: a folder of CelebA or LFWA, or a .csv file of attributes.",
+            show_default="none",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    by: By = None,
+    thresholds: Thresholds = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Write one HTML page about a model: its scores, its mistakes, and what it looks at.
+
+    Of the folder of a comparison, the page shows scores, differences and costs of the networks.
+    """
+    with _with_keras():
+        from keras_faramtn.report.write_report import write_report
+    _load_detector()
+    write_report(
+        source,
+        to,
+        data=data,
+        split=split,
+        by=by or (),
+        thresholds=thresholds,
+        skip_bad=skip_bad,
+    )
+
+
+@app.command()
 def calibrate(
     model: ModelFile,
     data: DataPath,

@@ -46,7 +46,7 @@ def correlations(values: np.ndarray, known: np.ndarray) -> np.ndarray:
         >>> round(float(phi[0, 1]), 4)
         0.5774
     """
-    seen = known.astype("float64")
+    seen = known.astype("float32")  # exact for counts of images
     yes = values * seen
     both, first, count = yes.T @ yes, yes.T @ seen, seen.T @ seen
     return _phi(both, first, first.T, count)
@@ -99,8 +99,8 @@ def _resampled(predicted: np.ndarray, labels: np.ndarray, columns: np.ndarray) -
 
     def phi(values: np.ndarray) -> np.ndarray:
         first, second = values[:, a] & seen, values[:, b] & seen
-        products = (counts @ each for each in (first & second, first, second, seen))
-        return _phi(*products)
+        masks = (first & second, first, second, seen)
+        return _phi(*(counts @ mask.astype("float32") for mask in masks))
 
     return (phi(predicted) - phi(labels == 1)).T
 

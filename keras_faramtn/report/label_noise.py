@@ -1,5 +1,6 @@
 """Labels that are probably wrong, found by confident learning with cleanlab."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +56,14 @@ def label_suspects(probabilities: np.ndarray, labels: np.ndarray) -> list[LabelS
         if len(np.unique(given)) < 2:
             continue
         yes = probabilities[known, column].astype("float64")
-        ranked = find_label_issues(
-            given,
-            np.column_stack([1 - yes, yes]),
-            return_indices_ranked_by="self_confidence",
-            n_jobs=1,  # other processes would copy TensorFlow's state
-        )
+        with warnings.catch_warnings():
+            # That it may overlook wrong labels of an attribute with few examples.
+            warnings.simplefilter("ignore", UserWarning)
+            ranked = find_label_issues(
+                given,
+                np.column_stack([1 - yes, yes]),
+                return_indices_ranked_by="self_confidence",
+                n_jobs=1,  # other processes would copy TensorFlow's state
+            )
         suspects.append(LabelSuspects(column, known[ranked], len(known)))
     return suspects

@@ -1,0 +1,92 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from test_model_report import structure_of
+
+from keras_faramtn.errors import InputError
+from keras_faramtn.report.write_report import write_report
+
+RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "crops_comparison"
+
+
+@pytest.fixture
+def comparison():
+    return json.loads((RESULT / "comparison.json").read_text())
+
+
+def write(folder, content):
+    folder.mkdir(exist_ok=True)
+    (folder / "comparison.json").write_text(json.dumps(content))
+    return folder
+
+
+def page_about(folder, tmp_path):
+    write_report(folder, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    structure_of(page)
+    return page
+
+
+def test_scores_differences_and_costs(tmp_path, comparison):
+    page = page_about(write(tmp_path / "comparison", comparison), tmp_path)
+    assert "Comparison of 6 networks" in page
+    for each in comparison["networks"].values():
+        assert f"{100 * each['accuracy']['mean']:.2f}" in page
+        assert f"{each['parameters'] / 1e6:.2f} M" in page
+    difference = comparison["differences"]["plain"]["FARAMTN"]["average_precision"]
+    assert f"+{100 * difference['low']:.2f}, +{100 * difference['high']:.2f}" in page
+    assert "mobilenetv3_small" in page
+    assert "Validation loss" not in page  # the runs are not there
+
+
+def test_training_curves_of_the_runs(tmp_path, comparison):
+    folder = write(tmp_path / "comparison", comparison)
+    for seed, loss in ((0, 0.5), (1, 0.7)):
+        run = folder / "runs" / "plain" / f"seed_{seed}"
+        run.mkdir(parents=True)
+        (run / "history.csv").write_text(f"epoch,val_loss\n0,1.0\n1,{loss}\n")
+    page = page_about(folder, tmp_path)
+    assert "Validation loss" in page
+    assert "goes from 1 in the first epoch to 0.6 in the last" in page  # the mean of the seeds
+
+
+def test_names_and_scores_that_are_not_defined(tmp_path, comparison):
+    changed = copy.deepcopy(comparison)
+    changed["data"] = "<data>"
+    changed["networks"]["plain"]["accuracy"] = {
+        "mean": None,
+        "spread": None,
+        "by_seed": [None, None],
+    }
+    for by_name in changed["differences"].values():
+        for each in by_name.values():
+            each["accuracy"] |= {"mean": None, "low": None, "high": None, "by_seed": [None, None]}
+    page = page_about(write(tmp_path / "comparison", changed), tmp_path)
+    assert "&lt;data&gt;" in page
+
+
+def test_one_seed(tmp_path, comparison):
+    changed = copy.deepcopy(comparison)
+    changed["seeds"] = [0]
+    entries = [*changed["networks"].values()]
+    entries += [each for by_name in changed["differences"].values() for each in by_name.values()]
+    for entry in entries:
+        for key in ("accuracy", "balanced_accuracy", "average_precision"):
+            entry[key] |= {"spread": None, "by_seed": entry[key]["by_seed"][:1]}
+    assert "1 seed for each network" in page_about(write(tmp_path / "one", changed), tmp_path)
+
+
+@pytest.mark.parametrize("content", [{}, [], {"networks": {}}, {"networks": 3, "seeds": []}])
+def test_other_files(tmp_path, content):
+    folder = write(tmp_path / "comparison", content)
+    with pytest.raises(InputError, match="not a result of `faramtn compare`"):
+        write_report(folder, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_data_is_for_models_only(tmp_path, comparison):
+    folder = write(tmp_path / "comparison", comparison)
+    with pytest.raises(InputError, match="leave out --data"):
+        write_report(folder, tmp_path / "report.html", data=tmp_path)
