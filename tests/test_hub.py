@@ -13,6 +13,7 @@ from PIL import Image
 from sensitive_network import sensitive_network
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.export.export_model_file import export_model_file
 from keras_faramtn.export.keras_files import write_keras_files
 from keras_faramtn.export.tflite import write_tflite
 from keras_faramtn.framing import CELEBA_FRAMING
@@ -23,6 +24,7 @@ from keras_faramtn.model_record import record_to_json
 from keras_faramtn.models import inference_model, load_model
 from keras_faramtn.models.record import record_of, set_framing
 from keras_faramtn.synthetic.faces import draw_faces
+from keras_faramtn.web_demo.writer import write_web_demo
 
 constants = pytest.importorskip("huggingface_hub.constants")
 
@@ -172,6 +174,22 @@ def test_the_command_line_predicts_with_a_cached_model(cache, exported, tmp_path
     assert result.returncode == 1
     assert "hf://someone/else: the files are not complete in the hub's cache" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@safe_keras
+def test_a_cached_model_is_exported(cache, exported, tmp_path):
+    local_hub.fill_cache(cache, REPOSITORY, exported)
+    export_model_file(HANDLE, tmp_path / "again", formats=["keras"])
+    assert read_record(tmp_path / "again") == read_record(exported)
+
+
+def test_a_page_runs_a_cached_model(cache, exported, tmp_path, monkeypatch):
+    local_hub.fill_cache(cache, REPOSITORY, exported)
+    monkeypatch.setattr("keras_faramtn.web_demo.writer.write_litert_js", lambda folder: None)
+    page = tmp_path / "page"
+    assert write_web_demo(HANDLE, page).name == "faramtn_float32.tflite"
+    content = (exported / "tflite" / "faramtn_float32.tflite").read_bytes()
+    assert (page / "faramtn_float32.tflite").read_bytes() == content
 
 
 @safe_keras

@@ -19,7 +19,7 @@ def write_keras_files(model: keras.Model, weights_file: Path) -> None:
     """
     if model.compiled:
         weights = model.get_weights()
-        model = keras.models.clone_model(model)
+        model = type(model).from_config(model.get_config())  # `clone_model` compiles the copy too
         model.set_weights(weights)
     folder = weights_file.parent
     keras.saving.save_model(model, folder, zipped=False)

@@ -3,6 +3,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -10,23 +11,33 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from sensitive_network import sensitive_network
+from small_network import recipe, small_network
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exporter import export_model
 from keras_faramtn.export.formats import FORMATS
-from keras_faramtn.export.model_card import write_model_card
+from keras_faramtn.export.keras_files import run_keras_files, write_keras_files
 from keras_faramtn.export.saved_model import write_saved_model
 from keras_faramtn.framing import CELEBA_FRAMING
 from keras_faramtn.inference.loading import load_predictor, read_record
+from keras_faramtn.keras_files import KERAS_FILES, WEIGHTS_FILE
 from keras_faramtn.model_record import ModelRecord
-from keras_faramtn.models import inference_model
-from keras_faramtn.models.record import set_framing
+from keras_faramtn.models import groups_of, inference_model
+from keras_faramtn.models.record import (
+    apply_temperatures,
+    record_of,
+    set_framing,
+    set_thresholds,
+)
+from keras_faramtn.objective import objective
 from keras_faramtn.synthetic.faces import draw_faces
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
 SIZE = (64, 48)
+THRESHOLDS = np.linspace(0, 1, 40)
+TEMPERATURES = np.linspace(1, 2, 40)
 FLOAT32 = schema.TensorType.FLOAT32
 
 
@@ -34,7 +45,15 @@ FLOAT32 = schema.TensorType.FLOAT32
 def model():
     model = sensitive_network(SIZE)
     set_framing(model, CELEBA_FRAMING)
+    set_thresholds(model, THRESHOLDS)
+    apply_temperatures(model, TEMPERATURES)
     return model
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    """For what does not depend on the network: conversion takes seconds instead of minutes."""
+    return small_network(recipe().model, (*SIZE, 3))
 
 
 @pytest.fixture(scope="module")
@@ -152,14 +171,23 @@ def test_each_file_predicts_and_knows_its_model(exported, faces, expected, file,
         assert rows.dtype == np.float32
         np.testing.assert_allclose(rows, expected[:count], atol=tolerance)
     assert predictor.record == read_record(exported / file)
-    assert predictor.record == ModelRecord(FACE_REGIONS, CELEBA_FRAMING)
+    odds = THRESHOLDS ** (1 / TEMPERATURES), (1 - THRESHOLDS) ** (1 / TEMPERATURES)
+    thresholds, temperatures = (
+        predictor.record.thresholds,
+        predictor.record.temperatures,
+    )
+    np.testing.assert_allclose(thresholds, odds[0] / (odds[0] + odds[1]))
+    np.testing.assert_allclose(temperatures, TEMPERATURES)
+    expected_record = ModelRecord(FACE_REGIONS, CELEBA_FRAMING, thresholds, temperatures)
+    assert predictor.record == expected_record
 
 
 def test_labels_record_and_comparisons_are_written(exported):
     record = json.loads((exported / "model.json").read_text())
     assert record["groups"] == {name: list(members) for name, members in FACE_REGIONS.items()}
     assert record["framing"]["kind"] == "aligned"
-    assert record["thresholds"] is None
+    assert list(record["thresholds"]) == list(CELEBA_ATTRIBUTES)
+    assert record["temperatures"]["Young"] == pytest.approx(2)
     assert (exported / "labels.txt").read_text().split() == list(CELEBA_ATTRIBUTES)
     parity = json.loads((exported / "parity.json").read_text())
     assert set(parity) == set(FORMATS)
@@ -173,34 +201,50 @@ def test_labels_record_and_comparisons_are_written(exported):
         assert parity[f"tflite_{each}"]["latency_ms"] > 0
         assert parity[f"tflite_{each}"]["gpu"]["unsupported_operations"] == []
     assert "gpu" not in parity["onnx"]
+    assert parity["keras"]["path"] == "model.weights.h5"
+    assert parity["keras"]["parity"]["max_difference"] == 0
 
 
 def test_the_model_card_describes_the_files(exported):
-    card = (exported / "model_card.md").read_text()
+    card = (exported / "README.md").read_text()
     for attribute in CELEBA_ATTRIBUTES:
         assert re.search(rf"^- \*\*\w+\*\*: .*\b{attribute}\b", card, re.MULTILINE)
     for path in exported.rglob("*.*"):
-        if path.suffix in {".tflite", ".onnx"}:
+        if path.suffix in {".tflite", ".onnx", ".h5"}:
             row = f"| `{path.relative_to(exported)}` | {path.stat().st_size / 1e6:.2f} |"
             assert row in card
     assert "on five drawn faces" in card
     assert "calibrated on the same faces" in card
     assert f"(batch, {SIZE[0]}, {SIZE[1]}, 3)" in card
     assert "Unknown: there was no `metrics.json`" in card
+    assert "- keras\n" in card.split("\n---\n")[0]
 
 
-def test_the_model_card_has_the_known_scores(model):
-    means = {
-        "accuracy": 0.91234,
-        "balanced_accuracy": None,
-        "average_precision": 0.5,
-        "majority_accuracy": 0.8,
-    }
-    metrics = {"data": "my faces", "split": "test", "images": 1234, "means": means}
-    card = write_model_card(model, [], "", "", metrics)
-    assert "my faces, split test, 1,234 images" in card
-    assert "| mean accuracy | 91.23 |" in card
-    assert "| mean balanced accuracy | not defined |" in card
+def test_the_files_of_keras_are_the_network_that_was_trained(exported, model):
+    loaded = keras.saving.load_model(exported)
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
+    assert set(loaded.output) == set(model.output)
+    for mine, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert record_of(loaded) == record_of(model)
+    assert not (exported / "assets").exists()
+
+
+def test_the_files_of_keras_do_not_show_how_and_where_the_model_was_compiled(tmp_path, faces):
+    model = small_network(recipe().model, (*SIZE, 3))
+    model.compile(keras.optimizers.AdamW(1e-3), **objective(groups_of(model)))
+    model.optimizer.build(model.trainable_variables)
+    expected = inference_model(model).predict(faces, verbose=0)
+    write_keras_files(model, tmp_path / WEIGHTS_FILE)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert not config.get("compile_config")
+    text = (tmp_path / "config.json").read_text() + (tmp_path / "metadata.json").read_text()
+    assert str(Path.home()) not in text
+    assert str(tmp_path.parent) not in text
+    with h5py.File(tmp_path / WEIGHTS_FILE) as file:
+        assert "optimizer" not in file
+    np.testing.assert_array_equal(run_keras_files(tmp_path / WEIGHTS_FILE, faces), expected)
+    assert model.compiled
 
 
 def test_a_folder_of_the_user_is_kept_even_if_forced(model, faces, tmp_path):
@@ -215,14 +259,14 @@ def test_a_folder_of_the_user_is_kept_even_if_forced(model, faces, tmp_path):
     assert (folder / "thesis.txt").read_text() == "mine"
 
 
-def test_an_earlier_export_is_replaced_if_nothing_in_it_was_changed(model, faces, tmp_path):
+def test_an_earlier_export_is_replaced_if_nothing_in_it_was_changed(small_model, faces, tmp_path):
     folder = tmp_path / "mine"
-    files = {"labels.txt", "model.json", "parity.json", "model_card.md", ".keras_faramtn.json"}
+    files = {"labels.txt", "model.json", "parity.json", "README.md", ".keras_faramtn.json"}
     serving = {"saved_model", "compose.yaml", "batching_parameters.txt"}
-    export_model(model, folder, faces, ["saved_model"])
+    export_model(small_model, folder, faces, ["saved_model"])
     assert {path.name for path in folder.iterdir()} == files | serving
     with pytest.raises(InputError, match="mine: it already exists"):
-        export_model(model, folder, faces, ["onnx"])
+        export_model(small_model, folder, faces, ["onnx"])
 
     compose = folder / "compose.yaml"
     content = compose.read_text()
@@ -230,13 +274,16 @@ def test_an_earlier_export_is_replaced_if_nothing_in_it_was_changed(model, faces
     (folder / "saved_model" / "thesis.txt").write_text("mine")
     message = r"mine: compose\.yaml, saved_model/thesis\.txt: added or changed after the export"
     with pytest.raises(InputError, match=message):
-        export_model(model, folder, faces, ["onnx"], force=True)
+        export_model(small_model, folder, faces, ["onnx"], force=True)
     assert (folder / "saved_model" / "thesis.txt").read_text() == "mine"
 
     compose.write_text(content)
     (folder / "saved_model" / "thesis.txt").unlink()
-    export_model(model, folder, faces, ["onnx"], force=True)
+    export_model(small_model, folder, faces, ["onnx"], force=True)
     assert {path.name for path in folder.iterdir()} == files | {"onnx"}
+
+    export_model(small_model, folder, faces, ["keras"], force=True)
+    assert {path.name for path in folder.iterdir()} == files | set(KERAS_FILES)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -247,16 +294,16 @@ def _write_another(model, path):
 
 
 def test_a_file_that_differs_raises_an_error_and_is_kept_for_inspection(
-    model, faces, tmp_path, monkeypatch
+    small_model, faces, tmp_path, monkeypatch
 ):
     wrong = dataclasses.replace(FORMATS["saved_model"], write=_write_another)
     monkeypatch.setitem(FORMATS, "saved_model", wrong)
     with pytest.raises(
         InputError, match=r"mine\.mismatch/saved_model/1: it differs from the model by"
     ):
-        export_model(model, tmp_path / "mine", faces, ["saved_model"])
+        export_model(small_model, tmp_path / "mine", faces, ["saved_model"])
     with pytest.raises(InputError, match=r"mine\.mismatch2/saved_model/1: it differs"):
-        export_model(model, tmp_path / "mine", faces, ["saved_model"])
+        export_model(small_model, tmp_path / "mine", faces, ["saved_model"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.mismatch", "mine.mismatch2"]
     parity = json.loads((tmp_path / "mine.mismatch" / "parity.json").read_text())
     assert parity["saved_model"]["parity"]["max_difference"] > 1e-4
