@@ -37,7 +37,9 @@ class PatchMap(keras.layers.Layer):
         self.width = width
 
     def call(self, tokens: Any) -> Any:
-        patches = tokens[:, -self.height * self.width :]
+        others = tokens.shape[1] - self.height * self.width
+        # Android's GPU delegate supports split, but not slices of three dimensions.
+        patches = ops.split(tokens, [others], axis=1)[1] if others else tokens
         return ops.reshape(patches, (-1, self.height, self.width, tokens.shape[-1]))
 
     # KerasHub states the wrong number of tokens for images that are not square (version 0.32), so

@@ -36,7 +36,8 @@ def connect(backbone: keras.Model, pixels: Any, image_converter: Any) -> tuple[A
         InputError: `backbone` is no network of KerasHub or KerasCV, has no levels of feature maps,
             or was built for images of another shape; or `image_converter` is not a converter.
     """
-    levels, output = _levels(backbone), backbone.output
+    levels = _levels(backbone)
+    output = backbone.output
     _check_images(backbone, tuple(pixels.shape[1:]))
     if len(output.shape) == 3:
         # The last level is the output before the final normalisation.
@@ -75,7 +76,8 @@ def is_vision_transformer(backbone: Any) -> bool:
         >>> is_vision_transformer("resnet50")
         False
     """
-    return isinstance(backbone, keras.Model) and len(backbone.output.shape) == 3
+    tensor = getattr(backbone, "output", None)
+    return isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 3
 
 
 def accepts(backbone: keras.Model, shape: tuple[int, ...]) -> bool:

@@ -86,8 +86,15 @@ def backbone_from_class(
     check_installed(library)
     models = importlib.import_module(library).models
     kind = _backbone_class(models, library, class_name)
+    parameters = inspect.signature(kind).parameters
+    unknown = sorted(set(arguments) - set(parameters))  # Keras ignores them
+    if unknown:
+        raise InputError(
+            f"{library}.models.{class_name} has no argument {unknown[0]!r}; remove it or correct "
+            f"its spelling. The arguments are {', '.join(parameters)}."
+        )
     complete = dict(arguments)
-    if "image_shape" in inspect.signature(kind).parameters:
+    if "image_shape" in parameters:
         complete.setdefault("image_shape", input_shape)
     try:
         backbone = kind(**complete)

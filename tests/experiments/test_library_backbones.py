@@ -208,7 +208,7 @@ def test_invalid_backbones_are_reported_with_file_and_key(backbone, model, messa
         ),
         (
             {**_by_class(RESNET), "arguments": {**ARGUMENTS[RESNET], "depth": 3}},
-            "ResNetBackbone can't be built with these arguments",
+            r"ResNetBackbone has no argument 'depth'; .* arguments are input_conv_filters,",
         ),
         (
             {**_by_class(RESNET), "arguments": {**ARGUMENTS[RESNET], "image_shape": [64, 64, 3]}},
