@@ -4,18 +4,13 @@ Call `check_layer` or `check_model` from a test. Both also run in child processe
 backends, which load the same files as this process.
 """
 
-import atexit
-import functools
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from other_backends import OTHER_BACKENDS, run_on
 from sensitive_network import make_sensitive
 
 import keras_faramtn  # noqa: F401 - registers the classes for keras.saving.load_model
@@ -23,7 +18,6 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.models import groups_of, inference_model, load_model
 from keras_faramtn.synthetic.faces import draw_faces
 
-OTHER_BACKENDS = ("jax", "torch")
 BACKEND_TOLERANCE = 1e-4
 # Bounds on the error under a dtype policy, relative to the largest output under float32. The errors
 # of single layers add up in a network; bfloat16 has a significand of 8 bits.
@@ -90,6 +84,9 @@ def check_model(build, *, folder, tolerances=MODEL_TOLERANCES, backends=OTHER_BA
     expected = _predict(model, images)
     assert np.ptp(np.concatenate(expected, axis=-1), axis=0).mean() > 0.01  # sensitive
     np.testing.assert_equal(_predict(model, images.astype("uint8")), expected)
+    eager = _call(model, images)
+    for actual, output in zip(eager, expected, strict=True):
+        np.testing.assert_allclose(actual, output, rtol=1e-4, atol=1e-4)
     _check_batch_of_one(model, images, expected)
     for batch in (None, 3):
         shapes = model.compute_output_shape((batch, *IMAGE_SIZE, 3))
@@ -100,7 +97,7 @@ def check_model(build, *, folder, tolerances=MODEL_TOLERANCES, backends=OTHER_BA
     copy = keras.Model.from_config(json.loads(config))
     assert json.dumps(copy.get_config()) == config
     copy.set_weights(model.get_weights())
-    np.testing.assert_equal(_predict(copy, images), expected)
+    np.testing.assert_equal(_call(copy, images), eager)
 
     for policy, tolerance in tolerances.items():
         keras.config.set_dtype_policy(policy)
@@ -109,9 +106,9 @@ def check_model(build, *, folder, tolerances=MODEL_TOLERANCES, backends=OTHER_BA
         finally:
             keras.config.set_dtype_policy("float32")
         copy.set_weights(model.get_weights())
-        actual = _predict(copy, images)
+        actual = _call(copy, images)
         assert {output.dtype.name for output in actual} == {"float32"}
-        _assert_close(actual, expected, tolerance)
+        _assert_close(actual, eager, tolerance)
 
     missing = _check_backends(model, images, expected, folder, backends=backends)
     loaded = load_model(folder / "model.keras")
@@ -141,7 +138,7 @@ def _check_export(model, images, folder):
 
 def _check_batch_of_one(model, inputs, expected):
     first = keras.tree.map_structure(lambda array: array[:1], inputs)
-    for actual, output in zip(_predict(model, first), expected, strict=True):
+    for actual, output in zip(_call(model, first), expected, strict=True):
         np.testing.assert_allclose(actual, output[:1], rtol=1e-4, atol=1e-4)
 
 
@@ -192,38 +189,19 @@ def run_saved(folder):
     np.savez(folder / "outputs.npz", *outputs)
 
 
-def serve():
-    """Calls `run_saved` for each line of standard input, and prints an empty line when done."""
-    for line in sys.stdin:
-        run_saved(Path(line.strip()))
-        print(flush=True)
-
-
-@functools.cache
-def _process(backend):
-    """A process on `backend`, which runs until this one ends: the imports take seconds."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "import harness; harness.serve()"],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "KERAS_BACKEND": backend},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    atexit.register(process.communicate)
-    return process
-
-
 def _run_on(backend, folder):
     (folder / "outputs.npz").unlink()
-    process = _process(backend)
-    process.stdin.write(f"{folder}\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "\n", f"failed on {backend}; see the error output"
+    call = f"harness.run_saved(pathlib.Path({str(folder)!r}))"
+    run_on(backend, f"import harness, pathlib; {call}")
 
 
 def _predict(model, inputs):
     return _arrays(model.predict(inputs, verbose=0))
+
+
+def _call(model, inputs):
+    """As `_predict`, but without a graph, whose tracing takes seconds for a network."""
+    return _arrays(model(inputs, training=False))
 
 
 def _flat(inputs):

@@ -1,11 +1,8 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from other_backends import OTHER_BACKENDS, run_on
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
 from keras_faramtn.losses import MaskedBinaryCrossentropy
@@ -344,10 +341,7 @@ for dtype in ("int8", "float32", "nan"):
 """
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", OTHER_BACKENDS)
 def test_loss_and_metrics_on_other_backends(backend):
     pytest.importorskip(backend)
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, "-c", BACKENDS]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    run_on(backend, BACKENDS)

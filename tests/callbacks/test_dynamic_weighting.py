@@ -1,11 +1,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from other_backends import OTHER_BACKENDS, run_on
 
 import keras_faramtn  # noqa: F401 - registers the classes for load_model
 from keras_faramtn.attributes import AttributeGroups
@@ -15,6 +17,7 @@ from keras_faramtn.layers import AttributeHead
 from keras_faramtn.losses import MaskedBinaryCrossentropy
 from keras_faramtn.objective import objective
 
+FOLDER = str(Path(__file__).parent)
 GROUPS = AttributeGroups(
     {"easy": ["a", "b"], "hard": ["c"], "flat": ["d", "e", "f"]}, attributes=list("abcdef")
 )
@@ -328,18 +331,10 @@ for epoch in range(4):
 """
 
 
-def _run(script, folder, **variables):
-    environment = {**os.environ, "PYTHONPATH": str(folder), **variables}
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_works_on_other_backends(backend, request):
+@pytest.mark.parametrize("backend", OTHER_BACKENDS)
+def test_works_on_other_backends(backend):
     pytest.importorskip(backend)
-    _run(OTHER_BACKEND, request.path.parent, KERAS_BACKEND=backend)
+    run_on(backend, f"import sys; sys.path.append({FOLDER!r})\n{OTHER_BACKEND}")
 
 
 MIRRORED = """
@@ -360,8 +355,17 @@ for group in GROUPS:
 """
 
 
-def test_works_under_mirrored_strategy_with_the_losses_of_one_device(request):
-    _run(MIRRORED, request.path.parent)
+def test_works_under_mirrored_strategy_with_the_losses_of_one_device():
+    paths = os.pathsep.join([FOLDER, str(Path(FOLDER).parent)])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    result = subprocess.run(
+        [sys.executable, "-c", MIRRORED],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
 
 
 def test_weights_are_in_the_scalars_of_tensorboard(tmp_path):
