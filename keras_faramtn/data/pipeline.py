@@ -25,7 +25,7 @@ from keras_faramtn.data.table import DecodedImages, FaceTable
 from keras_faramtn.errors import InputError
 
 EVALUATION_BATCH_SIZE = 64
-"""Images in a batch for validation, evaluation and prediction."""
+"""Images in a batch of a dataset that is not trained on."""
 
 # Decoded images are kept in memory up to this size; those of a larger data set go to disk.
 _MEMORY_BYTES = 4 * 1024**3
