@@ -192,7 +192,7 @@ def test_a_slower_optimizer_is_saved_and_loaded(tmp_path):
     optimizer = keras.saving.load_model(tmp_path / "model.keras").optimizer
     assert type(optimizer) is SlowerBackboneAdamW
     assert optimizer.backbone_factor == 0.1
-    assert "mouth" in optimizer.other_layers
+    assert "hair" in optimizer.other_layers
     assert not any(_is_of_backbone(name) for name in optimizer.other_layers)
 
 

@@ -1,13 +1,30 @@
-"""Networks on backbones of KerasHub and KerasCV; expectations come from the backbones themselves."""
+"""Networks on backbones of KerasHub and KerasCV, compared with the backbones themselves."""
+
+import importlib.util
 
 import keras
 import numpy as np
 import pytest
+import small_network
 from harness import GROUPS
+from harness import _run_on as run_on
 from library_backbones import ARGUMENTS, SIZE, library_backbone, make_sensitive, size_of
 
+from keras_faramtn.callbacks import Checkpoint
 from keras_faramtn.errors import InputError
-from keras_faramtn.models import BACKBONES, FARAMTN, MultiLabel, MultiTask
+from keras_faramtn.experiments import trainer
+from keras_faramtn.experiments.recipe import Recipe
+from keras_faramtn.explanations.evidence import explain
+from keras_faramtn.export.gpu_check import _unsupported_operations as unsupported_operations
+from keras_faramtn.export.tflite import run_tflite, write_tflite
+from keras_faramtn.models import (
+    BACKBONES,
+    FARAMTN,
+    MultiLabel,
+    MultiTask,
+    inference_model,
+    load_model,
+)
 from keras_faramtn.models.high_level import last_block_input
 from keras_faramtn.synthetic.faces import draw_faces
 
@@ -188,3 +205,117 @@ def _one_level():
 def test_unsuitable_backbones_and_arguments_raise_input_error(network, build, arguments, message):
     with pytest.raises(InputError, match=message):
         network(build(), **{"input_shape": (*SIZE, 3), **arguments})
+
+
+@pytest.fixture(scope="module")
+def saved(family, tmp_path_factory):
+    """The folder of a family's `model.keras`, and its probabilities of the images."""
+    folder = tmp_path_factory.mktemp("saved")
+    family.network.save(folder / "model.keras")
+    return folder, _predict(inference_model(family.network), family.images)
+
+
+def _predict(model, images):
+    return np.asarray(model(images.astype("float32"), training=False))
+
+
+def test_a_saved_network_is_loaded_unchanged(family, saved):
+    folder, expected = saved
+    loaded = load_model(folder / "model.keras")
+    assert abs(expected - expected.mean(axis=0)).max() > 0.01  # the images differ
+    np.testing.assert_array_equal(_predict(inference_model(loaded), family.images), expected)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")
+def test_jax_predicts_the_same(family, saved):
+    folder, expected = saved
+    np.savez(folder / "inputs.npz", family.images.astype("float32"))
+    np.savez(folder / "targets.npz")
+    np.savez(folder / "outputs.npz")
+    run_on("jax", folder)
+    with np.load(folder / "outputs.npz") as outputs:
+        actual = [outputs[name] for name in outputs.files]
+    groups = list(family.network.output_names)
+    probabilities = np.zeros_like(expected)
+    for group, logits in zip(groups, actual, strict=True):
+        probabilities[:, GROUPS.positions(group)] = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+
+
+# The operations that Android's GPU delegate lacks: KerasHub's transformers slice three dimensions.
+UNSUPPORTED = {name: ("STRIDED_SLICE",) if "DINO" in name else () for name in ARGUMENTS}
+
+
+def test_a_tflite_file_predicts_the_same(family, saved, tmp_path):
+    write_tflite(inference_model(family.network), tmp_path / "model.tflite")
+    actual = run_tflite(tmp_path / "model.tflite", family.images.astype("float32"))
+    np.testing.assert_allclose(actual, saved[1], atol=1e-4)
+    assert unsupported_operations(tmp_path / "model.tflite") == UNSUPPORTED[family.name]
+
+
+def test_the_evidence_of_an_explanation_sums_to_the_logits(family):
+    explanation = explain(family.network, family.images, ["smile", "young"])
+    stride = 8 if family.transformer else 32
+    assert explanation.high_level.shape[2:] == tuple(size // stride for size in family.size)
+    total = explanation.bias + explanation.evidence.sum(axis=(2, 3))
+    np.testing.assert_allclose(total, explanation.logits, atol=1e-3)
+
+
+def test_a_missing_library_is_named(tmp_path, monkeypatch):
+    MultiLabel(library_backbone(MOBILENET), ["Smiling"], (*SIZE, 3)).save(tmp_path / "model.keras")
+    monkeypatch.setattr(keras.saving, "load_model", _fail)
+    assert "missing" in _loading_error(tmp_path)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "keras_cv" else find(name)
+    )
+    assert "keras_cv is not installed; install it with: pip install" in _loading_error(tmp_path)
+
+
+def _fail(*arguments, **keywords):
+    raise TypeError("a module is missing")
+
+
+def _loading_error(folder):
+    with pytest.raises(InputError) as error:
+        load_model(folder / "model.keras")
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in ARGUMENTS if name != "keras_hub.DINOV2Backbone"])
+def test_a_resumed_run_is_identical_to_an_uninterrupted_one(name, tmp_path, monkeypatch):
+    # Without a graph, whose tracing takes longer than these two epochs.
+    monkeypatch.setattr(trainer, "_jit_compile", lambda training: {"run_eagerly": True})
+    library, _, class_name = name.partition(".")
+    arguments = {key: each for key, each in ARGUMENTS[name].items() if key != "image_shape"}
+    content = small_network.recipe(epochs=2, batch_size=24).model_dump(mode="json")
+    content["model"]["backbone"] = {
+        "library": library,
+        "class_name": class_name,
+        "arguments": arguments,
+    }
+    recipe = Recipe.model_validate(content)
+
+    def train(folder):
+        folder.mkdir(exist_ok=True)
+        model = trainer.build_model(recipe)
+        training = small_network.batches(24)
+        return trainer.fit_model(model, recipe, training, training.take(1), folder), model
+
+    history, model = train(tmp_path / "whole")
+    assert np.isfinite(history["loss"]).all()
+    begin = Checkpoint.on_epoch_begin
+
+    def interrupt(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(self, epoch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_epoch_begin", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "resumed")
+    resumed, other = train(tmp_path / "resumed")
+    assert resumed == history
+    for one, same in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, same)
