@@ -1,12 +1,10 @@
-import os
-import subprocess
-import sys
 import warnings
 
 import keras
 import numpy as np
 import pytest
 from explained import GROUPS, random_images, small_network
+from other_backends import run_on
 from sensitive_network import make_sensitive
 
 from keras_faramtn.errors import InputError
@@ -191,12 +189,12 @@ def test_jax_computes_the_same_evidence(tmp_path):
         "from keras_faramtn.explanations.attention import attention_of\n"
         "from keras_faramtn.explanations.evidence import explain\n"
         "from keras_faramtn.models.loading import load_model\n"
-        "model, images = load_model('model.keras'), np.load('images.npy')\n"
-        "np.savez('jax.npz', explain(model, images, ['young']).evidence,\n"
+        f"folder = {str(tmp_path)!r}\n"
+        "model, images = load_model(folder + '/model.keras'), np.load(folder + '/images.npy')\n"
+        "np.savez(folder + '/jax.npz', explain(model, images, ['young']).evidence,\n"
         "         attention_of(model, images).to_positions)"
     )
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    run_on("jax", code)
     expected = (
         explain(model, images, ["young"]).evidence,
         attention_of(model, images).to_positions,
