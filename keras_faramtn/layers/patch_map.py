@@ -37,9 +37,8 @@ class PatchMap(keras.layers.Layer):
         self.width = width
 
     def call(self, tokens: Any) -> Any:
-        others = tokens.shape[1] - self.height * self.width
-        # Android's GPU delegate supports split, but not slices of three dimensions.
-        patches = ops.split(tokens, [others], axis=1)[1] if others else tokens
+        # The number of tokens may be unknown while a graph is traced.
+        patches = tokens[:, -self.height * self.width :]
         return ops.reshape(patches, (-1, self.height, self.width, tokens.shape[-1]))
 
     # KerasHub states the wrong number of tokens for images that are not square (version 0.32), so
