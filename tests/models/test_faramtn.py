@@ -30,7 +30,7 @@ def test_other_backbones_pass_the_harness(backbone, tmp_path):
 @pytest.mark.slow
 def test_resnet50_passes_the_harness(tmp_path):
     # Its depth and its inputs of up to 150 amplify the rounding errors of random weights.
-    tolerances = {"float32": 1e-6, "mixed_float16": 0.05, "mixed_bfloat16": 0.5}
+    tolerances = {"float32": 1e-6, "mixed_float16": 0.05, "mixed_bfloat16": 0.6}
     check_model(
         lambda: FARAMTN("resnet50", GROUPS, SHAPE),
         folder=tmp_path,
