@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import write_celeba
+from other_backends import run_on
 from small_network import SIZE, batches, initial_weights, recipe, small_network, train
 
 from keras_faramtn.callbacks.checkpoint import read_state
@@ -123,11 +124,15 @@ def _environment(backend):
 
 def _run_process(folder, backend="tensorflow", before="", after="", **settings):
     code = PROCESS.format(before=before, after=after)
-    command = [sys.executable, "-c", code, str(folder), json.dumps(settings)]
-    result = subprocess.run(
-        command, env=_environment(backend), capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
+    arguments = [str(folder), json.dumps(settings)]
+    if backend == "tensorflow":
+        command = [sys.executable, "-c", code, *arguments]
+        result = subprocess.run(
+            command, env=_environment(backend), capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr[-4000:]
+    else:
+        run_on(backend, f"import sys; sys.argv[1:] = {arguments!r}\n{code}")
     return json.loads((folder / "history.json").read_text())
 
 
