@@ -92,14 +92,12 @@ def accepts(backbone: keras.Model, shape: tuple[int, ...]) -> bool:
 
 
 def _levels(backbone: keras.Model) -> list[Any]:
-    by_tensor = getattr(backbone, "pyramid_outputs", None)  # KerasHub
-    by_layer = getattr(backbone, "pyramid_level_inputs", None)  # KerasCV
-    if by_tensor or by_layer:
-        levels = (
-            list(by_tensor.values())
-            if by_tensor
-            else [backbone.get_layer(name).output for name in by_layer.values()]
-        )
+    by_tensor = getattr(backbone, "pyramid_outputs", {})  # KerasHub
+    by_layer = getattr(backbone, "pyramid_level_inputs", {})  # KerasCV
+    if by_tensor:
+        levels = list(by_tensor.values())
+    elif by_layer:
+        levels = [backbone.get_layer(name).output for name in by_layer.values()]
     elif hasattr(backbone, "patch_size"):
         levels = []
     else:
