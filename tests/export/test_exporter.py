@@ -217,7 +217,7 @@ def test_the_model_card_describes_the_files(exported):
     assert "calibrated on the same faces" in card
     assert f"(batch, {SIZE[0]}, {SIZE[1]}, 3)" in card
     assert "Unknown: there was no `metrics.json`" in card
-    assert "- keras\n" in card.split("\n---\n")[0]
+    assert "- keras" in card.split("\n---\n")[0].splitlines()
 
 
 def test_the_files_of_keras_are_the_network_that_was_trained(exported, model):
