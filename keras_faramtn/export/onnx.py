@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,11 +51,27 @@ def write_onnx(model: keras.Model, path: Path) -> None:
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
-        content, _ = tf2onnx.convert.from_function(serve, input_signature=[images], opset=_OPSET)
+        content, _ = tf2onnx.convert.from_function(
+            serve,
+            input_signature=[images],
+            opset=_OPSET,
+            custom_op_handlers={"Erfc": (_write_erfc, [])},
+        )
     onnx = import_onnx_package("onnx")
     properties = {RECORD_FILE: record_to_json(record_of(model)), **_PIXELS}
     onnx.helper.set_model_props(content, properties)
     onnx.save(content, path)
+
+
+def _write_erfc(context: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Writes erfc(x), of the exact GELU of transformers, as 1 - erf(x); tf2onnx doesn't know it."""
+    [x], shapes, dtypes = node.input, node.output_shapes, node.output_dtypes
+    context.remove_node(node.name)
+    erf = context.make_node("Erf", [x]).output[0]
+    one = context.make_const(f"{name}/one", np.float32(1)).output[0]
+    context.make_node(
+        "Sub", [one, erf], outputs=node.output, name=name, shapes=shapes, dtypes=dtypes
+    )
 
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ from keras_faramtn.experiments import trainer
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.explanations.evidence import explain
 from keras_faramtn.export.gpu_check import _unsupported_operations as unsupported_operations
+from keras_faramtn.export.onnx import run_onnx, write_onnx
+from keras_faramtn.export.saved_model import run_saved_model, write_saved_model
 from keras_faramtn.export.tflite import run_tflite, write_tflite
 from keras_faramtn.models import (
     BACKBONES,
@@ -251,6 +253,19 @@ def test_a_tflite_file_predicts_the_same(family, saved, tmp_path):
     actual = run_tflite(tmp_path / "model.tflite", family.images.astype("float32"))
     np.testing.assert_allclose(actual, saved[1], atol=1e-4)
     assert unsupported_operations(tmp_path / "model.tflite") == UNSUPPORTED[family.name]
+
+
+def test_onnx_and_saved_model_predict_the_same(tmp_path):
+    """The exact GELU of a transformer is an operation that tf2onnx doesn't know."""
+    pytest.importorskip("tf2onnx")
+    family = Family("keras_hub.DINOV2Backbone")
+    model, images = inference_model(family.network), family.images.astype("float32")
+    expected = _predict(model, images)
+    write_onnx(model, tmp_path / "model.onnx")
+    np.testing.assert_allclose(run_onnx(tmp_path / "model.onnx", images), expected, atol=1e-5)
+    write_saved_model(model, tmp_path / "saved_model")
+    actual = run_saved_model(tmp_path / "saved_model", images)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_the_evidence_of_an_explanation_sums_to_the_logits(family):
