@@ -55,6 +55,18 @@ def untrack_metric(model: keras.Model, metric: keras.metrics.Metric) -> None:
     model._metrics[:] = [each for each in model._metrics if each is not metric]
 
 
+def build_losses_and_metrics(model: keras.Model, batch: Any) -> None:
+    """Creates the variables of a compiled model's losses and metrics, from the types of a batch.
+
+    Otherwise its first step creates them, and TensorFlow traces it a second time.
+
+    Args:
+        model: a compiled model.
+        batch: `(x, y)` of anything that has a shape and a dtype.
+    """
+    model._symbolic_build(data_batch=batch)
+
+
 def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
     """Sets the epoch that a running `fit` begins with, as `BackupAndRestore` does.
 
@@ -65,8 +77,8 @@ def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
     model._initial_epoch = epoch
 
 
-def all_layers(model: keras.Model) -> Iterable[keras.layers.Layer]:
-    """All layers of `model`, including those inside other layers and models."""
+def all_layers(model: keras.layers.Layer) -> Iterable[keras.layers.Layer]:
+    """All layers of a model or layer, including those inside other layers and models."""
     return model._flatten_layers(include_self=False)
 
 
@@ -74,6 +86,14 @@ def random_generator_states(model: keras.Model) -> list[keras.Variable]:
     """The states of the random generators of dropout and the like, which are not weights."""
     weights = {id(weight) for weight in model.weights}
     return [state for state in model.non_trainable_variables if id(state) not in weights]
+
+
+def replace_seed_generators(
+    layer: keras.layers.Layer, generator: keras.random.SeedGenerator
+) -> None:
+    """Makes an image augmentation layer, and those inside it, draw all seeds from `generator`."""
+    for each in (layer, *all_layers(layer)):
+        each._get_seed_generator = lambda backend=None: generator
 
 
 def variable_scope(model: keras.Model) -> contextlib.AbstractContextManager:

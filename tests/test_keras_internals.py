@@ -53,6 +53,30 @@ def test_replaced_loss_weights_are_used(trained):
         )
 
 
+def test_losses_and_metrics_are_built_before_the_first_step():
+    model = _model()
+    traces = []
+
+    class Accuracy(keras.metrics.MeanMetricWrapper):
+        def update_state(self, *arguments, **more):
+            traces.append(1)
+            return super().update_state(*arguments, **more)
+
+    model.compile(
+        "sgd",
+        loss={"a": "mse", "b": "mae"},
+        metrics={"a": [Accuracy(keras.losses.mean_squared_error, name="error")]},
+    )
+    model.optimizer.build(model.trainable_variables)
+    keras_internals.build_losses_and_metrics(model, DATA)
+    variables = len(model.metrics_variables)
+    assert variables, "Keras builds metrics elsewhere: adapt `build_losses_and_metrics`"
+    before = len(traces)
+    model.fit(*DATA, epochs=2, verbose=0)
+    assert len(model.metrics_variables) == variables
+    assert len(traces) == before + 1, "the train step is traced more than once"
+
+
 def test_a_metric_that_is_an_attribute_is_tracked_saved_and_untracked(tmp_path):
     class State(keras.metrics.Metric):
         def __init__(self):
@@ -192,3 +216,20 @@ def test_muon_of_an_earlier_keras_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(optimizers, "MUON_SUPPORTED", False)
     with pytest.raises(InputError, match=rf"needs Keras 3\.13.* {keras.__version__}.*adamw"):
         ConvolutionMuon()
+
+
+def test_layers_inside_a_layer_draw_from_the_given_seed_generator():
+    layer = keras.layers.RandomColorJitter(brightness_factor=0.3, contrast_factor=0.3, seed=5)
+    images = np.full((3, 4, 5, 3), 100, "float32")
+
+    def jittered(seed):
+        keras_internals.replace_seed_generators(layer, keras.random.SeedGenerator(seed))
+        return keras.ops.convert_to_numpy(layer(images))
+
+    np.testing.assert_array_equal(
+        jittered(1),
+        jittered(1),
+        err_msg="Keras finds the seed generator of layers elsewhere: adapt "
+        "`keras_internals.replace_seed_generators`",
+    )
+    assert (jittered(1) != jittered(2)).any()

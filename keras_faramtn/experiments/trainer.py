@@ -17,7 +17,11 @@ from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
-from keras_faramtn.keras_internals import all_layers, variable_scope
+from keras_faramtn.keras_internals import (
+    all_layers,
+    build_losses_and_metrics,
+    variable_scope,
+)
 from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
 from keras_faramtn.models.backbones import backbone_layers
 from keras_faramtn.models.heads import check_trainable
@@ -205,6 +209,8 @@ def fit_model(
             if not phase.backbone:
                 logger.info("Epochs 1 to %d: the backbone is frozen.", phase.end)
             _compile(model, recipe.training, phase, steps)
+            if not recipe.training.all_devices:
+                build_losses_and_metrics(model, training.element_spec)
             with _divergence_explained(checkpoint):
                 model.fit(
                     training,
