@@ -360,7 +360,7 @@ def _subgroup_section(scores: SubgroupScores, key: str) -> dict[str, Any]:
     ]
     found = sorted(found, key=lambda each: -abs(each[2].value))[:_GAPS]
     ends = [end for _, _, gap in (*means, *found) for end in (gap.low, gap.high)]
-    axis = axis_of(ends, always=[0.0])
+    axis = axis_of(ends, always=[0.0], intervals=4)
 
     def row(attribute: str, rate: str, gap: Gap) -> dict[str, Any]:
         track = axis.track(gap.value, (gap.low, gap.high))
