@@ -611,7 +611,8 @@ def score(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A .tflite or .onnx file, or one in an export or at hf://OWNER/NAME.")
+        str,
+        typer.Option(help="A .tflite or .onnx file, or one in an export or at hf://OWNER/NAME."),
     ],
     to: Annotated[Path, typer.Option(help="The folder to create or to resume.")],
     detect: Detect = False,
