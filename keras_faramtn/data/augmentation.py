@@ -1,11 +1,13 @@
-"""Random changes of training images: geometry, light, random erasing and mixup."""
+"""Random changes of training images: geometry, light, random erasing, layers and mixup."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from keras_faramtn.data.augmentation_layers import Layers, Transformation, check_layer_names
 from keras_faramtn.errors import InputError
 
 # The ranges are small enough to keep each attribute recognisable; hair colours limit `_LIGHT`.
@@ -18,39 +20,50 @@ _LIGHT = 0.2  # brightness and contrast, as fractions
 # whole face.
 _ERASED = (0.1, 0.45)
 
-# Added to the seed, so that mixup draws different random numbers from the augmentation before it.
+# Added to the seed, so that mixup and the layers draw different random numbers from the
+# augmentation before them.
 _MIXUP_SEED = 100
+_LAYER_SEED = 200
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """How training images are augmented.
 
-    Each image is flipped, shifted, zoomed, rotated and relit at random. Random erasing and mixup
-    are optional.
+    Each image is flipped, shifted, zoomed, rotated and relit at random. Random erasing, layers of
+    Keras and KerasCV, and mixup are optional, and applied in this order.
 
     Args:
         erase: the fraction of images, in 0..1, in which a random rectangle is painted over (Zhong
             et al., "Random Erasing Data Augmentation", AAAI 2020).
         mixup: if above 0, the parameter of the Beta distribution from which mixup draws its
             fractions; see `mix`.
+        layers: layers of Keras or KerasCV, each a mapping from its name to its arguments; see
+            `build_layers`.
+        standard: False to replace flips, shifts, zoom, rotation and relighting by the layers.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: a value is out of range, or a layer can't be used.
 
     Example:
-        >>> Augmentation(erase=0.25)
-        Augmentation(erase=0.25, mixup=0.0)
+        >>> Augmentation(erase=0.25).erase
+        0.25
+        >>> augmentation = Augmentation(layers=[{"RandomGaussianBlur": {"factor": 0.2}}])
     """
 
     erase: float = 0.0
     mixup: float = 0.0
+    layers: Layers = ()
+    standard: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.erase <= 1:
             raise InputError(f"erase is {self.erase}; use a fraction from 0 to 1.")
         if not (self.mixup >= 0 and math.isfinite(self.mixup)):
             raise InputError(f"mixup is {self.mixup}; use 0 or a positive number.")
+        if self.erase and not self.standard:
+            raise InputError("erase needs standard=True; use the layer RandomErasing instead.")
+        check_layer_names(self.layers)
 
 
 def augment_images(images: Any, seed: Any, erase: float = 0.0) -> Any:
@@ -119,6 +132,30 @@ def _span(centre: Any, extent: Any, length: int) -> Any:
     """
     positions = (tf.range(length, dtype=tf.float32) + 0.5) / length
     return tf.abs(positions - centre[:, None]) < extent[:, None] / 2
+
+
+def apply_layers(images: Any, seed: Any, layers: Sequence[Transformation]) -> Any:
+    """Changes images by layers of Keras or KerasCV.
+
+    Args:
+        images: uint8 `(batch, height, width, 3)`.
+        seed: int64 `(2,)`; the same seed gives the same images.
+        layers: from `build_layers`.
+
+    Returns:
+        uint8 tensor of the same shape, or `images` if there are no layers.
+
+    Example:
+        >>> apply_layers(tf.zeros((2, 4, 3, 3), tf.uint8), tf.constant([0, 1], tf.int64), []).shape
+        TensorShape([2, 4, 3, 3])
+    """
+    if not layers:
+        return images
+    pixels = tf.cast(images, tf.float32)
+    for index, layer in enumerate(layers):
+        changed = layer(pixels, tf.random.fold_in(seed, _LAYER_SEED + index))
+        pixels = tf.clip_by_value(changed, 0, 255)  # some layers of Keras exceed the range
+    return tf.cast(tf.round(pixels), tf.uint8)
 
 
 def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.data.augmentation import Augmentation, augment_images, mix
+from keras_faramtn.data.augmentation import Augmentation, apply_layers, augment_images, mix
+from keras_faramtn.data.augmentation_layers import build_layers
 from keras_faramtn.data.cache import cached_images
 from keras_faramtn.data.decoding import (
     decode_and_resize,
@@ -74,7 +75,8 @@ def make_dataset(
         `(batch, attributes of the group)`: 1 present, 0 absent, -1 unknown.
 
     Raises:
-        InputError: the attributes of the table and of `groups` differ, or `cache` can't be written.
+        InputError: the attributes of the table and of `groups` differ, `cache` can't be written, or
+            the arguments of a layer of `augmentation` are wrong.
 
     Example:
         >>> import tempfile
@@ -290,6 +292,7 @@ def _shuffled(
 def _augmented(
     dataset: tf.data.Dataset, augmentation: Augmentation, seed: int, epoch: tf.Variable | None
 ) -> tf.data.Dataset:
+    layers = build_layers(augmentation.layers)
     steps = int(dataset.cardinality())
     seeds = _for_each_epoch(
         lambda number: tf.data.Dataset.range(steps).map(
@@ -300,7 +303,10 @@ def _augmented(
     )
 
     def augment(batch: tuple[Any, Any], batch_seed: Any) -> tuple[Any, Any]:
-        images, labels = augment_images(batch[0], batch_seed, augmentation.erase), batch[1]
+        images, labels = batch
+        if augmentation.standard:
+            images = augment_images(images, batch_seed, augmentation.erase)
+        images = apply_layers(images, batch_seed, layers)
         if augmentation.mixup:
             return mix(images, labels, batch_seed, augmentation.mixup)
         return images, labels

@@ -13,7 +13,7 @@ from keras_faramtn.data.pipeline import make_dataset
 from keras_faramtn.data.table import UNKNOWN, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.distillation import distil_labels
-from keras_faramtn.experiments.recipe import MEASURED, Recipe
+from keras_faramtn.experiments.recipe import MEASURED, Data, Recipe
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.framing_check import framing_problem
 from keras_faramtn.faces.measure import evenly_spread, measure_framing
@@ -51,21 +51,24 @@ def training_dataset(
         logger.info("Predicting the training images with the teacher, %s", teacher.model)
         images = distil_labels(images, teacher.model, teacher.blend, cache)
         data = f"{data}, distilled from {digest(teacher.model)}"
-    augmentation = (
-        Augmentation(recipe.data.erase, recipe.data.mixup) if recipe.data.augment else None
-    )
     dataset = make_dataset(
         images,
         groups,
         recipe.data.image_size,
         recipe.training.batch_size,
         shuffle=True,
-        augmentation=augmentation,
+        augmentation=_augmentation(recipe.data),
         seed=recipe.training.seed,
         epoch=epoch,
         cache=cache,
     )
     return dataset, data
+
+
+def _augmentation(data: Data) -> Augmentation | None:
+    if data.augment:
+        return Augmentation(data.erase, data.mixup, data.augmentation)
+    return Augmentation(layers=data.augmentation, standard=False) if data.augmentation else None
 
 
 def training_framing(recipe: Recipe, table: FaceTable) -> Framing | None:

@@ -11,6 +11,7 @@ import yaml
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
 from keras_faramtn.backbone_libraries import check_installed
+from keras_faramtn.data.augmentation_layers import build_layers, check_layer_names
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.yaml_files import read_yaml
 from keras_faramtn.framing import FRAMINGS, framing_from_json
@@ -56,6 +57,8 @@ class Data(_Section):
         erase: the fraction of training images in which a random rectangle is erased, if `augment`.
         mixup: if `augment` and above 0, each training image and its labels are mixed with another
             image's, with a weight drawn from Beta(mixup, mixup).
+        augmentation: layers of Keras or KerasCV that change the training images further, each a
+            mapping from its name to its arguments, as in `build_layers`; also if not `augment`.
         cache: the folder for decoded images that need more than 4 GiB (fewer are kept in memory);
             None for `keras_faramtn` in the user's cache folder.
     """
@@ -69,7 +72,14 @@ class Data(_Section):
     augment: bool = True
     erase: Fraction = 0.0
     mixup: Annotated[float, pydantic.Field(ge=0)] = 0.0
+    augmentation: list[dict[str, Any]] = []
     cache: FilePath | None = None
+
+    @pydantic.field_validator("augmentation")
+    @classmethod
+    def _possible_layers(cls, layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        check_layer_names(layers)
+        return layers
 
     @pydantic.field_validator("framing")
     @classmethod
@@ -275,7 +285,7 @@ class Recipe(_Section):
         Example:
             >>> recipe, _ = read_recipe("demo")
             >>> sorted(recipe.identity()["data"])
-            ['augment', 'erase', 'framing', 'image_size', 'mixup']
+            ['augment', 'augmentation', 'erase', 'framing', 'image_size', 'mixup']
         """
         return self.model_dump(mode="json", exclude={"data": PATH_KEYS})
 
@@ -330,9 +340,13 @@ def refuse_missing_files(recipe: Recipe, source: str | Path) -> None:
     """Checks, before anything slow starts, that what a recipe names exists here.
 
     Raises:
-        InputError: if a file or the library of the backbone is missing; the message starts with
-            `source` and names the key.
+        InputError: if a file or the library of the backbone is missing, or a layer for
+            augmentation can't be built; the message starts with `source` and names the key.
     """
+    try:
+        build_layers(recipe.data.augmentation)
+    except InputError as error:
+        raise InputError(f"{source}: data.augmentation: {error}") from error
     backbone = recipe.model.backbone
     if isinstance(backbone, LibraryBackbone):
         try:

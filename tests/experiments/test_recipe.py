@@ -9,7 +9,12 @@ import yaml
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, MCNN_AUX
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments.recipe import packaged_recipes, read_recipe, write_recipe
+from keras_faramtn.experiments.recipe import (
+    packaged_recipes,
+    read_recipe,
+    refuse_missing_files,
+    write_recipe,
+)
 from keras_faramtn.framing import BOX_FRAMING, framing_to_json
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -223,3 +228,28 @@ def test_files_that_are_not_recipes_are_refused(text, message, tmp_path):
 def test_an_unknown_recipe_is_refused_with_the_known_names():
     with pytest.raises(InputError, match=r"nothing: there is no such recipe; .* demo"):
         read_recipe("nothing")
+
+
+def test_a_layer_for_augmentation_that_cannot_be_used_is_reported_with_file_and_key(tmp_path):
+    path = _write(tmp_path, _content(data__augmentation=[{"MixUp": {"alpha": 0.2}}]))
+    with pytest.raises(
+        InputError, match=r"mine\.yaml: data\.augmentation: MixUp can't be used: it "
+    ):
+        read_recipe(path)
+    path = _write(tmp_path, _content(data__augmentation=[{"RandomHue": {"fctor": 0.2}}]))
+    recipe, _ = read_recipe(path)
+    with pytest.raises(
+        InputError, match=r"^mine: data\.augmentation: RandomHue: there is no argum"
+    ):
+        refuse_missing_files(recipe, "mine")
+    path = _write(tmp_path, _content(data__augmentation={"RandomHue": {"factor": 0.2}}))
+    with pytest.raises(InputError, match=r"data\.augmentation: Input should be a valid list"):
+        read_recipe(path)
+
+
+def test_layers_for_augmentation_are_written_and_read_again(tmp_path):
+    layers = [{"RandomFlip": None}, {"RandAugment": {"factor": [0.1, 0.3]}}]
+    recipe, _ = read_recipe(_write(tmp_path, _content(data__augmentation=layers)))
+    write_recipe(recipe, tmp_path / "again.yaml")
+    assert read_recipe(tmp_path / "again.yaml")[0] == recipe
+    assert recipe.identity()["data"]["augmentation"] == layers

@@ -352,6 +352,28 @@ def test_a_run_is_not_resumed_with_another_teacher(small_network, data, tmp_path
     assert len(csv_column(tmp_path / "run", "loss")) == 2
 
 
+def test_a_run_augmented_by_layers_is_resumed_with_the_same_result(small_network, data, tmp_path):
+    recipe = _recipe(tmp_path, epochs=2)
+    content = yaml.safe_load(recipe.read_text())
+    content["data"]["augmentation"] = [
+        {"RandomColorJitter": {"brightness_factor": 0.3, "contrast_factor": 0.2}},
+        {"RandomChannelShift": {"factor": 0.3}},
+    ]
+    recipe.write_text(yaml.safe_dump(content))
+    train_recipe(recipe, data, tmp_path / "uninterrupted")
+    _train_into_the_second_epoch(recipe, data, tmp_path / "run")
+    train_recipe(recipe, data, tmp_path / "run")
+    models = [load_model(tmp_path / run / "model.keras") for run in ("uninterrupted", "run")]
+    for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    content["data"]["augmentation"].reverse()
+    recipe.write_text(yaml.safe_dump(content))
+    shutil.copytree(tmp_path / "run", tmp_path / "other", ignore=shutil.ignore_patterns("model*"))
+    with pytest.raises(InputError, match=r"data\.augmentation: found \["):
+        train_recipe(recipe, data, tmp_path / "other")
+
+
 def test_a_run_is_resumed_after_its_data_and_cache_were_moved(small_network, data, tmp_path):
     recipe = _recipe(tmp_path, epochs=2)
     _train_into_the_second_epoch(recipe, data, tmp_path / "run")
