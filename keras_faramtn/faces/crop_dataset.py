@@ -43,10 +43,11 @@ def crop_dataset(
     """Crops the face in each photograph, and writes the crops with the same labels and splits.
 
     The crops are `images/000001.jpg` and so on, numbered as the photographs are. If there are
-    labels, `attributes.csv` has them and the splits, as `read_csv_table` reads them. A photograph
-    without a face, or with several, is skipped: nothing says whose labels it has. All photographs
-    are listed in `photographs.csv` with the number of their faces, and the problems are logged. The
-    result is written with `atomic_folder`, so an interrupted run leaves nothing.
+    labels, `attributes.csv` has them, the splits and the table's other `columns`, as
+    `read_csv_table` reads them. A photograph without a face, or with several, is skipped: nothing
+    says whose labels it has. All photographs are listed in `photographs.csv` with the number of
+    their faces, and the problems are logged. The result is written with `atomic_folder`, so an
+    interrupted run leaves nothing.
 
     Args:
         source: a data set, as for `read_dataset`; or a folder of photographs without labels.
@@ -150,14 +151,15 @@ def _crop_all(
 
 
 def _write_labels(path: Path, table: FaceTable, images: Sequence[str], rows: np.ndarray) -> None:
-    """Writes the labels and splits of some rows, as `read_csv_table` reads them."""
+    """Writes the labels, splits and other columns of some rows, as `read_csv_table` reads them."""
     splits = {number: split for split, number in SPLITS.items()}
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "split", *table.attributes])
+        writer.writerow(["image", "split", *table.attributes, *table.columns])
         for row in np.flatnonzero(rows).tolist():
             labels = ["" if label == UNKNOWN else label for label in table.labels[row].tolist()]
-            writer.writerow([images[row], splits[table.splits[row]], *labels])
+            others = [values[row] for values in table.columns.values()]
+            writer.writerow([images[row], splits[table.splits[row]], *labels, *others])
 
 
 def _write_report(

@@ -28,8 +28,10 @@ ROWS = [  # image, split, person, labels; and the number of faces in it
 def photographs(tmp_path_factory):
     """A table of photographs of drawn faces."""
     folder = tmp_path_factory.mktemp("photographs")
-    header = ["image", "split", "person", "Happy", "Wearing_Scarf"]
-    file = write_csv_table(folder, header, [row[:-1] for row in ROWS], images="images")
+    header = ["image", "split", "person", "Happy", "age", "Wearing_Scarf"]
+    ages = ("20-29", "", "40-49", "50-59", "60, or more")
+    rows = [(*row[:4], age, row[4]) for row, age in zip(ROWS, ages, strict=True)]
+    file = write_csv_table(folder, header, rows, images="images")
     for number, (name, *_, count) in enumerate(ROWS):
         size = (320, 300)
         image, faces = compose(40 + number, size, count, face_sizes=(60, 80), max_angle=15)
@@ -57,6 +59,7 @@ def test_crops_have_the_labels_and_splits_of_their_photographs(photographs, tmp_
     assert table.attributes == ("Happy", "Wearing_Scarf")
     assert table.labels.tolist() == [[1, -1], [0, 1], [-1, 0]]
     assert table.splits.tolist() == [0, 1, 2]
+    assert table.columns["age"].tolist() == ["20-29", "", "60, or more"]
     assert {Image.open(path).size for path in table.paths} == {(178, 218)}
     framing = measure_framing(table)
     for name in ("left_eye", "right_eye", "mouth"):

@@ -1,5 +1,6 @@
 """Reads a CSV file of custom attributes for a folder of images."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ IMAGE_FOLDER = "images"
 
 _IMAGE, _SPLIT, _PERSON = "image", "split", "person"  # the columns that are not attributes
 _LABELS = {"1": 1, "0": 0, "": UNKNOWN}
+
+logger = logging.getLogger(__name__)
 
 
 def is_csv_table(source: Path) -> bool:
@@ -43,13 +46,14 @@ def read_csv_table(
     - `split` (optional): `train`, `validation` or `test`. Without this column a tenth of the images
       is assigned to `test` and a tenth to `validation`; the assignment is reproducible.
     - `person` (optional): who is in the image. If splits are assigned, each person is in only one.
-    - Each other column is an attribute: 1 present, 0 absent, empty unknown. If `attributes` are
-      given, the columns that are not among them may contain any text.
+    - Each other column is an attribute: 1 present, 0 absent, empty unknown. A column with other
+      values only, such as `20-29`, is not an attribute. If `attributes` are given, the columns that
+      are not among them may contain any text.
 
     Args:
         source: the file, or a folder that contains `attributes.csv`.
         attributes: the attributes to read, in the table's order; other columns are in the table's
-            `columns`. None for all, in the file's order.
+            `columns`. None for all attributes, in the file's order.
         skip_bad: skip invalid rows, instead of raising an error.
 
     Returns:
@@ -79,7 +83,7 @@ def read_csv_table(
     header = [name.strip() for name in header]
     _refuse_header(file, line, header)
     if attributes is None:
-        attributes = tuple(name for name in header if name not in (_IMAGE, _SPLIT, _PERSON))
+        attributes = _attribute_columns(file, header, [values for _, values in rows])
     _refuse_attributes(file, line, header, attributes)
 
     valid: list[tuple[int, dict[str, str]]] = []
@@ -117,6 +121,30 @@ def read_csv_table(
 
 def _file(source: Path) -> Path:
     return source if source.suffix.lower() == ".csv" else source / FILE_NAME
+
+
+def _attribute_columns(
+    file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[str, ...]:
+    """The columns with labels: those with a 1, 0 or -1, or without any value."""
+    attributes, others = [], []
+    for column, name in enumerate(header):
+        if name in (_IMAGE, _SPLIT, _PERSON):
+            continue
+        values = {row[column].strip() for row in rows if column < len(row)} - {""}
+        text = name and values and not values & {"1", "0", "-1"}
+        (others if text else attributes).append(name)
+    if others and not attributes:
+        raise InputError(
+            f"{file}: no column has labels; an attribute needs a column with 1 (present), 0 "
+            f"(absent) or empty (unknown). The columns with other values only: {', '.join(others)}."
+        )
+    if others:
+        logger.info(
+            f"{file}: no value is 1 or 0 in {', '.join(others)}, so that is not read as an "
+            "attribute."
+        )
+    return tuple(attributes)
 
 
 def _splits(rows: Sequence[dict[str, str]]) -> np.ndarray:

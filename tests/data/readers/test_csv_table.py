@@ -37,9 +37,29 @@ def test_columns_in_any_order_and_a_selection_of_them(tmp_path):
     table = read_csv_table(tmp_path, ["Happy", "Hat"])
     assert table.labels.tolist() == [[0, 1], [1, 0]]
     with pytest.raises(InputError, match=r"line 2: a\.jpg has the value 'a remark' for remark"):
-        read_csv_table(tmp_path)
+        read_csv_table(tmp_path, ["Happy", "remark"])
     with pytest.raises(InputError, match=r"line 1: there is no column Hot; the columns are remark"):
         read_csv_table(tmp_path, ["Happy", "Hot"])
+
+
+def test_without_attributes_a_column_of_text_is_not_one(tmp_path, caplog):
+    header = ["image", "Happy", "age", "Hat", "score"]
+    rows = [["a.jpg", "", "20-29", "", "0.7"], ["b.jpg", "0", "", "", "0.2"]]
+    with caplog.at_level("INFO"):
+        table = read_csv_table(write_csv_table(tmp_path, header, rows))
+    assert table.attributes == ("Happy", "Hat")
+    assert table.labels.tolist() == [[-1, -1], [0, -1]]
+    assert {name: values.tolist() for name, values in table.columns.items()} == {
+        "age": ["20-29", ""],
+        "score": ["0.7", "0.2"],
+    }
+    assert "no value is 1 or 0 in age, score" in caplog.text
+
+
+def test_a_file_without_any_column_of_labels(tmp_path):
+    file = write_csv_table(tmp_path, ["image", "Happy"], [["a.jpg", "yes"], ["b.jpg", "no"]])
+    with pytest.raises(InputError, match=r"no column has labels.* other values only: Happy\."):
+        read_csv_table(file)
 
 
 def test_columns_that_are_not_attributes_are_kept_as_text(tmp_path):
