@@ -8,7 +8,8 @@ import keras
 
 from keras_faramtn import __version__
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
-from keras_faramtn.evaluation.subgroups import MIN_KNOWN
+from keras_faramtn.counted import counted
+from keras_faramtn.evaluation.subgroups import MIN_KNOWN, RATES
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu_check import GPUCheck
 from keras_faramtn.export.markdown import escape, table
@@ -30,7 +31,7 @@ Zhao, Liu and Wang ([Computer Vision and Image Understanding, 2025, 104426]({doi
 ## Use
 
 On the Hugging Face hub, `OWNER/NAME` is the name of this repository; the folder of an export can
-be named instead of `hf://OWNER/NAME`. Install `pip install "keras-faramtn[hub]"`.
+be given instead of `hf://OWNER/NAME`. Install `pip install "keras-faramtn[hub]"`.
 
 {use}
 
@@ -56,7 +57,11 @@ be named instead of `hf://OWNER/NAME`. Install `pip install "keras-faramtn[hub]"
 
 Differences are absolute differences of probabilities on {image_source}; decisions are yes or no
 at a threshold of {default}. Times are for one image on one CPU thread of the computer that exported
-it. `parity.json` has the same figures in full precision.{quantization}
+the files. `parity.json` has the same figures in full precision.{quantization}
+
+## Training data
+
+The model file does not record its training data. Describe them here before you publish the model.
 
 ## Scores
 
@@ -77,8 +82,8 @@ it. `parity.json` has the same figures in full precision.{quantization}
   Attractive, Young, Chubby or Male record what annotators perceived, not facts about the person;
   treating them as facts can be offensive.
 - Expect worse predictions for faces unlike the training data in age, skin tone, culture, pose,
-  lighting or framing. CelebA shows celebrities, most of them young and light-skinned. Evaluate it
-  on images from your application before you rely on it.
+  lighting or framing. CelebA, for example, shows celebrities, most of them young and light-skinned.
+  Evaluate the model on images from your application before you rely on it.
 
 ## Citation
 
@@ -104,13 +109,12 @@ top of this file if the terms of your data allow it.
 _DOI = "https://doi.org/10.1016/j.cviu.2025.104426"
 
 _NO_SCORES = (
-    "Unknown: there was no `metrics.json` in the folder of the model, and the model file does not "
-    "record its training data."
+    "Unknown: there was no `metrics.json` in the folder of the model. `faramtn evaluate` writes it."
 )
 
 _NO_SUBGROUPS = """\
 How the error rates differ between groups of people has not been measured. The following command
-measures it, if `DATA` has a column, or an attribute, that tells the group of each image:
+measures it, if `DATA` has a column or an attribute that states the group of each image:
 
 ```bash
 faramtn evaluate hf://OWNER/NAME --data DATA --by COLUMN
@@ -184,13 +188,7 @@ _SCORES = {
     "roc_auc": "ROC AUC",
 }
 _GROUP_SCORES = ("accuracy", "majority_accuracy", "balanced_accuracy", "average_precision", "f1")
-_RATES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "true_positive_rate": "true positive rate",
-    "false_positive_rate": "false positive rate",
-    "calibration_error": "calibration error",
-}
+_RATES = {rate: rate.replace("_", " ") for rate in RATES if rate != "positive_rate"}
 
 
 def write_model_card(
@@ -302,7 +300,10 @@ def _gpu_support(check: GPUCheck | None) -> str:
             f"{'no' if check.unsupported_operations else 'yes'}, by its operations; not run on one"
         )
     passed = check.fully_accelerated and not check.unsupported_operations
-    return f"{'yes' if passed else 'no'}, run on {check.device}"
+    text = f"{'yes' if passed else 'no'}, run on {check.device}"
+    if check.max_difference is None:
+        return text
+    return f"{text}; largest difference from the CPU {check.max_difference:.1e}"
 
 
 def _scores(metrics: Mapping[str, Any]) -> str:
@@ -313,8 +314,8 @@ def _scores(metrics: Mapping[str, Any]) -> str:
     ]
     return "\n\n".join(
         [
-            f"From the model's `metrics.json`: {escape(metrics['data'])}, split "
-            f"{metrics['split']}, {metrics['images']:,} images, measured with "
+            f"From the model's `metrics.json`: {escape(metrics['data'])}, "
+            f"{metrics['split']} split, {counted(metrics['images'], 'image')}, measured with "
             f"{escape(metrics['model'])}. In percent, means over attributes, with "
             f"{100 * bootstrap['level']:.0f} % intervals from "
             f"{bootstrap['resamples']:,} bootstrap resamples of the images. The majority-class "
@@ -355,15 +356,15 @@ def _calibration(record: ModelRecord, metrics: Mapping[str, Any] | None) -> str:
 def _fitted(calibration: Mapping[str, Any]) -> str:
     fitted_on, held_out = calibration["fitted_on"], calibration["held_out"]
     what = "Temperatures and thresholds were" if calibration["maximise"] else "Temperatures were"
-    text = f"{what} fitted on {fitted_on['images']:,} images, split {fitted_on['split']}. "
+    text = f"{what} fitted on {counted(fitted_on['images'], 'image')}, {fitted_on['split']} split. "
     if calibration["fitted_on_the_evaluated_images"]:
         text += "The scores are of the same images, so they are optimistic. "
     how = "each half with what was fitted on the other, " if held_out["cross_fitted"] else ""
     before, after = (_percent(held_out[each]["calibration_error"]) for each in ("before", "after"))
     return text + (
-        f"On images that nothing was fitted on ({how}{held_out['images']:,} images, split "
-        f"{held_out['split']}), the error is {after} percent; without calibration it is {before} "
-        "percent."
+        f"On images that nothing was fitted on ({how}{counted(held_out['images'], 'image')}, "
+        f"{held_out['split']} split), the error is {after} percent; without calibration it is "
+        f"{before} percent."
     )
 
 
@@ -372,9 +373,10 @@ def _subgroups(by_column: Mapping[str, Any] | None) -> str:
         return _NO_SUBGROUPS
     return "\n\n".join(
         [
-            "In percent, means over attributes, on the images of the scores. The intervals of 95 % "
-            "are of the differences. Chance makes the calibration error larger, the fewer images a "
-            "subgroup has.",
+            "On the images of the scores. Rates are in percent, means over the attributes that "
+            "have enough images in each subgroup; the last row of a table is the number of these "
+            "attributes. The fewer images a subgroup has, the larger its calibration error is by "
+            "chance.",
             *(_division(column, division) for column, division in by_column.items()),
         ]
     )
@@ -397,20 +399,25 @@ def _division(column: str, division: Mapping[str, Any]) -> str:
         if gap is not None
     ]
     excluded = ", ".join(map(escape, division["excluded"]))
-    notes = f"{division['unknown']:,} of {division['images']:,} images are of unknown subgroup."
+    notes = []
+    if division["unknown"]:
+        notes.append(
+            f"Images of unknown subgroup: {division['unknown']:,} of {division['images']:,}."
+        )
     if excluded:
-        notes += f" Without {excluded}."
+        notes.append(f"Not in the means: {excluded}.")
     if any(subgroup["small"] for subgroup in division["subgroups"].values()):
-        notes += f" Small subgroups, of fewer than {MIN_KNOWN} images, are not compared."
+        notes.append(f"Small subgroups, of fewer than {MIN_KNOWN} images, are not compared.")
+    differences = "Differences between subgroups in percentage points, with 95 % intervals:\n\n"
     return "\n\n".join(
         [
             f"### By {escape(column)}",
             table(
                 ("subgroup", "images", *_RATES.values()),
-                [*rows, ("*attributes*", "", *(str(counts[rate]) for rate in _RATES))],
+                [*rows, ("*attributes in the mean*", "", *(str(counts[rate]) for rate in _RATES))],
             ),
-            notes,
-            "Differences between subgroups:\n\n" + "\n".join(gaps)
+            *([" ".join(notes)] if notes else []),
+            differences + "\n".join(gaps)
             if gaps
             else "No two subgroups have enough images to be compared.",
         ]

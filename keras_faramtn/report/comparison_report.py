@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, excludes_zero
 from keras_faramtn.experiments.compare import COMPARISON_FILE, RUNS_FOLDER
@@ -60,12 +61,15 @@ def comparison_content(folder: Path) -> dict[str, Any]:
 def _content(comparison: Mapping[str, Any]) -> dict[str, Any]:
     networks, seeds = comparison["networks"], comparison["seeds"]
     computer = comparison["machine"]
-    devices = [f"{computer['cores']} cores of {computer['processor']}", *computer["gpus"]]
-    images = f"{comparison['images']:,} images"
+    devices = [
+        f"{counted(computer['cores'], 'core')} of {computer['processor']}",
+        *computer["gpus"],
+    ]
     return {
         "title": f"Comparison of {len(networks)} networks",
-        "subtitle": f"Scored on {images} of {comparison['data']}, {comparison['split']} split; "
-        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''} for each network",
+        "subtitle": f"Scored on {counted(comparison['images'], 'image')} of "
+        f"{comparison['data']}, {comparison['split']} split; "
+        f"{counted(len(seeds), 'seed')} for each network",
         "comparison": comparison,
         "scores": [(key, text(key)) for key in COMPARED_SCORES],
         "score_rows": _score_rows(networks),

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_faramtn.callbacks.checkpoint import HISTORY_FILE
+from keras_faramtn.counted import counted
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
@@ -196,10 +197,9 @@ def _report_model(
         rates,
         model.network,
     )
-    images = f"{len(table):,} image{'s' if len(table) > 1 else ''}"
     return model_content(scored, _bar("Writing the page", " section")) | {
         "title": f"Report on {model.name}",
-        "subtitle": f"Scored on {images} of {content['data']}, {split} split",
+        "subtitle": f"Scored on {counted(len(table), 'image')} of {content['data']}, {split} split",
         "facts": _facts(model, table, content, evaluation.thresholds),
         "made": _made(table),
     }
@@ -220,7 +220,7 @@ def _facts(
     low, high = thresholds.min(), thresholds.max()
     return [
         *facts,
-        ("Predicts", f"{_count(attributes, 'attribute')} in {_count(groups, 'group')}"),
+        ("Predicts", f"{counted(attributes, 'attribute')} in {counted(groups, 'group')}"),
         ("Input", f"{width} \N{MULTIPLICATION SIGN} {height} pixels, one face"),
         ("Framing of the training images", describe_framing(record.framing)),
         ("Thresholds", f"{low:.2f}" + (f" to {high:.2f}" if high > low else " for all attributes")),
@@ -232,16 +232,15 @@ def _facts(
 
 def _made(table: FaceTable) -> list[tuple[str, str]]:
     computer = machine()
-    devices = [f"{_count(computer['cores'], 'core')} of {computer['processor']}", *computer["gpus"]]
+    devices = [
+        f"{counted(computer['cores'], 'core')} of {computer['processor']}",
+        *computer["gpus"],
+    ]
     return [
         ("Software", ", ".join(f"{name} {version}" for name, version in versions().items())),
         ("Computer", ", ".join(devices)),
         ("Digest of file names and labels", table.digest()),
     ]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _bar(

@@ -144,7 +144,7 @@ def test_scores_have_intervals_and_the_baseline(model, content):
     baseline = f"| majority-class accuracy | {100 * means['majority_accuracy']:.2f}"
     assert baseline in card
     assert "95 % intervals from 50 bootstrap resamples" in card
-    assert "faces: of \\# me, split test, 200 images, measured with model.keras. In" in card
+    assert "faces: of \\# me, test split, 200 images, measured with model.keras. In" in card
     group = content["groups"]["mouth"]
     assert f"| mouth | 2 | {100 * group['accuracy']:.2f} (" in card
     error = means["calibration_error"]
@@ -158,6 +158,7 @@ def test_without_scores_the_card_says_so(model):
     assert "Unknown: there was no `metrics.json`" in card
     assert "The calibration error is unknown." in card
     assert "faramtn evaluate hf://OWNER/NAME --data DATA --by COLUMN" in card
+    assert "The model file does not record its training data." in card
 
 
 def test_calibration_and_thresholds_are_stated(model, evaluated):
@@ -179,7 +180,7 @@ def test_calibration_and_thresholds_are_stated(model, evaluated):
     set_thresholds(calibrated, [0.25, 0.5, 0.5, 0.75])
     card = _card(calibrated, _metrics(*evaluated, calibration=calibration))
     assert "divided by a temperature, 0.50 to 2.00" in card
-    assert "fitted on 1,234 images, split validation" in card
+    assert "fitted on 1,234 images, validation split" in card
     assert "so they are optimistic" in card
     assert "the error is 3.21 percent; without calibration it is 12.34 percent" in card
     assert "record: Lächeln 0.250, a: b \\# c 0.500" in card
@@ -199,7 +200,9 @@ def test_subgroups_are_stated(model, evaluated):
     assert "| tiny (small) | 10 |" in card
     gap = scores.mean_gaps["accuracy"]
     assert f"- accuracy: {100 * gap.value:+.1f} ({100 * gap.low:+.1f} to " in card
-    assert "10 of 200 images are of unknown subgroup" in card
+    assert "Images of unknown subgroup: 10 of 200. Small subgroups" in card
+    counts = scores.attributes_in_means
+    assert f"| *attributes in the mean* |  | {counts['accuracy']} | " in card
     assert "has not been measured" not in card
 
 
