@@ -33,8 +33,9 @@ from keras_faramtn.inference.predictor import Predictor
 from keras_faramtn.inference.serving_address import is_url
 from keras_faramtn.models import load_model
 from keras_faramtn.report.comparison_report import comparison_content
-from keras_faramtn.report.model_report import ScoredModel, model_content
+from keras_faramtn.report.model_report import model_content
 from keras_faramtn.report.page import check_page_path, write_page
+from keras_faramtn.report.scored_model import ScoredModel
 from keras_faramtn.report.training_curves import read_history
 
 logger = logging.getLogger(__name__)

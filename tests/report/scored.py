@@ -9,8 +9,9 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.bootstrap import score_intervals
 from keras_faramtn.evaluation.metrics_file import metrics, versions
 from keras_faramtn.evaluation.scores import score
-from keras_faramtn.report.model_report import ScoredModel, model_content
+from keras_faramtn.report.model_report import model_content
 from keras_faramtn.report.page import render
+from keras_faramtn.report.scored_model import ScoredModel
 
 
 def scored_model(folder, names, labels=None, probabilities=None, *, images=40, **fields):

@@ -117,7 +117,7 @@ def test_scores_baseline_and_warnings_are_stated(tmp_path):
     page = page_of(model)
     assert "majority-class baseline 87.5\xa0%" in page  # the mean of 75 % and 100 %
     assert "98.8\xa0%" in page  # of the accuracies 39/40 and 1
-    assert "All known labels of <bdi>Bald</bdi> are equal" in page.replace("\n", "")
+    assert "All known labels are equal for <bdi>Bald</bdi>, so" in page.replace("\n", "")
     assert "serves to choose" not in page
     for split, warning in {
         "train": "was trained on these images",

@@ -58,7 +58,7 @@ def test_files_without_access_to_the_network(folder, tmp_path, monkeypatch):
     write_report(tmp_path / "model.tflite", tmp_path / "report.html", data=folder / "faces")
     page = (tmp_path / "report.html").read_text()
     structure_of(page)
-    assert "Only a <code>.keras</code> file of this package gives access" in page
+    assert "This file gives no access to the inside of the network" in page
     assert '<section id="training"' not in page
 
 
