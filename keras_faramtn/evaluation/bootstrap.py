@@ -14,6 +14,7 @@ import numpy as np
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.calibration_error import BINS, probability_bins
 from keras_faramtn.evaluation.scores import SCORES, Scores, majority_classes
+from keras_faramtn.evaluation.undefined import mean_of_defined, ratio
 
 RESAMPLES = 1000
 """The number of resamples of the images."""
@@ -187,19 +188,6 @@ def weighted_scores(
     return {name: np.concatenate([block[name] for block in blocks]) for name in scores}
 
 
-def mean_of_defined(by_attribute: np.ndarray) -> np.ndarray:
-    """The mean over the last axis of the values that aren't NaN; NaN where there is none.
-
-    Example:
-        >>> mean_of_defined(np.array([[0.5, np.nan], [np.nan, np.nan]])).tolist()
-        [0.5, nan]
-    """
-    defined = np.isfinite(by_attribute)
-    return _ratio(
-        np.where(defined, by_attribute, 0).sum(axis=-1), defined.sum(axis=-1).astype("float64")
-    )
-
-
 def interval(samples: np.ndarray, level: float = LEVEL) -> Interval:
     """The percentile interval of the bootstrap.
 
@@ -335,28 +323,28 @@ def _score_block(
     )
     known = positives + negatives
     predicted = true_positives + false_positives
-    recall = _ratio(true_positives, positives)
+    recall = ratio(true_positives, positives)
     functions: dict[str, Callable[[], np.ndarray]] = {
-        "accuracy": lambda: _ratio(true_positives + negatives - false_positives, known),
-        "majority_accuracy": lambda: _ratio(np.where(majority, positives, negatives), known),
-        "balanced_accuracy": lambda: (recall + _ratio(negatives - false_positives, negatives)) / 2,
-        "precision": lambda: _ratio(true_positives, predicted),
+        "accuracy": lambda: ratio(true_positives + negatives - false_positives, known),
+        "majority_accuracy": lambda: ratio(np.where(majority, positives, negatives), known),
+        "balanced_accuracy": lambda: (recall + ratio(negatives - false_positives, negatives)) / 2,
+        "precision": lambda: ratio(true_positives, predicted),
         "recall": lambda: recall,
-        "f1": lambda: _ratio(2 * true_positives, predicted + positives),
-        "brier": lambda: _ratio((counts @ data.squared_errors).astype("float64"), known),
+        "f1": lambda: ratio(2 * true_positives, predicted + positives),
+        "brier": lambda: ratio((counts @ data.squared_errors).astype("float64"), known),
     }
     by_image = np.ascontiguousarray(counts.T)  # (n, resamples), for the sparse products
     if "calibration_error" in scores:
         errors = np.abs(data.bin_errors @ by_image, dtype="float64")
         by_bin = errors.reshape(len(data.rankings), BINS, len(counts))
-        functions["calibration_error"] = lambda: _ratio(by_bin.sum(axis=1).T, known)
+        functions["calibration_error"] = lambda: ratio(by_bin.sum(axis=1).T, known)
     if "average_precision" in scores or "roc_auc" in scores:
         areas = np.array([_areas(each, by_image) for each in data.rankings])
         undefined = (positives == 0) | (negatives == 0)
         functions["average_precision"] = lambda: np.where(
-            undefined, np.nan, _ratio(areas[:, 0].T, positives)
+            undefined, np.nan, ratio(areas[:, 0].T, positives)
         )
-        functions["roc_auc"] = lambda: 1 - _ratio(areas[:, 1].T, positives * negatives)
+        functions["roc_auc"] = lambda: 1 - ratio(areas[:, 1].T, positives * negatives)
     return {name: functions[name]() for name in scores}
 
 
@@ -378,8 +366,3 @@ def _areas(ranking: _Ranking, by_image: np.ndarray) -> tuple[np.ndarray, np.ndar
         np.einsum("ij,ij->j", positive, precision, dtype="float64"),
         np.einsum("ij,ij->j", positive, false_alarms, dtype="float64"),
     )
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    undefined = np.full(numerator.shape, np.nan)
-    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)

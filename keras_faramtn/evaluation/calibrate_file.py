@@ -32,6 +32,7 @@ from keras_faramtn.evaluation.calibration_plot import calibration_figure
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE, metrics, versions, write_metrics
 from keras_faramtn.evaluation.scores import score
 from keras_faramtn.evaluation.thresholds import MAXIMISABLE
+from keras_faramtn.evaluation.undefined import mean_of_defined, none_if_nan
 from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.models.heads import heads_of
 from keras_faramtn.models.record import apply_temperatures, record_of, set_thresholds
@@ -176,8 +177,8 @@ def calibration_content(
             "temperature": float(calibration.temperatures[column]),
             "note": _note(calibration.temperatures[column], int(yes[column]), int(known[column])),
             "threshold": None if thresholds is None else float(thresholds[column]),
-            "before": {figure: _number(before[figure][column]) for figure in FIGURES},
-            "after": {figure: _number(after[figure][column]) for figure in FIGURES},
+            "before": {figure: none_if_nan(before[figure][column]) for figure in FIGURES},
+            "after": {figure: none_if_nan(after[figure][column]) for figure in FIGURES},
         }
         for column, name in enumerate(attributes)
     }
@@ -188,8 +189,8 @@ def calibration_content(
         "fitted_on": dict(fitted_on),
         "measured_on": dict(measured_on),
         "maximise": maximise,
-        "before": {figure: _mean(before[figure]) for figure in FIGURES},
-        "after": {figure: _mean(after[figure]) for figure in FIGURES},
+        "before": {figure: none_if_nan(mean_of_defined(before[figure])) for figure in FIGURES},
+        "after": {figure: none_if_nan(mean_of_defined(after[figure])) for figure in FIGURES},
         "attributes": by_attribute,
         "versions": versions(),
     }
@@ -354,12 +355,3 @@ def _describe_images(content: Mapping[str, Any]) -> str:
     if measured["cross_fitted"]:
         return f"{text}, each half with what was fitted on the other"
     return f"{text}, which nothing was fitted on"
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _mean(values: np.ndarray) -> float | None:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else None

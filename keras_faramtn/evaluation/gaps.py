@@ -37,7 +37,7 @@ def gap(
     names: Sequence[str],
     values: np.ndarray,
     samples: np.ndarray,
-    bias: np.ndarray | None = None,
+    excess: np.ndarray | None = None,
 ) -> Gap | None:
     """The gap of a rate between subgroups.
 
@@ -52,9 +52,9 @@ def gap(
         names: the G subgroups.
         values: `(G,)`: their rates.
         samples: `(G, B)`: their rates in each of B resamples; NaN where not defined.
-        bias: `(G,)`: by how much chance makes each rate larger, at most; None if it does not. Each
-            end of the interval is moved outwards by it. Resampling adds this bias once more, so the
-            interval is then around the difference of `values`.
+        excess: `(G,)`: by how much chance makes each rate larger, at most; None if it does not.
+            Each end of the interval is moved outwards by it. Resampling makes the rates larger once
+            more, so the interval is then around the difference of `values`.
 
     Returns:
         The gap; None if there are fewer than two subgroups, or two resamples in which all rates
@@ -77,11 +77,11 @@ def gap(
     deviation = np.maximum(differences.std(axis=1, ddof=1), np.finfo("float64").tiny)
     distance = np.abs(differences - mean[:, np.newaxis]) / deviation[:, np.newaxis]
     margin = np.quantile(distance.max(axis=0), LEVEL) * deviation
-    if bias is None:
+    if excess is None:
         low, high = mean - margin, mean + margin
     else:
         centre = values[first] - values[second]
-        low, high = centre - margin - bias[first], centre + margin + bias[second]
+        low, high = centre - margin - excess[first], centre + margin + excess[second]
     if len(names) == 2:
         of, minus = 0, 1
     else:

@@ -21,13 +21,13 @@ from keras_faramtn.evaluation.scores import (
     Scores,
     group_means,
 )
+from keras_faramtn.evaluation.undefined import rounded
 
 METRICS_FILE = "metrics.json"
 
 SCHEMA_VERSION = 1
 """The version of the file's format. It changes when a program that reads the file must change."""
 
-_DIGITS = 6
 _PACKAGES = ("keras-faramtn", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
@@ -47,7 +47,7 @@ def metrics(
     """The content of `metrics.json`: JSON types only, no NaN.
 
     `metrics_schema` describes every field. Scores are fractions in 0..1 rounded to six decimals; a
-    score that is not defined is null.
+    score that is not defined is null. Thresholds are not rounded, which could change predictions.
 
     Args:
         scores: from `score`.
@@ -95,7 +95,7 @@ def metrics(
             "positive_rate_to": high,
             "attributes": scores.varying.counts["accuracy"],
             **_values(scores.varying),
-            "gain": _rounded(scores.varying.gain),
+            "gain": rounded(scores.varying.gain),
             "intervals": _intervals(intervals.varying),
         },
         "groups": {
@@ -110,8 +110,8 @@ def metrics(
             each.attribute: {
                 "group": group_of[each.attribute],
                 "known": each.known,
-                "threshold": _rounded(each.threshold),
-                "positive_rate": _rounded(each.positive_rate),
+                "threshold": each.threshold,
+                "positive_rate": rounded(each.positive_rate),
                 **_values(each),
                 "intervals": _intervals(intervals.attributes[each.attribute]),
             }
@@ -168,26 +168,22 @@ def _chosen(
 ) -> dict[str, Any]:
     return {
         "cross_fitted": {
-            "accuracy": _rounded(cross_fitted.mean.accuracy),
-            "balanced_accuracy": _rounded(cross_fitted.mean.balanced_accuracy),
+            "accuracy": rounded(cross_fitted.mean.accuracy),
+            "balanced_accuracy": rounded(cross_fitted.mean.balanced_accuracy),
         },
         "thresholds": {
-            name: _rounded(float(threshold))
+            name: float(threshold)
             for name, threshold in zip(groups.attributes, thresholds, strict=True)
         },
     }
 
 
 def _values(scores: AttributeScores | Means) -> dict[str, float | None]:
-    return {name: _rounded(getattr(scores, name)) for name in SCORES}
+    return {name: rounded(getattr(scores, name)) for name in SCORES}
 
 
 def _intervals(by_score: Mapping[str, Interval | None]) -> dict[str, list[float | None] | None]:
     return {
-        name: None if ends is None else [_rounded(end) for end in ends]
+        name: None if ends is None else [rounded(end) for end in ends]
         for name, ends in by_score.items()
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)

@@ -9,16 +9,14 @@ from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.evaluation.bootstrap import (
     RESAMPLES,
     interval,
-    mean_of_defined,
     resample_blocks,
     weighted_scores,
 )
 from keras_faramtn.evaluation.scores import Scores, score
+from keras_faramtn.evaluation.undefined import mean_of_defined, percent, rounded
 
 COMPARED_SCORES = ("accuracy", "balanced_accuracy", "average_precision")
 """The scores that networks are compared by, each a mean over the attributes."""
-
-_DIGITS = 6
 
 
 def paired_comparison(
@@ -82,7 +80,7 @@ def paired_comparison(
     return {
         "images": any_scores.images,
         "resamples": RESAMPLES,
-        "majority_accuracy": _rounded(any_scores.mean.majority_accuracy),
+        "majority_accuracy": rounded(any_scores.mean.majority_accuracy),
         "networks": {
             name: {key: _over_seeds(values[key]) for key in COMPARED_SCORES}
             for name, values in by_seed.items()
@@ -101,7 +99,7 @@ def paired_comparison(
         },
         "attributes": {
             attribute: {
-                "positive_rate": _rounded(any_scores.attributes[column].positive_rate),
+                "positive_rate": rounded(any_scores.attributes[column].positive_rate),
                 **{key: _of_attribute(scores, column, key) for key in COMPARED_SCORES},
             }
             for column, attribute in enumerate(attributes)
@@ -148,7 +146,7 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
         f"Scores in percent on {content['images']:,} images ({content['split']} split of "
         f"{content['data']}), mean of {len(seeds)} seed{'s' if several else ''}{spread}. "
         "The majority-class baseline has an accuracy of "
-        f"{_percent(content['majority_accuracy'])}.",
+        f"{percent(content['majority_accuracy'], 2)}.",
         _table(rows),
     ]
     for other, differences in content["differences"].items():
@@ -195,16 +193,12 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
 def _spread(each: Mapping[str, Any]) -> str:
     return "" if each["spread"] is None else f" ± {100 * each['spread']:.2f}"
 
 
 def _with_spread(each: Mapping[str, Any]) -> str:
-    return _percent(each["mean"]) + _spread(each)
+    return percent(each["mean"], 2) + _spread(each)
 
 
 def _with_interval(each: Mapping[str, Any]) -> str:
@@ -241,23 +235,19 @@ def _of_attribute(
         for name, runs in scores.items()
     }
     return {
-        name: None if None in by_seed else _rounded(np.mean(by_seed))
+        name: None if None in by_seed else rounded(np.mean(by_seed))
         for name, by_seed in values.items()
     }
 
 
 def _over_seeds(values: np.ndarray) -> dict[str, Any]:
     return {
-        "mean": _rounded(values.mean()),
-        "spread": _rounded(values.std(ddof=1)) if len(values) > 1 else None,
-        "by_seed": [_rounded(value) for value in values],
+        "mean": rounded(values.mean()),
+        "spread": rounded(values.std(ddof=1)) if len(values) > 1 else None,
+        "by_seed": [rounded(value) for value in values],
     }
 
 
 def _interval_ends(samples: np.ndarray) -> dict[str, float | None]:
     low, high = interval(samples)
-    return {"low": _rounded(low), "high": _rounded(high)}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else round(float(value), _DIGITS)
+    return {"low": rounded(low), "high": rounded(high)}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.bootstrap import Interval, Intervals
 from keras_faramtn.evaluation.scores import SCORES, VARYING_RATES, Means, Scores
+from keras_faramtn.evaluation.undefined import percent
 
 _COLUMNS = {
     "positive_rate": ("rate", 6),
@@ -55,7 +56,7 @@ def score_table(
         lines.append(group)
         for name in members:
             cells = [
-                _percent(getattr(by_name[name], score)).rjust(size)
+                percent(getattr(by_name[name], score)).rjust(size)
                 for score, (_, size) in _COLUMNS.items()
             ]
             known = str(by_name[name].known).rjust(_KNOWN_WIDTH)
@@ -91,8 +92,8 @@ def score_table(
     if cross_fitted is not None:
         lines.append(
             "With thresholds chosen for balanced accuracy on one half of the images and\nscored "
-            f"on the other half: accuracy {_percent(cross_fitted.mean.accuracy)}, balanced "
-            f"{_percent(cross_fitted.mean.balanced_accuracy)}."
+            f"on the other half: accuracy {percent(cross_fitted.mean.accuracy)}, balanced "
+            f"{percent(cross_fitted.mean.balanced_accuracy)}."
         )
     return "\n".join(lines)
 
@@ -106,16 +107,12 @@ def _mean_rows(
     for score in SCORES:
         cells = [_TITLES.get(score, score.replace("_", " ")).ljust(20)]
         for column, each in enumerate(means.values()):
-            cell = _percent(getattr(each, score)).rjust(5)
+            cell = percent(getattr(each, score)).rjust(5)
             if intervals is not None:
                 cell += _brackets(intervals[column][score])
             cells.append(cell.ljust(24))
         rows.append("".join(cells).rstrip())
     return rows
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _brackets(interval: Interval | None, sign: str = "") -> str:

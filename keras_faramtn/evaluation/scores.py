@@ -15,6 +15,7 @@ import numpy as np
 from keras_faramtn.attributes import DEFAULT_THRESHOLD, AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.calibration_error import expected_calibration_error
+from keras_faramtn.evaluation.undefined import none_if_nan
 
 VARYING_RATES = (0.05, 0.95)
 """An attribute varies if its positive rate among the evaluated labels is in this range, both ends
@@ -180,9 +181,7 @@ def score(
     """
     attributes = tuple(attributes)
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
-    _refuse_bad_shapes(probabilities, labels, attributes)
-    _refuse_bad_values("probability", probabilities, attributes)
-    _refuse_bad_labels(labels, attributes)
+    check_predictions(probabilities, labels, attributes)
     thresholds = _one_per_attribute("thresholds", thresholds, attributes)
     majority = majority_classes(labels, attributes, training_rates)
     scores = tuple(
@@ -202,6 +201,26 @@ def score(
         mean=_means(scores),
         varying=_means([each for each in scores if each.varies]),
     )
+
+
+def check_predictions(
+    probabilities: np.ndarray, labels: np.ndarray, attributes: Sequence[str]
+) -> None:
+    """Checks that predictions can be scored.
+
+    Args:
+        probabilities, labels, attributes: as in `score`.
+
+    Raises:
+        InputError: the shapes do not match, there is no image, a probability is NaN or outside
+            0..1, or a label is not 1, 0 or -1. The message names the attribute.
+
+    Example:
+        >>> check_predictions(np.array([[0.9, 0.2]]), np.array([[1, -1]]), ["Smiling", "Bald"])
+    """
+    _refuse_bad_shapes(probabilities, labels, attributes)
+    _refuse_bad_values("probability", probabilities, attributes)
+    _refuse_bad_labels(labels, attributes)
 
 
 def group_means(scores: Scores, groups: AttributeGroups) -> dict[str, Means]:
@@ -297,18 +316,14 @@ def _score_attribute(
         majority_accuracy=float((positive == majority).mean()),
         accuracy=float(accuracy_score(positive, predicted)),
         balanced_accuracy=float(balanced_accuracy_score(positive, predicted)) if both else None,
-        precision=_defined(precision),
-        recall=_defined(recall),
-        f1=_defined(f1),
+        precision=none_if_nan(precision),
+        recall=none_if_nan(recall),
+        f1=none_if_nan(f1),
         average_precision=float(average_precision_score(positive, scored)) if both else None,
         roc_auc=float(roc_auc_score(positive, scored)) if both else None,
         calibration_error=expected_calibration_error(scored, positive),
         brier=float(brier_score_loss(positive, scored, pos_label=True)),
     )
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _means(scores: Sequence[AttributeScores]) -> Means:
@@ -335,7 +350,7 @@ def _one_per_attribute(what: str, values: Any, attributes: tuple[str, ...]) -> n
 
 
 def _refuse_bad_shapes(
-    probabilities: np.ndarray, labels: np.ndarray, attributes: tuple[str, ...]
+    probabilities: np.ndarray, labels: np.ndarray, attributes: Sequence[str]
 ) -> None:
     if probabilities.ndim != 2 or probabilities.shape[1] != len(attributes):
         raise InputError(
@@ -351,7 +366,7 @@ def _refuse_bad_shapes(
         raise InputError("there is no image or no attribute to score.")
 
 
-def _refuse_bad_values(what: str, values: np.ndarray, attributes: tuple[str, ...]) -> None:
+def _refuse_bad_values(what: str, values: np.ndarray, attributes: Sequence[str]) -> None:
     """Raises InputError if one of the `(rows, k)` `values` is NaN or outside 0..1."""
     bad = ~((values >= 0) & (values <= 1))
     if bad.any():
@@ -368,7 +383,7 @@ def _refuse_bad_values(what: str, values: np.ndarray, attributes: tuple[str, ...
         )
 
 
-def _refuse_bad_labels(labels: np.ndarray, attributes: tuple[str, ...]) -> None:
+def _refuse_bad_labels(labels: np.ndarray, attributes: Sequence[str]) -> None:
     bad = ~np.isin(labels, (-1, 0, 1))
     if bad.any():
         row, column = np.argwhere(bad)[0]

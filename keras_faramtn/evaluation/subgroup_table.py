@@ -1,12 +1,9 @@
 """The scores of subgroups as text for a terminal."""
 
 from keras_faramtn.evaluation.gaps import Gap
-from keras_faramtn.evaluation.subgroups import (
-    MIN_KNOWN,
-    MIN_OF_CLASS,
-    Subgroup,
-    SubgroupScores,
-)
+from keras_faramtn.evaluation.subgroup_rates import MIN_KNOWN, MIN_OF_CLASS
+from keras_faramtn.evaluation.subgroups import Subgroup, SubgroupScores
+from keras_faramtn.evaluation.undefined import percent
 
 SHOWN_GAPS = 10
 """The number of gaps of single attributes that are listed."""
@@ -59,7 +56,8 @@ def subgroup_table(scores: SubgroupScores) -> str:
         if gap is not None
     ]
     if not gaps:
-        return "\n".join([*lines, "No two subgroups have enough images to be compared."])
+        why = "No two subgroups have enough images to be compared."
+        return "\n".join([*lines, why if scores.attributes else "No other attribute is predicted."])
     clear = [each for each in gaps if each[2].excludes_zero]
     clear.sort(key=lambda each: -abs(each[2].value))
     shown = clear[:SHOWN_GAPS]
@@ -70,7 +68,8 @@ def subgroup_table(scores: SubgroupScores) -> str:
     lines += [
         "",
         f"{len(clear)} of {len(gaps)} gaps of single attributes have an interval that excludes "
-        "zero; by\nchance, 1 in 20 would." + (f" The {len(shown)} largest:" if shown else ""),
+        "zero.\nEven without any true gap, about 1 in 20 would."
+        + (f" The {len(shown)} largest:" if shown else ""),
         *(_gap_row(*each, width) for each in shown),
     ]
     return "\n".join(lines)
@@ -79,7 +78,7 @@ def subgroup_table(scores: SubgroupScores) -> str:
 def _subgroup_row(subgroup: Subgroup) -> str:
     mark = " (small)" if subgroup.small else ""
     name = _short(subgroup.name, _NAME_WIDTH - len(mark)) + mark
-    return _row(name, f"{subgroup.images:,}", tuple(_percent(subgroup.means[r]) for r in _TITLES))
+    return _row(name, f"{subgroup.images:,}", tuple(percent(subgroup.means[r]) for r in _TITLES))
 
 
 def _row(name: str, images: str, cells: tuple[str, ...]) -> str:
@@ -94,7 +93,3 @@ def _gap_row(attribute: str, rate: str, gap: Gap, width: int) -> str:
 
 def _short(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

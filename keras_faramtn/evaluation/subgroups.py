@@ -1,32 +1,31 @@
-"""Error rates by subgroup of the images: for whom does a model fail?"""
+"""Error rates by subgroup of the images: for which faces does a model fail?"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.table import FaceTable, labels_as_text
 from keras_faramtn.errors import InputError
-from keras_faramtn.evaluation.bootstrap import RESAMPLES, mean_of_defined, resample_blocks
-from keras_faramtn.evaluation.calibration_error import BINS, probability_bins
+from keras_faramtn.evaluation.bootstrap import RESAMPLES
 from keras_faramtn.evaluation.gaps import Gap, gap
-
-GAP_RATES = ("true_positive_rate", "false_positive_rate", "accuracy", "calibration_error")
-"""The rates that are compared between subgroups."""
-
-RATES = ("positive_rate", "accuracy", "balanced_accuracy", *GAP_RATES[:2], "calibration_error")
-"""The rates of a subgroup."""
+from keras_faramtn.evaluation.scores import check_predictions
+from keras_faramtn.evaluation.subgroup_rates import (
+    GAP_RATES,
+    MIN_KNOWN,
+    RATES,
+    SubgroupImages,
+    by_rate,
+    resampled_rates,
+    subgroup_images,
+    subgroup_rates,
+)
+from keras_faramtn.evaluation.undefined import mean_of_defined, none_if_nan, rounded
 
 MAX_SUBGROUPS = 20
 """The largest number of subgroups that a column may have."""
-
-MIN_KNOWN, MIN_OF_CLASS = 30, 10
-"""Rates of fewer images, or of fewer images of the class that they are about, are not compared."""
-
-_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -210,8 +209,8 @@ def subgroup_scores(
       rate, a random number of images, drawn from the Gamma distribution of shape 1/2. Otherwise a
       rate of 0 or 1 would have no variation at all. With one rate this is Jeffreys's interval
       (Brown, Cai and DasGupta, Statistical Science, 2001). The means have no need of it.
-    - Chance makes calibration errors larger, by at most what a perfectly calibrated network has on
-      these images. The interval is longer by this bias.
+    - Chance makes calibration errors larger, by at most the error that a perfectly calibrated
+      network has on these images. The interval is longer by this excess.
     - `gap` forms the interval, for all pairs of subgroups at once.
 
     Args:
@@ -229,7 +228,7 @@ def subgroup_scores(
         `gaps` and `mean_gaps` the differences between subgroups.
 
     Raises:
-        InputError: the subgroups are those of other images.
+        InputError: the subgroups are those of other images, or as in `check_predictions`.
 
     Example:
         >>> probabilities = np.array([[0.9], [0.3], [0.8], [0.6]])
@@ -241,35 +240,28 @@ def subgroup_scores(
         >>> scores.subgroups[0].small, scores.gaps["Smiling"]["true_positive_rate"]
         (True, None)
     """
-    kept = [column for column, name in enumerate(attributes) if name != subgroups.column]
+    check_predictions(probabilities, labels, attributes)
     if len(subgroups.members) != len(labels):
         raise InputError(
             f"there are {len(labels)} images, but subgroups of {len(subgroups.members)}; use the "
             "table of the predicted images."
         )
-    names = tuple(attributes[column] for column in kept)
-    predicted = (probabilities > thresholds)[:, kept]
-    members = [
-        _members(rows, probabilities[:, kept], labels[:, kept], predicted)
-        for rows in (subgroups.members == np.arange(len(subgroups.names))[:, np.newaxis])
+    columns = [column for column, name in enumerate(attributes) if name != subgroups.column]
+    scored = tuple(attributes[column] for column in columns)
+    probabilities = np.asarray(probabilities, "float64")
+    predicted = (probabilities > thresholds)[:, columns]
+    probabilities, labels = probabilities[:, columns], labels[:, columns]
+    images = [
+        subgroup_images(subgroups.members == row, probabilities, labels, predicted)
+        for row in range(len(subgroups.names))
     ]
-    large = np.array([len(each.rows) >= MIN_KNOWN for each in members])
-    everyone = np.ones((1, len(labels)), "float32")
-    rates = _by_rate([_rates(*_sums(each, everyone)) for each in members])  # (subgroups, 1, k)
-    rates = {rate: values[:, 0] for rate, values in rates.items()}
-    enough = _by_rate([_enough(each) for each in members])
+    large = np.array([len(each.rows) >= MIN_KNOWN for each in images])
+    rates = subgroup_rates(images, len(labels))
+    enough = by_rate([each.enough() for each in images])
     in_means = {rate: values[large].all(axis=0) for rate, values in enough.items()}
     means = {rate: mean_of_defined(values[:, in_means[rate]]) for rate, values in rates.items()}
-    samples, mean_samples = _resampled(members, in_means, len(labels), resamples, progress)
-    bias = np.array([_calibration_bias(each) for each in members])
-
-    def gap_between(
-        rate: str, compared: np.ndarray, values: np.ndarray, samples: np.ndarray, bias: np.ndarray
-    ) -> Gap | None:
-        who = [name for name, each in zip(subgroups.names, compared, strict=True) if each]
-        biased = bias[compared] if rate == "calibration_error" else None
-        return gap(who, values[compared], samples[compared], biased)
-
+    samples, mean_samples = resampled_rates(images, in_means, len(labels), resamples, progress)
+    excess = {"calibration_error": np.array([each.chance_error() for each in images])}
     return SubgroupScores(
         column=subgroups.column,
         images=len(labels),
@@ -278,46 +270,32 @@ def subgroup_scores(
         subgroups=tuple(
             Subgroup(
                 name=name,
-                images=len(members[row].rows),
+                images=len(images[row].rows),
                 small=not large[row],
-                means={rate: _defined(means[rate][row]) for rate in RATES},
-                attributes={
-                    attribute: SubgroupRates(
-                        known=int(members[row].known[column]),
-                        positives=int(members[row].positives[column]),
-                        **{rate: _defined(rates[rate][row, column]) for rate in RATES},
-                        too_few=tuple(rate for rate in RATES if not enough[rate][row, column]),
-                    )
-                    for column, attribute in enumerate(names)
-                },
+                means={rate: none_if_nan(means[rate][row]) for rate in RATES},
+                attributes=_rates_of_subgroup(images[row], scored, row, rates, enough),
             )
             for row, name in enumerate(subgroups.names)
         ),
-        attributes=names,
+        attributes=scored,
         excluded=tuple(name for name in attributes if name == subgroups.column),
         attributes_in_means={rate: int(in_means[rate].sum()) for rate in RATES},
-        mean_gaps={
-            rate: gap_between(
-                rate,
-                large & np.isfinite(means[rate]),
-                means[rate],
-                mean_samples[rate],
-                mean_of_defined(bias[:, in_means[rate]]),
-            )
-            for rate in GAP_RATES
-        },
+        mean_gaps=_gaps(
+            subgroups.names,
+            {rate: large & np.isfinite(values) for rate, values in means.items()},
+            means,
+            mean_samples,
+            {rate: mean_of_defined(values[:, in_means[rate]]) for rate, values in excess.items()},
+        ),
         gaps={
-            attribute: {
-                rate: gap_between(
-                    rate,
-                    enough[rate][:, column],
-                    rates[rate][:, column],
-                    samples[rate][:, :, column],
-                    bias[:, column],
-                )
-                for rate in GAP_RATES
-            }
-            for column, attribute in enumerate(names)
+            name: _gaps(
+                subgroups.names,
+                *(
+                    {rate: values[..., column] for rate, values in each.items()}
+                    for each in (enough, rates, samples, excess)
+                ),
+            )
+            for column, name in enumerate(scored)
         },
     )
 
@@ -355,144 +333,47 @@ def subgroups_content(scores: Sequence[SubgroupScores]) -> dict[str, Any]:
     }
 
 
-class _Members(NamedTuple):
-    """What is needed of the m images of a subgroup to compute the rates of k attributes."""
-
-    rows: np.ndarray  # (m,) their positions among all images
-    known: np.ndarray  # (k,) numbers of labels
-    positives: np.ndarray  # (k,)
-    indicators: np.ndarray  # (m, 4 k) 0 or 1: positive, negative, true positive, false positive
-    errors: scipy.sparse.csr_array  # (BINS k, m): probability minus label, in its bin
-    variances: np.ndarray  # (BINS, k): of the errors of a perfectly calibrated network
-
-
-def _members(
-    rows: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, predicted: np.ndarray
-) -> _Members:
-    rows = np.flatnonzero(rows)
-    probabilities, labels = probabilities[rows].astype("float64"), labels[rows]
-    positive, negative, known = labels == 1, labels == 0, labels >= 0
-    indicators = (positive, negative, positive & predicted[rows], negative & predicted[rows])
-    image, column = np.nonzero(known)
-    found = probabilities[image, column]
-    cells = probability_bins(found) + BINS * column
-    shape = (BINS * labels.shape[1], len(rows))
-    errors = scipy.sparse.csr_array((found - labels[image, column], (cells, image)), shape)
-    variances = np.bincount(cells, found * (1 - found), shape[0]).reshape(-1, BINS).T
-    return _Members(
-        rows,
-        known.sum(axis=0),
-        positive.sum(axis=0),
-        np.concatenate(indicators, axis=1).astype("float32"),
-        errors,
-        variances,
-    )
-
-
-def _enough(members: _Members) -> dict[str, np.ndarray]:
-    """For each rate `(k,)`: whether it may be compared with other subgroups."""
-    known = members.known >= MIN_KNOWN
-    positives = members.positives >= MIN_OF_CLASS
-    negatives = members.known - members.positives >= MIN_OF_CLASS
+def _rates_of_subgroup(
+    images: SubgroupImages,
+    attributes: Sequence[str],
+    row: int,
+    rates: Mapping[str, np.ndarray],
+    enough: Mapping[str, np.ndarray],
+) -> dict[str, SubgroupRates]:
+    """The rates of each attribute in the subgroup whose row in the arrays is given."""
     return {
-        "positive_rate": known,
-        "accuracy": known,
-        "balanced_accuracy": known & positives & negatives,
-        "true_positive_rate": known & positives,
-        "false_positive_rate": known & negatives,
-        "calibration_error": known & positives & negatives,
+        name: SubgroupRates(
+            known=int(images.known[column]),
+            positives=int(images.positives[column]),
+            **{rate: none_if_nan(rates[rate][row, column]) for rate in RATES},
+            too_few=tuple(rate for rate in RATES if not enough[rate][row, column]),
+        )
+        for column, name in enumerate(attributes)
     }
 
 
-def _sums(members: _Members, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over the subgroup's images, each counted as often as `counts` `(b, n)` has it.
-
-    Returns:
-        `(4, b, k)`: positives, negatives, true and false positives; and `(b, k)`, the sum over the
-        bins of the absolute sum of errors.
-    """
-    counts = counts[:, members.rows]
-    numbers = (counts @ members.indicators).astype("float64")
-    errors = np.abs(members.errors @ counts.T).reshape(-1, BINS, len(counts)).sum(axis=1).T
-    return np.stack(np.split(numbers, 4, axis=1)), errors
-
-
-def _rates(numbers: np.ndarray, errors: np.ndarray) -> dict[str, np.ndarray]:
-    """Each of `RATES` `(b, k)` from `_sums`; NaN where not defined."""
-    positives, negatives, true_positives, false_positives = numbers
-    known = positives + negatives
-    found = _ratio(true_positives, positives)
-    false = _ratio(false_positives, negatives)
+def _gaps(
+    names: Sequence[str],
+    compared: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    samples: Mapping[str, np.ndarray],
+    excess: Mapping[str, np.ndarray],
+) -> dict[str, Gap | None]:
+    """By rate, the gap between the subgroups that are `compared`."""
     return {
-        "positive_rate": _ratio(positives, known),
-        "accuracy": _ratio(true_positives + negatives - false_positives, known),
-        "balanced_accuracy": (found + 1 - false) / 2,
-        "true_positive_rate": found,
-        "false_positive_rate": false,
-        "calibration_error": _ratio(errors, known),
+        rate: gap(
+            [name for name, each in zip(names, compared[rate], strict=True) if each],
+            values[rate][compared[rate]],
+            samples[rate][compared[rate]],
+            excess[rate][compared[rate]] if rate in excess else None,
+        )
+        for rate in GAP_RATES
     }
-
-
-def _resampled(
-    members: Sequence[_Members],
-    in_means: Mapping[str, np.ndarray],
-    images: int,
-    resamples: int,
-    progress: Callable[[Sequence[int]], Iterable[int]],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Each of `GAP_RATES` in each resample: `(subgroups, resamples, k)`, and the means over k."""
-    rng = np.random.default_rng(0)
-    samples, means = [], []
-    for counts in resample_blocks(images, resamples, progress=progress):
-        sums = [_sums(each, counts) for each in members]
-        rates = _by_rate([_rates(*each) for each in sums])
-        means.append(
-            {rate: mean_of_defined(rates[rate][..., in_means[rate]]) for rate in GAP_RATES}
-        )
-        smoothed = _by_rate(
-            [_rates(_with_pseudo_images(each, rng), errors) for each, errors in sums]
-        )
-        smoothed["calibration_error"] = rates["calibration_error"]
-        samples.append(smoothed)
-    return _joined(samples), _joined(means)
-
-
-def _joined(blocks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {rate: np.concatenate([each[rate] for each in blocks], axis=1) for rate in GAP_RATES}
-
-
-def _with_pseudo_images(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`numbers` of `_sums` with a random number of images added to each of the four outcomes."""
-    found, missed, false, rejected = rng.gamma(0.5, size=numbers.shape)
-    return numbers + np.stack([found + missed, false + rejected, found, false])
-
-
-def _calibration_bias(members: _Members) -> np.ndarray:
-    """`(k,)`: the calibration error to expect of a perfectly calibrated network.
-
-    The sum of its errors in a bin is nearly normal; the mean absolute value is the square root of
-    2 / pi times the standard deviation.
-    """
-    expected = np.sqrt(2 / np.pi * members.variances).sum(axis=0)
-    return _ratio(expected, members.known.astype(float))
-
-
-def _by_rate(by_subgroup: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {rate: np.stack([each[rate] for each in by_subgroup]) for rate in by_subgroup[0]}
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    undefined = np.full(numerator.shape, np.nan)
-    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: round(value, _DIGITS) if isinstance(value, float) else value
+        name: rounded(value) if isinstance(value, float) else value
         for name, value in values.items()
     }
 

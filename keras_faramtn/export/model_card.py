@@ -9,7 +9,7 @@ import keras
 from keras_faramtn import __version__
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.counted import counted
-from keras_faramtn.evaluation.subgroups import MIN_KNOWN, RATES
+from keras_faramtn.evaluation.subgroup_rates import MIN_KNOWN, RATES
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.gpu_check import GPUCheck
 from keras_faramtn.export.markdown import escape, table

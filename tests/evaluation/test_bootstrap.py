@@ -15,13 +15,13 @@ from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation import bootstrap
 from keras_faramtn.evaluation.bootstrap import (
     interval,
-    mean_of_defined,
     resample_blocks,
     resample_counts,
     score_intervals,
     weighted_scores,
 )
 from keras_faramtn.evaluation.scores import SCORES, score
+from keras_faramtn.evaluation.undefined import mean_of_defined
 
 NAMES = tuple("abcdefg")
 GROUPS = AttributeGroups({"late": NAMES[4:], "early": NAMES[:4]}, NAMES)

@@ -23,10 +23,9 @@ from keras_faramtn.evaluation import evaluate
 from keras_faramtn.evaluation.calibration_error import expected_calibration_error
 from keras_faramtn.evaluation.gaps import gap
 from keras_faramtn.evaluation.metrics_file import metrics_schema
+from keras_faramtn.evaluation.subgroup_rates import GAP_RATES, RATES
 from keras_faramtn.evaluation.subgroup_table import subgroup_table
 from keras_faramtn.evaluation.subgroups import (
-    GAP_RATES,
-    RATES,
     Subgroups,
     subgroup_scores,
     subgroups_content,
@@ -272,6 +271,15 @@ def test_attributes_with_one_class_in_a_subgroup_are_not_in_means(faces):
         assert subgroup.means["true_positive_rate"] == pytest.approx(np.mean(others))
 
 
+def test_predictions_of_other_images_or_that_are_no_probabilities_are_refused(faces):
+    probabilities, labels, subgroups = faces
+    with pytest.raises(InputError, match="899 images, but subgroups of 900"):
+        subgroup_scores(probabilities[1:], labels[1:], ATTRIBUTES, subgroups)
+    broken = np.where(np.arange(3) == 1, np.nan, probabilities)
+    with pytest.raises(InputError, match="probability of Bald: nan"):
+        subgroup_scores(broken, labels, ATTRIBUTES, subgroups)
+
+
 def test_the_attribute_that_divides_the_images_is_excluded(faces):
     probabilities, labels, _ = faces
     table = _table({"age": ["x"] * len(labels)}, ATTRIBUTES, labels)
@@ -288,7 +296,7 @@ def test_the_attribute_that_divides_the_images_is_excluded(faces):
     assert only.attributes == ()
     assert set(only.mean_gaps.values()) == {None}
     _valid(only)
-    subgroup_table(only)
+    assert subgroup_table(only).endswith("No other attribute is predicted.")
 
 
 def test_subgroups_of_a_column_of_a_file_or_an_attribute_that_is_not_predicted(tmp_path):
