@@ -5,6 +5,7 @@ the machine affects all of them equally; compare the ratios. On a busy machine, 
 processor time are more reliable than those of wall-clock time.
 
     python benchmarks/input_pipeline.py --data FOLDER --size 112
+    python benchmarks/input_pipeline.py --data FOLDER --size 160 --layers RandAugment GridMask
 """
 
 import argparse
@@ -34,6 +35,20 @@ DECODING, KERAS = "decoding and resizing only", "image_dataset_from_directory"
 FIRST, MEMORY, DISK = "first pass", "later passes, from memory", "later passes, from disk"
 TEN = "ten passes, including the first"
 WRITING, AUGMENTED = "first pass, writing to disk", "later passes, memory, augmented"
+LAYER = "and augmented by {}"
+
+# The arguments of layers whose defaults change nothing, or have to be given.
+ARGUMENTS = {
+    "GridMask": {"ratio_factor": 0.4},
+    "RandomChannelShift": {"factor": 0.1},
+    "RandomColorJitter": {
+        "brightness_factor": 0.1,
+        "contrast_factor": 0.1,
+        "saturation_factor": [0.4, 0.6],
+        "hue_factor": 0.05,
+    },
+    "RandomJpegQuality": {"factor": [30, 90]},
+}
 
 
 def run_through(dataset):
@@ -43,8 +58,8 @@ def run_through(dataset):
     return time.perf_counter() - started, time.process_time() - busy, count
 
 
-def measure_round(table, groups, size, batch, links):
-    """Measures one pass of each variant."""
+def measure_round(table, groups, size, batch, links, layers):
+    """Measures one pass of each variant; `layers` are names of layers for augmentation."""
     paths = [str(image) for image in table.paths]
     decoding = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: decode_and_resize(tf.io.read_file(path), size)[None],
@@ -70,6 +85,11 @@ def measure_round(table, groups, size, batch, links):
     augmented = package(augmentation=Augmentation())
     run_through(augmented)
     times[AUGMENTED] = run_through(augmented)
+    for layer in layers:
+        augmentation = Augmentation(layers=[{layer: ARGUMENTS.get(layer)}])
+        augmented = package(augmentation=augmentation)
+        run_through(augmented)
+        times[LAYER.format(layer)] = run_through(augmented)
     with (
         mock.patch.object(pipeline, "_MEMORY_BYTES", 0),
         tempfile.TemporaryDirectory() as folder,
@@ -93,6 +113,7 @@ def main():
     parser.add_argument("--size", type=int, nargs="+", default=[112], help="height and width")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--layers", nargs="*", default=[], help="layers of Keras or KerasCV")
     arguments = parser.parse_args()
     size = (arguments.size[0], arguments.size[-1])
 
@@ -106,7 +127,7 @@ def main():
         for number, image in enumerate(table.paths):
             (links / f"{number}{image.suffix}").symlink_to(image.resolve())
         rounds = [
-            measure_round(table, groups, size, arguments.batch, links)
+            measure_round(table, groups, size, arguments.batch, links, arguments.layers)
             for _ in range(arguments.rounds + 1)
         ][1:]
 

@@ -163,8 +163,9 @@ def _try(transform: Transformation) -> None:
     import tensorflow as tf
 
     images = tf.random.stateless_uniform((2, 40, 32, 3), (0, 1), 0, 255)
-    # As in a pipeline: outside of a graph, Keras's layers compute on Keras's own backend.
-    result = tf.function(transform)(images, tf.constant([0, 1], tf.int64))
+    # In a pipeline, because Keras's layers compute on Keras's own backend elsewhere.
+    dataset = tf.data.Dataset.from_tensors((images, tf.constant([0, 1], tf.int64)))
+    result = dataset.map(transform).get_single_element()
     if result.shape != images.shape:
         raise ValueError(f"images of shape {images.shape} become {result.shape}")
     if not math.isfinite(tf.reduce_sum(result)):

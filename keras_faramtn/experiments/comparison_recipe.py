@@ -14,10 +14,11 @@ Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
 
 
 class Changes(pydantic.BaseModel):
-    """The keys of the `model` and `training` sections in which a variant differs from the base."""
+    """The keys in which a variant differs from the base; of `data` only those of augmentation."""
 
     model_config = Recipe.model_config
 
+    data: dict[Literal["augment", "erase", "mixup", "augmentation"], Any] = {}
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
 
@@ -61,7 +62,7 @@ class ComparisonRecipe(pydantic.BaseModel):
         """The content of the recipe of one run."""
         changes = self.variants[variant]
         return {
-            "data": self.data,
+            "data": {**self.data, **changes.data},
             "model": {**self.model, **changes.model},
             "training": {**self.training, **changes.training, "seed": seed},
         }

@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from keras_faramtn.data.augmentation_layers import build_layers
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments.comparison_recipe import read_comparison_recipe
 from keras_faramtn.experiments.recipe import read_recipe
@@ -25,6 +26,17 @@ def _write(folder, **changes):
     path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value != ""}))
     return path
+
+
+def test_variants_may_be_augmented_in_different_ways():
+    comparison, _ = read_comparison_recipe("crops_augmentation_comparison")
+    variants = {name: comparison.recipe(name, 0) for name in comparison.variants}
+    layers = {name: recipe.data.augmentation for name, recipe in variants.items()}
+    assert layers.pop("standard") == layers.pop("erasing") == []
+    assert variants["erasing"].data.erase == 0.25
+    for name, recipe in variants.items():
+        assert recipe.model == variants["standard"].model
+        build_layers(layers.get(name, []))
 
 
 def test_a_run_is_the_base_with_the_changes_of_its_variant_and_its_seed(tmp_path):
@@ -64,7 +76,7 @@ def test_the_packaged_comparison_removes_one_component_at_a_time():
         "without_DWS": ("faramtn", True, True, False),
     }
     varied = {"dynamic_weighting"}
-    assert len({each.data for each in recipes.values()}) == 1
+    assert len({str(each.data) for each in recipes.values()}) == 1
     assert len({each.training.model_dump_json(exclude=varied) for each in recipes.values()}) == 1
     assert len(comparison.seeds) >= 2
 
@@ -74,7 +86,10 @@ def test_the_packaged_comparison_removes_one_component_at_a_time():
     [
         ({"variants": {"plain": {}}}, "variants: .* at least 2"),
         ({"variants": {"plain": {}, "a/b": {}}}, "variants.a/b"),
-        ({"variants": {"plain": {}, "b": {"data": {}}}}, "variants.b.data: there is no such key"),
+        (
+            {"variants": {"plain": {}, "b": {"data": {"image_size": [32, 32]}}}},
+            r"variants.b.data.image_size.*: Input should be 'augment', 'erase', 'mixup' or",
+        ),
         ({"variants": {"plain": {}, "b": {"model": {"x": 1}}}}, "b: model.x: there is no such key"),
         (
             {"variants": {"plain": {"model": {"network": "multi_label"}}, "b": {}}},
