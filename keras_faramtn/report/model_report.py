@@ -1,6 +1,6 @@
 """The content of a page about one model, section by section."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,13 +90,23 @@ def _training(model: ScoredModel) -> dict[str, Any]:
         return {"training": None}
     weights = weights_by_group(history)
     keys = [key for name, _, _ in PANELS for key in (name, f"val_{name}") if key in history]
-    shown = {key: history[key] for key in keys}
-    shown |= {f"weight of {group}": values for group, values in weights.items()}
+    scores = {key.replace("val_", "validation "): history[key] for key in keys}
+    tables: list[tuple[str, Mapping[str, Sequence[float]]]] = [
+        ("Losses, and scores from 0 to 1, by epoch", scores)
+    ]
+    if weights:
+        tables.append(("Weights of the groups' losses by epoch", weights))
     training = {
         "panels": training_panels(history),
         "weights": small_multiples(weights, "dws", "Weight of the loss"),
-        "headings": [key.replace("val_", "validation ") for key in shown],
-        "rows": list(zip(*shown.values(), strict=True)),
+        "tables": [
+            {
+                "caption": caption,
+                "headings": list(by_name),
+                "rows": list(zip(*by_name.values(), strict=True)),
+            }
+            for caption, by_name in tables
+        ],
     }
     return {"training": training}
 
