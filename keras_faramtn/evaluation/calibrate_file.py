@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_folder, atomic_write_bytes, check_folder
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
+from keras_faramtn.counted import counted
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, make_dataset
 from keras_faramtn.data.table import SPLITS, FaceTable
@@ -240,9 +241,13 @@ def _refuse_constant(table: FaceTable, split: str) -> None:
 def _note(temperature: float, yes: int, known: int) -> str | None:
     if yes in (0, known):
         return "not fitted: all known labels are equal" if known else "not fitted: no known label"
-    if temperature in TEMPERATURE_BOUNDS:
-        return "at the bound: the logits separate the labels, or say nothing about them"
-    return None
+    return _AT_BOUNDS.get(temperature)
+
+
+_AT_BOUNDS = {
+    TEMPERATURE_BOUNDS[0]: "the lowest: the logits separate the labels, or are close to 0",
+    TEMPERATURE_BOUNDS[1]: "the highest: the logits say nothing about the labels, or the contrary",
+}
 
 
 def _errors(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -301,7 +306,7 @@ def _report(content: Mapping[str, Any]) -> list[str]:
     attributes = content["attributes"]
     temperatures = [each["temperature"] for each in attributes.values() if each["note"] is None]
     fitted = content["fitted_on"]
-    lines = [f"Fitted on {fitted['images']:,} images of the {fitted['split']} split."]
+    lines = [f"Fitted on {counted(fitted['images'], 'image')} of the {fitted['split']} split."]
     if temperatures:
         lines.append(
             f"{len(temperatures)} temperatures from {min(temperatures):.2f} to "
@@ -332,15 +337,18 @@ _TITLES = {
 }
 
 
+_LEAST_FALL = 0.01  # percentage points, below which the error falls by "0.00"
+
+
 def _verdict(content: Mapping[str, Any]) -> str:
     errors = _errors(content)
     falls = int((errors["after"] < errors["before"]).sum())
     before, after = (content[when]["calibration_error"] for when in ("before", "after"))
     if before is None or after is None:
         return "The calibration error is not defined: no label of these images is known."
-    if after < before:
+    if (fall := 100 * (before - after)) >= _LEAST_FALL:
         return (
-            f"The calibration error falls by {100 * (before - after):.2f} percentage points, and "
+            f"The calibration error falls by {fall:.2f} percentage points, and "
             f"for {falls} of {np.isfinite(errors['before']).sum()} attributes."
         )
     return (
@@ -351,7 +359,7 @@ def _verdict(content: Mapping[str, Any]) -> str:
 
 def _describe_images(content: Mapping[str, Any]) -> str:
     measured = content["measured_on"]
-    text = f"{measured['images']:,} images of the {measured['split']} split"
+    text = f"{counted(measured['images'], 'image')} of the {measured['split']} split"
     if measured["cross_fitted"]:
-        return f"{text}, each half with what was fitted on the other"
+        return f"{text}, each half with what was fitted on the other half"
     return f"{text}, which nothing was fitted on"

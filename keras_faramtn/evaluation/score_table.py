@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.counted import counted
 from keras_faramtn.evaluation.bootstrap import Interval, Intervals
 from keras_faramtn.evaluation.scores import SCORES, VARYING_RATES, Means, Scores
 from keras_faramtn.evaluation.undefined import percent
@@ -73,8 +74,8 @@ def score_table(
             None if intervals is None else [intervals.mean, intervals.varying],
         ),
         "",
-        f"Percent, on {scores.images} images. Majority: the baseline that always predicts the "
-        f"class\nmost frequent among the {scores.majority_of}.",
+        f"Percent, on {counted(scores.images, 'image')}. Majority: the baseline that always "
+        f"predicts the\nclass most frequent among the {scores.majority_of}.",
         "AP: average precision. ECE: expected calibration error.",
     ]
     if intervals is not None:
@@ -86,8 +87,8 @@ def score_table(
         f"Mean accuracy is over {counts['accuracy']} of {len(by_name)} attributes, balanced "
         f"accuracy over {counts['balanced_accuracy']} that have\nboth yes and no labels, precision "
         f"over {counts['precision']} that are predicted for an image.",
-        f"{varying} attributes vary (rate {low} to {high} percent); gain in accuracy there over "
-        f"the\nmajority-class baseline{gain}.",
+        f"{varying} of {len(by_name)} attributes vary (rate {low} to {high} percent); gain in "
+        f"accuracy there over\nthe majority-class baseline{gain}.",
     ]
     if cross_fitted is not None:
         lines.append(

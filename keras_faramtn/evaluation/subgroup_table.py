@@ -1,5 +1,6 @@
 """The scores of subgroups as text for a terminal."""
 
+from keras_faramtn.counted import counted
 from keras_faramtn.evaluation.gaps import Gap
 from keras_faramtn.evaluation.subgroup_rates import MIN_KNOWN, MIN_OF_CLASS
 from keras_faramtn.evaluation.subgroups import Subgroup, SubgroupScores
@@ -40,7 +41,7 @@ def subgroup_table(scores: SubgroupScores) -> str:
     excluded = f" Without {', '.join(scores.excluded)}." if scores.excluded else ""
     counts = [scores.attributes_in_means[rate] for rate in _TITLES]
     lines = [
-        f"Subgroups by {scores.column}: {scores.images:,} images{unknown}.{excluded}",
+        f"Subgroups by {scores.column}: {counted(scores.images, 'image')}{unknown}.{excluded}",
         _row("", "images", tuple(_TITLES.values())),
         *(_subgroup_row(subgroup) for subgroup in scores.subgroups),
         _row("attributes", "", tuple(map(str, counts))),

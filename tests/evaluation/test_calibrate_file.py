@@ -179,7 +179,8 @@ def test_a_calibrated_model_can_be_calibrated_again(calibrated, data, tmp_path, 
     )
     np.testing.assert_allclose(both, np.multiply(first, fitted), rtol=1e-9)
     before, after = (content[when]["calibration_error"] for when in ("before", "after"))
-    verdict = "The calibration error falls by" if after < before else "error does not fall"
+    falls = before - after >= 1e-4  # a hundredth of a percentage point
+    verdict = "The calibration error falls by" if falls else "error does not fall"
     assert verdict in caplog.text
 
 

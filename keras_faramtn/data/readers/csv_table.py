@@ -127,7 +127,8 @@ def _attribute_columns(
     file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> tuple[str, ...]:
     """The columns with labels: those with a 1, 0 or -1, or without any value."""
-    attributes, others = [], []
+    attributes: list[str] = []
+    others: list[str] = []
     for column, name in enumerate(header):
         if name in (_IMAGE, _SPLIT, _PERSON):
             continue
