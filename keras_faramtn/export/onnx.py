@@ -57,10 +57,27 @@ def write_onnx(model: keras.Model, path: Path) -> None:
             opset=_OPSET,
             custom_op_handlers={"Erfc": (_write_erfc, [])},
         )
+    _keep_constants(content, serve.get_concrete_function())
     onnx = import_onnx_package("onnx")
     properties = {RECORD_FILE: record_to_json(record_of(model)), **_PIXELS}
     onnx.helper.set_model_props(content, properties)
     onnx.save(content, path)
+
+
+def _keep_constants(content: Any, function: Any) -> None:
+    """Stores tensors that layers contain, as DINOv3's do, in the file; tf2onnx makes them inputs."""
+    onnx = import_onnx_package("onnx")
+    values = function.captured_inputs
+    names = [tensor.name for tensor in function.inputs[len(function.inputs) - len(values) :]]
+    constants = {
+        name: onnx.numpy_helper.from_array(value.numpy(), name)
+        for name, value in zip(names, values, strict=True)
+        if value.dtype != tf.resource
+    }
+    inputs = [each for each in content.graph.input if each.name not in constants]
+    del content.graph.input[:]
+    content.graph.input.extend(inputs)
+    content.graph.initializer.extend(constants.values())
 
 
 def _write_erfc(context: Any, node: Any, name: str, arguments: list[Any]) -> None:
