@@ -215,9 +215,12 @@ def fit_model(
                 model.fit(
                     training,
                     validation_data=validation,
-                    epochs=phase.end,
+                    epochs=recipe.training.epochs,
                     shuffle=False,  # the dataset shuffles itself
-                    callbacks=_callbacks(recipe.training, groups_of(model), epoch, checkpoint),
+                    callbacks=[
+                        *_callbacks(recipe.training, groups_of(model), epoch, checkpoint),
+                        _stop_after(model, phase.end),
+                    ],
                 )
     except KeyboardInterrupt:
         if not checkpoint.restored:
@@ -296,6 +299,16 @@ def _set_epoch(epoch: tf.Variable) -> keras.callbacks.Callback:
     return keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda number, logs: epoch.assign(number),
     )
+
+
+def _stop_after(model: keras.Model, epochs: int) -> keras.callbacks.Callback:
+    """Ends `fit` early, while its progress is counted to the last epoch of all phases."""
+
+    def stop(number: int, logs: dict[str, Any]) -> None:
+        if number + 1 == epochs:
+            model.stop_training = True
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=stop)
 
 
 @contextlib.contextmanager

@@ -87,6 +87,14 @@ def test_each_phase_has_its_own_warmup_and_cosine(tmp_path):
     np.testing.assert_allclose(rates, [*first, *second], atol=1e-8)
 
 
+def test_epochs_are_counted_to_the_last_phase(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        train(tmp_path, **FROZEN)
+    lines = [each.split(":")[0] for each in caplog.messages if each.startswith("Epoch ")]
+    assert lines == ["Epoch 1/4", "Epoch 2/4", "Epoch 3/4", "Epoch 4/4"]
+    assert "Resuming after epoch 2 of 4" in caplog.text
+
+
 def _interrupt_in(epoch, folder, **arguments):
     """Trains until Ctrl-C at the beginning of an epoch, counted from 1; returns those begun."""
     begin, begun = Checkpoint.on_epoch_begin, []
