@@ -101,10 +101,14 @@ def _levels(backbone: keras.Model) -> list[Any]:
     elif hasattr(backbone, "patch_size"):
         levels = []
     else:
+        remedy = (
+            "pass the backbone in it, its attribute `backbone`"
+            if isinstance(getattr(backbone, "backbone", None), keras.Model)
+            else "use one that has, such as keras_hub.models.ResNetBackbone"
+        )
         raise InputError(
             f"the backbone {_name(backbone)} has no levels of feature maps (pyramid_outputs in "
-            "KerasHub, pyramid_level_inputs in KerasCV), which FAR-AMTN needs; use one that has, "
-            "such as keras_hub.models.ResNetBackbone."
+            f"KerasHub, pyramid_level_inputs in KerasCV), which FAR-AMTN needs; {remedy}."
         )
     tensors = keras.tree.flatten([backbone.inputs, backbone.output])
     if len(tensors) != 2 or len(backbone.inputs[0].shape) != 4:
