@@ -1,5 +1,8 @@
 """The command `faramtn calibrate`: calibrates a model file on one split of a data set."""
 
+import contextlib
+import functools
+import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,7 +18,7 @@ from keras_faramtn.atomic_files import atomic_folder, atomic_write_bytes, check_
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.counted import counted
 from keras_faramtn.data.check import check_data
-from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, make_dataset
+from keras_faramtn.data.images import load_image
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.bootstrap import score_intervals
@@ -37,6 +40,7 @@ from keras_faramtn.evaluation.undefined import mean_of_defined, none_if_nan
 from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.models.heads import heads_of
 from keras_faramtn.models.record import apply_temperatures, record_of, set_thresholds
+from keras_faramtn.threads import map_ahead
 
 MODEL_FILE = "model.keras"
 CALIBRATION_FILE = "calibration.json"
@@ -48,6 +52,8 @@ SCHEMA_VERSION = 1
 # For each split that is fitted on, those whose images can show the result, the best one first. The
 # network was trained on the images of `train`.
 _OTHER_SPLITS = {"train": ("test", "validation"), "validation": ("test",), "test": ()}
+
+_BATCH_SIZE = 64
 
 _EXPORTED = (".tflite", ".onnx")
 
@@ -204,15 +210,16 @@ def _predict(model: keras.Model, table: FaceTable, split: str) -> Predictions:
     """
     groups, heads = groups_of(model), heads_of(model)
     network = keras.Model(model.inputs, [head.output for head in heads])
-    dataset = make_dataset(table, groups, model.input_shape[1:3], EVALUATION_BATCH_SIZE)
     logits = np.empty((len(table), len(groups.attributes)))
-    start = 0
-    for images, _ in tqdm(dataset, desc=f"Predicting {split}", unit=" batch", disable=None):
-        outputs = network.predict_on_batch(np.asarray(images))
-        rows = slice(start, start + len(images))
-        for head, values in zip(heads, keras.tree.flatten(outputs), strict=True):
-            logits[rows, list(head.positions)] = values
-        start += len(images)
+    # Decoded as in `evaluate_model`, so that `faramtn evaluate` gives the same scores.
+    load = functools.partial(load_image, image_size=model.input_shape[1:3])
+    starts = range(0, len(table), _BATCH_SIZE)
+    with contextlib.closing(map_ahead(load, table.paths, limit=_BATCH_SIZE)) as images:
+        for start in tqdm(starts, desc=f"Predicting {split}", unit=" batch", disable=None):
+            batch = np.stack(list(itertools.islice(images, _BATCH_SIZE)))
+            outputs = network.predict_on_batch(batch)
+            for head, values in zip(heads, keras.tree.flatten(outputs), strict=True):
+                logits[start : start + len(batch), list(head.positions)] = values
     if not np.isfinite(logits).all():
         row, column = np.argwhere(~np.isfinite(logits))[0]
         raise InputError(
