@@ -1,9 +1,10 @@
 """Augmentation by layers of Keras and KerasCV, reproducible from the seed of a batch."""
 
+import contextlib
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -148,7 +149,8 @@ def _build(name: str, arguments: dict[str, Any]) -> Transformation:
     if "value_range" in parameters:
         arguments["value_range"] = (0, 255)
     try:
-        transform = make(kind(**arguments, dtype="float32"), module)
+        with _in_float32():
+            transform = make(kind(**arguments), module)
         _try(transform)
     except Exception as error:  # layers raise almost any for wrong arguments
         raise InputError(
@@ -156,6 +158,19 @@ def _build(name: str, arguments: dict[str, Any]) -> Transformation:
             f"{library} reports: {reason(error)}."
         ) from error
     return transform
+
+
+@contextlib.contextmanager
+def _in_float32() -> Iterator[None]:
+    """Layers, and those inside them, compute in float32, even if the network does not."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _try(transform: Transformation) -> None:

@@ -1,6 +1,7 @@
 import importlib.util
 import io
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,6 +127,18 @@ def test_channel_shift_moves_each_channel_of_an_image_by_one_amount():
     assert (np.ptp(shift, axis=1) > 10).mean() > 0.5
     assert (shift > 5).any()
     assert (shift < -5).any()
+
+
+def test_layers_compute_in_full_precision_if_the_network_does_not():
+    layers = [{name: ARGUMENTS[name]} for name in ("RandomColorJitter", "RandomChannelShift")]
+    [expected] = _transformed(FACES, *layers)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        [images] = _transformed(FACES, *layers)
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(images, expected)
 
 
 def test_layers_are_applied_in_their_order():
