@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_folder, atomic_write_bytes, check_folder
 from keras_faramtn.attributes import DEFAULT_THRESHOLD
-from keras_faramtn.counted import counted
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.images import load_image
 from keras_faramtn.data.table import SPLITS, FaceTable
@@ -33,6 +32,7 @@ from keras_faramtn.evaluation.calibration import (
     measure,
 )
 from keras_faramtn.evaluation.calibration_plot import calibration_figure
+from keras_faramtn.evaluation.calibration_summary import calibration_summary, measured_images
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE, metrics, versions, write_metrics
 from keras_faramtn.evaluation.scores import score
 from keras_faramtn.evaluation.thresholds import MAXIMISABLE
@@ -117,6 +117,10 @@ def calibrate_file(
             held_out = table.split(held_out_split)
             before = _predict(model, held_out, held_out_split)
             after = calibrated(before, calibration)
+        figures = {
+            "before": measure(before, held_out.labels, groups.attributes),
+            "after": measure(after, held_out.labels, groups.attributes),
+        }
         content = calibration_content(
             groups.attributes,
             calibration,
@@ -126,8 +130,7 @@ def calibrate_file(
                 "images": len(held_out),
                 "cross_fitted": held_out_split is None,
             },
-            before=measure(before, held_out.labels, groups.attributes),
-            after=measure(after, held_out.labels, groups.attributes),
+            **figures,
             fitted_labels=fitted.labels,
             maximise=maximise,
             data=data.resolve().name,
@@ -140,17 +143,16 @@ def calibrate_file(
         calibration_figure(
             {"before": before.probabilities, "after": after.probabilities},
             held_out.labels,
-            _errors(content),
+            {when: each["calibration_error"] for when, each in figures.items()},
             groups.attributes,
             new_folder / CALIBRATION_FIGURE_FILE,
-            _describe_images(content),
+            measured_images(content),
         )
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         atomic_write_bytes(new_folder / CALIBRATION_FILE, text.encode())
         # The model predicts these, also where `after` is cross-fitted.
         _write_metrics(new_folder, model, calibrated(before, calibration), held_out, content)
-    for line in _report(content):
-        logger.info(line)
+    logger.info(calibration_summary(content))
     logger.info("%s, %s and %s are in %s/", MODEL_FILE, CALIBRATION_FILE, METRICS_FILE, folder)
 
 
@@ -196,8 +198,8 @@ def calibration_content(
         "fitted_on": dict(fitted_on),
         "measured_on": dict(measured_on),
         "maximise": maximise,
-        "before": {figure: none_if_nan(mean_of_defined(before[figure])) for figure in FIGURES},
-        "after": {figure: none_if_nan(mean_of_defined(after[figure])) for figure in FIGURES},
+        "before": _means(before),
+        "after": _means(after),
         "attributes": by_attribute,
         "versions": versions(),
     }
@@ -257,13 +259,8 @@ _AT_BOUNDS = {
 }
 
 
-def _errors(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {
-        when: np.array(
-            [each[when]["calibration_error"] for each in content["attributes"].values()], "float64"
-        )
-        for when in ("before", "after")
-    }
+def _means(figures: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+    return {figure: none_if_nan(float(mean_of_defined(figures[figure]))) for figure in FIGURES}
 
 
 def _write_metrics(
@@ -306,67 +303,3 @@ def _write_metrics(
             },
         ),
     )
-
-
-def _report(content: Mapping[str, Any]) -> list[str]:
-    """The result in words, for a terminal."""
-    attributes = content["attributes"]
-    temperatures = [each["temperature"] for each in attributes.values() if each["note"] is None]
-    fitted = content["fitted_on"]
-    lines = [f"Fitted on {counted(fitted['images'], 'image')} of the {fitted['split']} split."]
-    if temperatures:
-        lines.append(
-            f"{len(temperatures)} temperatures from {min(temperatures):.2f} to "
-            f"{max(temperatures):.2f}, median {np.median(temperatures):.2f}."
-        )
-    for name, each in attributes.items():
-        if each["note"]:
-            lines.append(f"  {name}: temperature {each['temperature']:g}, {each['note']}.")
-    lines += ["", f"Means over the attributes, on {_describe_images(content)}:"]
-    for figure, (title, scale, digits, unit) in _TITLES.items():
-        before, after = content["before"][figure], content["after"][figure]
-        if before is not None and after is not None:
-            lines.append(
-                f"  {title:<26}{scale * before:8.{digits}f}{unit} before "
-                f"{scale * after:8.{digits}f}{unit} after"
-            )
-    lines.append(_verdict(content))
-    return lines
-
-
-_TITLES = {
-    "calibration_error": ("expected calibration error", 100, 2, " %"),
-    "brier": ("Brier score", 1, 4, "  "),
-    "log_loss": ("log loss", 1, 4, "  "),
-    "accuracy": ("accuracy", 100, 2, " %"),
-    "balanced_accuracy": ("balanced accuracy", 100, 2, " %"),
-    "f1": ("F1", 100, 2, " %"),
-}
-
-
-_LEAST_FALL = 0.01  # percentage points, below which the error falls by "0.00"
-
-
-def _verdict(content: Mapping[str, Any]) -> str:
-    errors = _errors(content)
-    falls = int((errors["after"] < errors["before"]).sum())
-    before, after = (content[when]["calibration_error"] for when in ("before", "after"))
-    if before is None or after is None:
-        return "The calibration error is not defined: no label of these images is known."
-    if (fall := 100 * (before - after)) >= _LEAST_FALL:
-        return (
-            f"The calibration error falls by {fall:.2f} percentage points, and "
-            f"for {falls} of {np.isfinite(errors['before']).sum()} attributes."
-        )
-    return (
-        "The calibration error does not fall. As far as these images show, temperatures don't help "
-        "this model: use the original file, or more images."
-    )
-
-
-def _describe_images(content: Mapping[str, Any]) -> str:
-    measured = content["measured_on"]
-    text = f"{counted(measured['images'], 'image')} of the {measured['split']} split"
-    if measured["cross_fitted"]:
-        return f"{text}, each half with what was fitted on the other half"
-    return f"{text}, which nothing was fitted on"
