@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from keras_faramtn.counted import counted
-from keras_faramtn.errors import InputError
+from keras_faramtn.errors import InputError, reason
 from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, excludes_zero
 from keras_faramtn.experiments.compare import COMPARISON_FILE, RUNS_FOLDER
 from keras_faramtn.json_files import read_json
@@ -40,9 +40,9 @@ def comparison_content(folder: Path) -> dict[str, Any]:
     try:
         content = _content(comparison)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        problem = f"{error} is missing" if isinstance(error, KeyError) else reason(error)
         raise InputError(
-            f"{path}: this file is not a result of `faramtn compare`: {error!r} is missing or has "
-            "another type."
+            f"{path}: this file is not a result of `faramtn compare`: {problem}."
         ) from error
     histories = {name: _mean_history(folder, name) for name in comparison["networks"]}
     curves = _curves({name: each for name, each in histories.items() if each})

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from keras_faramtn.atomic_files import atomic_write_bytes
+from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError
 
 _STYLE_FILE = Path(__file__).with_name("style.css")
@@ -64,7 +65,7 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for each in (percent, points, signed, decimal, interval, text):
+    for each in (counted, percent, points, signed, decimal, interval, text):
         environment.filters[each.__name__] = each
     style = Markup(_STYLE_FILE.read_text(encoding="utf-8"))
     return environment.get_template(f"{template}.html.j2").render(style=style, **content)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from keras_faramtn.evaluation.gaps import Gap
-from keras_faramtn.evaluation.subgroups import RATES, SubgroupScores
+from keras_faramtn.evaluation.subgroup_rates import RATES
+from keras_faramtn.evaluation.subgroups import SubgroupScores
 from keras_faramtn.report.page import text
 from keras_faramtn.report.scored_model import ScoredModel
 from keras_faramtn.report.tracks import axis_of

@@ -70,10 +70,10 @@ def write_report(
     """
     check_page_path(page)
     if not is_url(source) and (Path(source) / COMPARISON_FILE).is_file():
-        if data is not None or by or thresholds is not None:
+        if data is not None or by or thresholds is not None or split != "test" or skip_bad:
             raise InputError(
-                f"{source}: a comparison is reported with its own data; leave out --data, --by and "
-                "--thresholds."
+                f"{source}: a comparison is reported with its own data; leave out --data, --split, "
+                "--by, --thresholds and --skip-bad."
             )
         content = comparison_content(Path(source))
         template, options = "comparison", []

@@ -86,7 +86,14 @@ def test_other_files(tmp_path, content):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_data_is_for_models_only(tmp_path, comparison):
+@pytest.mark.parametrize("options", [{"data": Path()}, {"split": "validation"}, {"by": ["Male"]}])
+def test_data_is_for_models_only(tmp_path, comparison, options):
     folder = write(tmp_path / "comparison", comparison)
     with pytest.raises(InputError, match="leave out --data"):
-        write_report(folder, tmp_path / "report.html", data=tmp_path)
+        write_report(folder, tmp_path / "report.html", **options)
+
+
+def test_what_is_missing_is_named(tmp_path, comparison):
+    del comparison["seeds"]
+    with pytest.raises(InputError, match=r"faramtn compare`: 'seeds' is missing\.$"):
+        write_report(write(tmp_path / "comparison", comparison), tmp_path / "report.html")

@@ -144,6 +144,22 @@ def test_subgroups_have_a_section_each(tmp_path):
     assert "Subgroups by &lt;age&gt;" in page
     assert "\N{MINUS SIGN}100.0" in page  # the gap of the true positive rate
     assert "<bdi>old</bdi> minus <bdi>new</bdi>" in page
+    assert "the largest rate minus the smallest" not in page
+
+
+@pytest.mark.parametrize(("third", "text"), [(5, "not compared"), (50, "the largest rate minus")])
+def test_gaps_of_three_subgroups(tmp_path, third, text):
+    labels = np.random.default_rng(0).integers(0, 2, (150 + third, 2))
+    probabilities = np.where(labels == 1, 0.8, 0.2)
+    members = np.repeat([0, 1, 2, -1], [99, 50, third, 1])
+    names, subgroups = ["Smiling", "Young"], Subgroups("site", ("a", "b", "c"), members)
+    rates = subgroup_scores(probabilities, labels, names, subgroups, resamples=50)
+    page = page_of(scored_model(tmp_path, names, labels, probabilities, subgroups=[rates]))
+    structure_of(page)
+    assert text in page
+    # The third is too small: the gaps are of the first two.
+    assert ("the largest rate minus the smallest" in page) == (third == 50)
+    assert "Not counted: 1 image of unknown subgroup." in page
 
 
 def test_a_page_is_never_replaced(tmp_path):
