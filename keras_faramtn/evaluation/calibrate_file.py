@@ -280,7 +280,7 @@ def _write_metrics(
         groups,
         probabilities,
         table.labels,
-        progress=lambda blocks: tqdm(blocks, desc="Resampling", unit=" block", disable=None),
+        progress=functools.partial(tqdm, desc="Resampling", unit=" block", disable=None),
     )
     write_metrics(
         folder / METRICS_FILE,

@@ -1,5 +1,6 @@
 """Evaluates a model on one split of a data set and writes its scores."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -151,8 +152,8 @@ def evaluate_split(
         images,
         training_rates=rates,
         thresholds=thresholds,
-        progress=lambda rows: tqdm(
-            rows, total=len(images), desc="Evaluating", unit=" images", disable=None
+        progress=functools.partial(
+            tqdm, total=len(images), desc="Evaluating", unit=" images", disable=None
         ),
     )
     probabilities, labels = evaluation.probabilities, evaluation.labels
@@ -166,7 +167,7 @@ def evaluate_split(
         probabilities,
         labels,
         rates,
-        progress=lambda blocks: tqdm(blocks, desc="Resampling", unit=" block", disable=None),
+        progress=functools.partial(tqdm, desc="Resampling", unit=" block", disable=None),
     )
     by_subgroup = [
         subgroup_scores(
@@ -175,8 +176,8 @@ def evaluate_split(
             groups.attributes,
             division,
             evaluation.thresholds,
-            progress=lambda blocks: tqdm(
-                blocks, desc="Resampling subgroups", unit=" block", disable=None
+            progress=functools.partial(
+                tqdm, desc="Resampling subgroups", unit=" block", disable=None
             ),
         )
         for division in divisions
