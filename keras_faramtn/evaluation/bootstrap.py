@@ -24,6 +24,8 @@ LEVEL = 0.95
 
 _BLOCK = 1 << 22  # weights processed at a time: the largest temporary arrays have about 16 MB
 
+_BIASED = ("calibration_error", "average_precision")  # the scores that repeated images make larger
+
 Interval = tuple[float, float]
 """The lower and the upper end."""
 
@@ -65,9 +67,10 @@ def score_intervals(
 
     A mean in a resample is over the attributes for which the score is defined there. The thresholds
     and the predictions of the majority-class baseline are those of the evaluation in all resamples.
-    Resampling repeats images, which makes the fraction of positive images in each bin noisier and
-    the calibration error larger; its interval is therefore shifted by the difference between the
-    score and its mean over the resamples.
+    Resampling repeats images. This makes the fraction of positive images in each bin noisier and
+    the calibration error larger, and a repeated positive image of high rank makes the average
+    precision larger. The intervals of these scores are therefore shifted by the difference between
+    the score and its mean over the resamples.
 
     Args:
         scores: what `score` returned for the other arguments.
@@ -94,9 +97,9 @@ def score_intervals(
         thresholds=[each.threshold for each in scores.attributes],
         majority=majority_classes(labels, names, training_rates),
     )
-    samples["calibration_error"] = _unbiased(
-        samples["calibration_error"], [each.calibration_error for each in scores.attributes]
-    )
+    for name in _BIASED:
+        own = [getattr(each, name) for each in scores.attributes]
+        samples[name] = _unbiased(samples[name], own)
     varying = [column for column, each in enumerate(scores.attributes) if each.varies]
     return Intervals(
         mean=_mean_intervals(samples, range(len(names))),

@@ -125,10 +125,10 @@ def test_intervals_are_those_of_a_loop_over_resamples():
     assert varying == [1, 2, 3, 4, 5, 6]
     for name, rows in samples.items():
         values = np.array(rows, "float64")
-        if name == "calibration_error":
-            # Its resamples are centred on the value of all images.
-            own = np.array([each.calibration_error for each in scores.attributes])
-            values = np.maximum(values - values.mean(axis=0) + own, 0)
+        if name in {"calibration_error", "average_precision"}:
+            # Their resamples are centred on the value of all images.
+            own = np.array([getattr(each, name) for each in scores.attributes])
+            values = np.clip(values - np.nanmean(values, axis=0) + own, 0, 1)
         for columns, found in (
             (list(range(7)), intervals.mean[name]),
             (varying, intervals.varying[name]),
@@ -141,6 +141,21 @@ def test_intervals_are_those_of_a_loop_over_resamples():
     expected = np.quantile(gains[:, varying].mean(axis=1), [0.025, 0.975])
     assert intervals.varying["gain"] == pytest.approx(expected, abs=1e-6)
     assert (intervals.resamples, intervals.level) == (30, 0.95)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_of_mean_average_precision_contains_it(seed):
+    # Of few images, hardly any resample without a shift has a mean as low as that of all images.
+    rng = np.random.default_rng(seed)
+    names = tuple(f"attribute {position}" for position in range(40))
+    labels = (rng.random((40, 40)) < 0.1).astype("int8")
+    probabilities = rng.random(labels.shape)
+    scores = score(probabilities, labels, names)
+    groups = AttributeGroups({"all": names}, names)
+    intervals = score_intervals(scores, groups, probabilities, labels, resamples=200)
+    low, high = intervals.mean["average_precision"]
+    middle, width = (low + high) / 2, high - low
+    assert scores.mean.average_precision == pytest.approx(middle, abs=width / 4)
 
 
 def test_the_interval_of_the_calibration_error_contains_it():
