@@ -90,7 +90,7 @@ def gap(
     return Gap(
         value=float(values[of] - values[minus]),
         low=float(low.max()) if len(names) == 2 else max(0.0, float(low.max())),
-        high=float(high.max()),
+        high=float(high.max()) if len(names) == 2 else max(0.0, float(high.max())),
         of=names[of],
         minus=names[minus],
     )

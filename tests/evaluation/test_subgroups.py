@@ -223,6 +223,7 @@ def test_gaps_of_three_and_of_equal_subgroups():
     assert (found.low, found.high) == pytest.approx((0.4 - margin, 0.4 + margin), abs=0.003)
     equal = gap("abc", np.full(3, 0.5), np.full((3, 10), 0.5))
     assert (equal.value, equal.low, equal.high) == (0, 0, 0)
+    assert not np.signbit([equal.low, equal.high]).any()  # printed as +0.0
     assert equal.of != equal.minus
     assert gap("a", np.array([0.5]), samples[:1]) is None
     assert gap("ab", np.array([0.5, 0.5]), np.full((2, 10), np.nan)) is None

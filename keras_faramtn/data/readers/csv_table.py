@@ -142,8 +142,7 @@ def _attribute_columns(
         )
     if others:
         logger.info(
-            f"{file}: no value is 1 or 0 in {', '.join(others)}, so that is not read as an "
-            "attribute."
+            f"{file}: not read as attributes, because no value is 1 or 0: {', '.join(others)}."
         )
     return tuple(attributes)
 
