@@ -29,7 +29,12 @@ def _process(backend):
     process = subprocess.Popen(
         [sys.executable, "-c", "import other_backends; other_backends.serve()"],
         cwd=Path(__file__).parent,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            # Compiling takes longer than the tests' small networks take to run.
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
