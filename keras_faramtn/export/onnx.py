@@ -65,7 +65,7 @@ def write_onnx(model: keras.Model, path: Path) -> None:
 
 
 def _keep_constants(content: Any, function: Any) -> None:
-    """Stores tensors that layers contain, as DINOv3's do, in the file; tf2onnx makes them inputs."""
+    """Stores tensors that layers contain, as DINOv3's do; tf2onnx makes inputs of them."""
     onnx = import_onnx_package("onnx")
     values = function.captured_inputs
     names = [tensor.name for tensor in function.inputs[len(function.inputs) - len(values) :]]
