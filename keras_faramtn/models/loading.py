@@ -52,6 +52,11 @@ def load_model(source: str | Path) -> keras.Model:
             )
     elif not path.is_file():
         raise InputError(f"{source}: no such model file; specify a .keras file.")
+    elif path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras: "File not found"
+        raise InputError(
+            f"{source}: not a Keras model: it is not a zip archive, as a .keras file is; use a "
+            "complete file saved by keras_faramtn."
+        )
     try:
         # Only weights and the configs of known layers are read; code in a file is refused.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -44,7 +44,7 @@ def test_files_that_are_not_a_model_of_this_package_raise_input_error(tmp_path):
     with pytest.raises(InputError, match=r"missing\.keras: no such model file"):
         load_model(tmp_path / "missing.keras")
     (tmp_path / "text.keras").write_text("not a model")
-    with pytest.raises(InputError, match=r"text\.keras: not a Keras model that can be loaded"):
+    with pytest.raises(InputError, match=r"text\.keras: not a Keras model: .* zip archive"):
         load_model(tmp_path / "text.keras")
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
     with pytest.raises(InputError, match="no attribute heads"):
@@ -81,5 +81,5 @@ def test_a_truncated_file_is_refused(length, tmp_path):
     small_network(recipe().model, SHAPE).save(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(length if isinstance(length, int) else length * len(content))])
-    with pytest.raises(InputError, match=r"model\.keras: not a Keras model that can be loaded"):
+    with pytest.raises(InputError, match=r"model\.keras: not a Keras model: .*complete file"):
         load_model(path)
