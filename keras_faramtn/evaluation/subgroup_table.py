@@ -45,9 +45,7 @@ def subgroup_table(scores: SubgroupScores) -> str:
         _row("", "images", tuple(_TITLES.values())),
         *(_subgroup_row(subgroup) for subgroup in scores.subgroups),
         _row("attributes", "", tuple(map(str, counts))),
-        "Means in percent over the attributes that have enough images in each subgroup\n"
-        f"({MIN_KNOWN}, and {MIN_OF_CLASS} of the class that a rate is about). TPR, FPR: true and "
-        "false\npositive rate. ECE: expected calibration error, larger if images are few.",
+        _caption(all_small=all(subgroup.small for subgroup in scores.subgroups)),
     ]
     mean_gaps = [("mean", rate, gap) for rate, gap in scores.mean_gaps.items() if gap is not None]
     gaps = [
@@ -74,6 +72,19 @@ def subgroup_table(scores: SubgroupScores) -> str:
         *(_gap_row(*each, width) for each in shown),
     ]
     return "\n".join(lines)
+
+
+def _caption(*, all_small: bool) -> str:
+    which = (
+        "for which they are defined; the images are\ntoo few to compare them."
+        if all_small
+        else f"that have enough images in each subgroup\n({MIN_KNOWN}, and {MIN_OF_CLASS} of the "
+        "class that a rate is about)."
+    )
+    return (
+        f"Means in percent over the attributes {which} TPR, FPR: true and false\npositive rate. "
+        "ECE: expected calibration error, larger if images are few."
+    )
 
 
 def _subgroup_row(subgroup: Subgroup) -> str:

@@ -253,7 +253,19 @@ def test_small_subgroups_are_shown_but_not_compared(faces):
         assert rates.too_few == RATES
     for gaps in (scores.mean_gaps, *scores.gaps.values()):
         assert all((each.of, each.minus) == ("mid", "old") for each in gaps.values())
-    assert "young (small)" in subgroup_table(scores)
+    assert "young (small)" in (table := subgroup_table(scores))
+    assert "have enough images in each subgroup" in table
+
+
+def test_the_table_does_not_claim_enough_images_if_all_subgroups_are_small():
+    members = np.arange(20) % 2
+    scores = subgroup_scores(
+        np.full((20, 1), 0.4), np.ones((20, 1), int), ["Hat"], Subgroups("age", ("a", "b"), members)
+    )
+    table = subgroup_table(scores)
+    assert "enough images in each" not in table
+    assert "for which they are defined" in table
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_attributes_with_one_class_in_a_subgroup_are_not_in_means(faces):
