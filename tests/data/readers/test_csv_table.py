@@ -53,7 +53,7 @@ def test_without_attributes_a_column_of_text_is_not_one(tmp_path, caplog):
         "age": ["20-29", ""],
         "score": ["0.7", "0.2"],
     }
-    assert "no value is 1 or 0 in age, score" in caplog.text
+    assert "not read as attributes, because no value is 1 or 0: age, score." in caplog.text
 
 
 def test_a_file_without_any_column_of_labels(tmp_path):
