@@ -17,10 +17,9 @@ _DEVIATION = (0.229, 0.224, 0.225)
 def connect(backbone: keras.Model, pixels: Any, image_converter: Any) -> tuple[Any, Any, Any]:
     """Applies a backbone of KerasHub or KerasCV to images.
 
-    A convolutional network, or another one with feature maps (MiT), is split like those of
-    `keras.applications`: the trunk is its last feature level that is finer than its output, and X
-    is found by `last_block_input`. A vision transformer has one resolution; its tokens, without
-    those of the class and the registers, are reshaped to maps of stride `patch_size`. Its trunk is
+    A convolutional network is split like those of `keras.applications`: the trunk is its last
+    feature level that is finer than its output, and X is found by `last_block_input`. A vision
+    transformer has one resolution; its tokens, without those of the class and the registers, are reshaped to maps of stride `patch_size`. Its trunk is
     X, the output of its last block but one, so f is the last block and the final normalisation. Of
     a transformer that does not offer the outputs of its blocks (ViT), all three are the output.
 
@@ -34,7 +33,8 @@ def connect(backbone: keras.Model, pixels: Any, image_converter: Any) -> tuple[A
 
     Raises:
         InputError: `backbone` is no network of KerasHub or KerasCV, has no levels of feature maps,
-            or was built for images of another shape; or `image_converter` is not a converter.
+            contains layers that can't be loaded again, or was built for images of another shape;
+            or `image_converter` is not a converter.
     """
     levels = _levels(backbone)
     output = backbone.output
@@ -109,6 +109,13 @@ def _levels(backbone: keras.Model) -> list[Any]:
         raise InputError(
             f"the backbone {_name(backbone)} has no levels of feature maps (pyramid_outputs in "
             f"KerasHub, pyramid_level_inputs in KerasCV), which FAR-AMTN needs; {remedy}."
+        )
+    # The layers of MiT (KerasHub 0.32) have no complete config, and a Lambda layer is code.
+    lambdas = any(isinstance(layer, keras.layers.Lambda) for layer in all_layers(backbone))
+    if lambdas or _name(backbone) == "MiTBackbone":
+        raise InputError(
+            f"the backbone {_name(backbone)} contains layers that Keras can't load again from a "
+            "saved network; use another backbone."
         )
     tensors = keras.tree.flatten([backbone.inputs, backbone.output])
     if len(tensors) != 2 or len(backbone.inputs[0].shape) != 4:

@@ -198,6 +198,30 @@ def _without_levels():
     return keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3)])
 
 
+def _dark_net():
+    import keras_cv
+
+    return keras_cv.models.CSPDarkNetBackbone(
+        stackwise_channels=[8] * 4, stackwise_depth=[1] * 4, include_rescaling=True
+    )
+
+
+def _mit():
+    import keras_hub
+
+    return keras_hub.models.MiTBackbone(
+        image_shape=(32, 32, 3),
+        layerwise_depths=[1, 1],
+        num_layers=2,
+        layerwise_num_heads=[1, 1],
+        layerwise_sr_ratios=[2, 1],
+        max_drop_path_rate=0.0,
+        layerwise_patch_sizes=[7, 3],
+        layerwise_strides=[4, 2],
+        hidden_dims=[8, 8],
+    )
+
+
 def _classifier():
     import keras_hub
 
@@ -214,6 +238,8 @@ def _one_level():
     ("network", "build", "arguments", "message"),
     [
         (FARAMTN, _without_levels, {}, "backbone Sequential has no levels of feature maps"),
+        (FARAMTN, _dark_net, {}, "CSPDarkNetBackbone contains layers that Keras can't"),
+        (FARAMTN, _mit, {}, "MiTBackbone contains layers that Keras can't load again"),
         (FARAMTN, _classifier, {}, "ImageClassifier .* pass the backbone in it, its attribute"),
         (FARAMTN, _one_level, {}, "ResNetBackbone has no feature map that is finer than its"),
         (
