@@ -1,6 +1,8 @@
 """The scores of subgroups as text for a terminal."""
 
 from keras_faramtn.counted import counted
+import textwrap
+
 from keras_faramtn.evaluation.gaps import Gap
 from keras_faramtn.evaluation.subgroup_rates import MIN_KNOWN, MIN_OF_CLASS
 from keras_faramtn.evaluation.subgroups import Subgroup, SubgroupScores
@@ -76,14 +78,15 @@ def subgroup_table(scores: SubgroupScores) -> str:
 
 def _caption(*, all_small: bool) -> str:
     which = (
-        "for which they are defined; the images are\ntoo few to compare them."
+        "for which they are defined."
         if all_small
-        else f"that have enough images in each subgroup\n({MIN_KNOWN}, and {MIN_OF_CLASS} of the "
+        else f"that have enough images in each subgroup ({MIN_KNOWN}, and {MIN_OF_CLASS} of the "
         "class that a rate is about)."
     )
-    return (
-        f"Means in percent over the attributes {which} TPR, FPR: true and false\npositive rate. "
-        "ECE: expected calibration error, larger if images are few."
+    return textwrap.fill(
+        f"Means in percent over the attributes {which} TPR, FPR: true and false positive rate. ECE: "
+        "expected calibration error, larger if images are few.",
+        80,
     )
 
 
