@@ -1,8 +1,8 @@
 """The scores of subgroups as text for a terminal."""
 
-from keras_faramtn.counted import counted
 import textwrap
 
+from keras_faramtn.counted import counted
 from keras_faramtn.evaluation.gaps import Gap
 from keras_faramtn.evaluation.subgroup_rates import MIN_KNOWN, MIN_OF_CLASS
 from keras_faramtn.evaluation.subgroups import Subgroup, SubgroupScores
@@ -84,8 +84,8 @@ def _caption(*, all_small: bool) -> str:
         "class that a rate is about)."
     )
     return textwrap.fill(
-        f"Means in percent over the attributes {which} TPR, FPR: true and false positive rate. ECE: "
-        "expected calibration error, larger if images are few.",
+        f"Means in percent over the attributes {which} TPR, FPR: true and false positive rate. "
+        "ECE: expected calibration error, larger if images are few.",
         80,
     )
 
