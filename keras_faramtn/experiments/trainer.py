@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
+from keras_faramtn.keras_files import MODEL_FILE
 from keras_faramtn.keras_internals import (
     all_layers,
     build_losses_and_metrics,
@@ -30,7 +32,6 @@ from keras_faramtn.models.record import record_of, set_framing
 from keras_faramtn.objective import objective
 from keras_faramtn.optimizers import ConvolutionMuon, SlowerBackboneAdamW, SlowerBackboneMuon
 
-MODEL_FILE = "model.keras"
 INTERRUPTED_FILE = "interrupted.keras"
 
 logger = logging.getLogger(__name__)
@@ -137,15 +138,23 @@ def _start_from(model: keras.Model, path: Path) -> None:
             f"{path}: the groups of this model differ from the recipe's: {different}. Set "
             "model.groups in the recipe to the grouping that the file was trained with."
         )
-    theirs = {weight.path: str(tuple(weight.shape)) for weight in given.weights}
-    ours = {weight.path: str(tuple(weight.shape)) for weight in model.weights}
-    if theirs != ours:
+    if _structure(given) != _structure(model):
+        theirs = {weight.path: str(tuple(weight.shape)) for weight in given.weights}
+        ours = {weight.path: str(tuple(weight.shape)) for weight in model.weights}
         first = describe_differences(theirs, ours).split(";")[0]
         raise InputError(
             f"{path}: this network differs from the recipe's: weight {first}. Set the network, "
             "backbone and switches in the recipe to those that the file was trained with."
         )
     model.set_weights(given.get_weights())
+
+
+def _structure(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of all weights, without the numbers by which Keras names unnamed layers.
+
+    Layers of KerasCV have such names; they depend on what the process has built before.
+    """
+    return [(re.sub(r"_\d+(?=/)", "", each.path), tuple(each.shape)) for each in model.weights]
 
 
 def fit_model(

@@ -19,9 +19,10 @@ def connect(backbone: keras.Model, pixels: Any, image_converter: Any) -> tuple[A
 
     A convolutional network is split like those of `keras.applications`: the trunk is its last
     feature level that is finer than its output, and X is found by `last_block_input`. A vision
-    transformer has one resolution; its tokens, without those of the class and the registers, are reshaped to maps of stride `patch_size`. Its trunk is
-    X, the output of its last block but one, so f is the last block and the final normalisation. Of
-    a transformer that does not offer the outputs of its blocks (ViT), all three are the output.
+    transformer has one resolution; its tokens, without those of the class and the registers, are
+    reshaped to maps of stride `patch_size`. Its trunk is X, the output of its last block but one,
+    so f is the last block and the final normalisation. Of a transformer that does not offer the
+    outputs of its blocks (ViT), all three are the output.
 
     Args:
         backbone: the network; its layers are used, not copied.

@@ -112,6 +112,16 @@ def test_a_weights_file_initialises_a_class(tmp_path):
         build_model(_recipe(_by_class(RESNET), weights=weights))
 
 
+def test_training_starts_from_a_network_with_layers_that_keras_named(tmp_path):
+    first = build_model(_recipe(_by_class(MOBILENET)))
+    first.save(tmp_path / "first.keras")
+    second = build_model(_recipe(_by_class(MOBILENET), start_from=str(tmp_path / "first.keras")))
+    names = [[weight.path for weight in each.weights] for each in (first, second)]
+    assert names[0] != names[1]
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_image_size_of_a_recipe_is_that_of_a_vision_transformer():
     model = build_model(_recipe(_by_class("keras_hub.DINOV3Backbone")))
     assert model.get_layer("group_fusion").input[-1].shape[1:3] == (SIZE[0] // 8, SIZE[1] // 8)
