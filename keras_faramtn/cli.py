@@ -34,14 +34,16 @@ ModelFile = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A .keras file, or hf://OWNER/NAME on the Hugging Face hub.",
+        help="A .keras file, the folder of a training run, or hf://OWNER/NAME on the Hugging Face "
+        "hub.",
     ),
 ]
 AnyModel = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A .keras, .tflite or .onnx file, the folder of a SavedModel or of an export, "
+        help="A .keras, .tflite or .onnx file, the folder of a training run, a SavedModel or an "
+        "export, "
         "hf://OWNER/NAME on the Hugging Face hub, or a TensorFlow Serving server: "
         "http://HOST:8501/v1/models/NAME or grpc://HOST:8500/NAME; https or grpcs for TLS.",
     ),
@@ -49,7 +51,10 @@ AnyModel = Annotated[
 DataPath = Annotated[
     Path, typer.Option("--data", help="A folder of CelebA or LFWA, or a .csv file of attributes.")
 ]
-RecipeName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
+RecipeName = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe."),
+]
 RecipeData = Annotated[
     Path | None,
     typer.Option("--data", help="The data set.", show_default="the data set of the recipe"),
@@ -294,8 +299,7 @@ def report(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A model as for evaluate, the folder of a training run, or the folder of a "
-            "comparison.",
+            help="A model as for evaluate, or the folder of a comparison.",
         ),
     ],
     to: Annotated[Path, typer.Option(metavar="FILE", help="The .html file to create.")],

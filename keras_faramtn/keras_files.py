@@ -1,4 +1,4 @@
-"""The files that Keras writes to a folder, with `keras.saving.save_model(..., zipped=False)`."""
+"""The names of the files that Keras writes."""
 
 from importlib.metadata import version
 
@@ -6,13 +6,17 @@ from packaging.version import Version
 
 from keras_faramtn.errors import InputError
 
+MODEL_FILE = "model.keras"
+"""The model in the folder of a training run or of a calibration."""
+
 CONFIG_FILE = "config.json"
 """The layers and how they are connected."""
 
 WEIGHTS_FILE = "model.weights.h5"
 
 KERAS_FILES = (CONFIG_FILE, "metadata.json", WEIGHTS_FILE)
-"""All of them. Keras loads them from a folder, or from `hf://OWNER/NAME`."""
+"""What `keras.saving.save_model` writes to a folder with `zipped=False`. Keras loads them from a
+folder, or from `hf://OWNER/NAME`."""
 
 # Before, a file could run code in spite of Keras's safe mode: CVE-2025-8747, CVE-2025-49655.
 _SAFE = Version("3.11.3")

@@ -37,12 +37,12 @@ from keras_faramtn.evaluation.metrics_file import METRICS_FILE, metrics, version
 from keras_faramtn.evaluation.scores import score
 from keras_faramtn.evaluation.thresholds import MAXIMISABLE
 from keras_faramtn.evaluation.undefined import mean_of_defined, none_if_nan
+from keras_faramtn.keras_files import MODEL_FILE
 from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.models.heads import heads_of
 from keras_faramtn.models.record import apply_temperatures, record_of, set_thresholds
 from keras_faramtn.threads import map_ahead
 
-MODEL_FILE = "model.keras"
 CALIBRATION_FILE = "calibration.json"
 CALIBRATION_FIGURE_FILE = "calibration.png"
 
@@ -153,7 +153,8 @@ def calibrate_file(
         # The model predicts these, also where `after` is cross-fitted.
         _write_metrics(new_folder, model, calibrated(before, calibration), held_out, content)
     logger.info(calibration_summary(content))
-    logger.info("%s, %s and %s are in %s/", MODEL_FILE, CALIBRATION_FILE, METRICS_FILE, folder)
+    files = f"{MODEL_FILE}, {CALIBRATION_FILE}, {CALIBRATION_FIGURE_FILE} and {METRICS_FILE}"
+    logger.info("%s are in %s/", files, folder)
 
 
 def calibration_content(

@@ -29,6 +29,7 @@ from keras_faramtn.inference.batching import predict_items
 from keras_faramtn.inference.keras_file import predictor_of
 from keras_faramtn.inference.loading import load_predictor
 from keras_faramtn.inference.predictor import Predictor
+from keras_faramtn.keras_files import MODEL_FILE
 
 if TYPE_CHECKING:
     import keras
@@ -246,7 +247,7 @@ def evaluate_file(
         raise InputError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
     remote = "://" in str(model)
     if folder is None:
-        folder = (Path() if remote else Path(model).parent) / f"evaluation_{split}"
+        folder = (Path() if remote else _folder_of(Path(model))) / f"evaluation_{split}"
     check_folder(folder)
     predictor = load_predictor(model)
     values = None if thresholds is None else read_thresholds(thresholds, predictor.attributes)
@@ -262,7 +263,13 @@ def evaluate_file(
             thresholds=values,
             by=by,
         )
-    logger.info("%s and %s are in %s/", METRICS_FILE, CONTACT_SHEET_FILE, folder)
+    files = f"{METRICS_FILE}, {PREDICTIONS_FILE} and {CONTACT_SHEET_FILE}"
+    logger.info("%s are in %s/", files, folder)
+
+
+def _folder_of(model: Path) -> Path:
+    """The folder that a model's file or folder is in; of a training run, the run's."""
+    return model if (model / MODEL_FILE).is_file() else model.parent
 
 
 def _as_predictor(model: "keras.Model | Predictor | str | Path") -> Predictor:

@@ -40,7 +40,7 @@ def subgroup_table(scores: SubgroupScores) -> str:
         ['old', '(small)', '2', '50.0', '-', '50.0', '-', '40.0']
     """
     unknown = f", {scores.unknown:,} of them unknown" if scores.unknown else ""
-    excluded = f" Without {', '.join(scores.excluded)}." if scores.excluded else ""
+    excluded = "".join(f" {name} itself is not scored." for name in scores.excluded)
     counts = [scores.attributes_in_means[rate] for rate in _TITLES]
     lines = [
         f"Subgroups by {scores.column}: {counted(scores.images, 'image')}{unknown}.{excluded}",

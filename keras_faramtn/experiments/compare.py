@@ -37,9 +37,10 @@ from keras_faramtn.experiments.recipe import (
     write_recipe,
 )
 from keras_faramtn.experiments.run import train_table
-from keras_faramtn.experiments.trainer import MODEL_FILE, build_model
+from keras_faramtn.experiments.trainer import build_model
 from keras_faramtn.experiments.yaml_files import read_yaml
 from keras_faramtn.json_files import read_json
+from keras_faramtn.keras_files import MODEL_FILE
 from keras_faramtn.models import load_model
 from keras_faramtn.ownership import owned_folder
 

@@ -11,9 +11,9 @@ from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, evaluate_split
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE
 from keras_faramtn.experiments.recipe import Recipe, read_recipe
 from keras_faramtn.experiments.run import TRAINING_CURVE_FILE, train_model
-from keras_faramtn.experiments.trainer import MODEL_FILE
 from keras_faramtn.export.export_model_file import export_model_file
 from keras_faramtn.inference.image_files import predict_files
+from keras_faramtn.keras_files import MODEL_FILE
 from keras_faramtn.optimizers import MUON_SUPPORTED
 from keras_faramtn.synthetic.dataset import synthesize
 

@@ -15,9 +15,11 @@ from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation import plots
 from keras_faramtn.evaluation.evaluate import CONTACT_SHEET_FILE, evaluate_split
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE
+from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE
 from keras_faramtn.experiments.datasets import training_dataset, training_framing
 from keras_faramtn.experiments.recipe import Recipe, read_recipe, refuse_missing_files, write_recipe
-from keras_faramtn.experiments.trainer import MODEL_FILE, build_model, fit_model
+from keras_faramtn.experiments.trainer import build_model, fit_model
+from keras_faramtn.keras_files import MODEL_FILE
 from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.models.record import set_framing
 from keras_faramtn.ownership import owned_folder
@@ -106,7 +108,8 @@ def _train_and_evaluate(recipe: Recipe, table: FaceTable, folder: Path, data: st
         name=model.name,
         training=table.split("train"),
     )
-    files = f"{MODEL_FILE}, {METRICS_FILE}, {TRAINING_CURVE_FILE} and {CONTACT_SHEET_FILE}"
+    figures = f"{TRAINING_CURVE_FILE} and {CONTACT_SHEET_FILE}"
+    files = f"{MODEL_FILE}, {METRICS_FILE}, {PREDICTIONS_FILE}, {figures}"
     logger.info("%s are in %s/", files, folder)
 
 

@@ -125,6 +125,7 @@ Keras, for training too; the network's outputs are logits by group of attributes
 
 ```python
 import keras, keras_faramtn
+
 model = keras.saving.load_model("hf://OWNER/NAME")
 probabilities = keras_faramtn.inference_model(model).predict(images)
 ```"""
@@ -139,6 +140,7 @@ faramtn predict hf://OWNER/NAME face.jpg
 
 ```python
 from keras_faramtn import load_predictor
+
 predictor = load_predictor("hf://OWNER/NAME")
 probabilities = predictor.predict(images)  # uint8 (batch, {height}, {width}, 3)
 ```"""
@@ -148,6 +150,7 @@ LiteRT, on a phone or elsewhere, one image at a time:
 
 ```python
 from ai_edge_litert.interpreter import Interpreter
+
 run = Interpreter("{path}").get_signature_runner()
 probabilities = run(images=image)["probabilities"]  # float32 (1, {height}, {width}, 3)
 ```
@@ -159,6 +162,7 @@ ONNX Runtime:
 
 ```python
 import onnxruntime
+
 session = onnxruntime.InferenceSession("{path}")
 [probabilities] = session.run(None, {{"images": images}})  # float32 (batch, {height}, {width}, 3)
 ```"""

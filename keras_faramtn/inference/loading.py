@@ -18,7 +18,7 @@ from keras_faramtn.inference.saved_model import (
     read_saved_model_record,
 )
 from keras_faramtn.inference.serving_address import is_url
-from keras_faramtn.keras_files import KERAS_FILES, WEIGHTS_FILE, refuse_unsafe_keras
+from keras_faramtn.keras_files import KERAS_FILES, MODEL_FILE, WEIGHTS_FILE, refuse_unsafe_keras
 from keras_faramtn.model_record import RECORD_FILE, ModelRecord
 
 
@@ -71,7 +71,8 @@ def load_predictor(source: str | Path) -> Predictor:
 
     Args:
         source: a `.keras` file, a `.tflite` or an `.onnx` file; a SavedModel's folder, or a folder
-            of one SavedModel; the URL of a TensorFlow Serving server, see `predict_on_server`;
+            of one SavedModel; the folder of a training run, of which `model.keras` is loaded; the
+            URL of a TensorFlow Serving server, see `predict_on_server`;
             the folder of an export, of which the first of these is loaded: the float32 `.tflite`
             file, the `.onnx` file, the SavedModel, Keras's files, the float16 and the 8-bit
             `.tflite` file; or `hf://OWNER/NAME`, an export on the Hugging Face hub, of which only
@@ -133,8 +134,8 @@ def find_model(source: str | Path) -> Path | str:
         source: as for `load_predictor`.
 
     Returns:
-        Of an export, or of a repository on the hub, the file or folder that is loaded; of anything
-        else, `source`.
+        Of a training run, of an export, or of a repository on the hub, the file or folder that is
+        loaded; of anything else, `source`.
 
     Raises:
         InputError: there is no model in the export or in the repository, or as in
@@ -156,6 +157,8 @@ def find_model(source: str | Path) -> Path | str:
     path = _download(source) if is_hub_handle(source) else Path(source)
     if (path / SAVED_MODEL_FILE).is_file():
         return path
+    if (path / MODEL_FILE).is_file():  # a training run
+        return path / MODEL_FILE
     if (path / RECORD_FILE).is_file():
         files = (file for pattern in _EXPORTED for file in sorted(path.glob(pattern)))
         chosen = next(files, None)

@@ -8,7 +8,13 @@ import keras
 from keras_faramtn.backbone_libraries import LIBRARIES, check_installed
 from keras_faramtn.errors import InputError
 from keras_faramtn.hub import download_from_hub, is_hub_handle
-from keras_faramtn.keras_files import CONFIG_FILE, KERAS_FILES, WEIGHTS_FILE, refuse_unsafe_keras
+from keras_faramtn.keras_files import (
+    CONFIG_FILE,
+    KERAS_FILES,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    refuse_unsafe_keras,
+)
 from keras_faramtn.models.heads import groups_of
 
 
@@ -19,9 +25,10 @@ def load_model(source: str | Path) -> keras.Model:
     run code, such as that of a `Lambda` layer, is refused.
 
     Args:
-        source: a `.keras` file; a folder with the files that Keras writes with `zipped=False`, such
-            as the folder of an export; or `hf://OWNER/NAME`, a repository on the Hugging Face hub
-            with these files, of which no others are downloaded; this needs Keras 3.11.3 or newer.
+        source: a `.keras` file; the folder of a training run, of which `model.keras` is loaded; a
+            folder with the files that Keras writes with `zipped=False`, such as that of an export;
+            or `hf://OWNER/NAME`, a repository on the Hugging Face hub with these files, of which no
+            others are downloaded; this needs Keras 3.11.3 or newer.
 
     Returns:
         The model as it was saved: a network with logits, or an `inference_model`.
@@ -44,6 +51,8 @@ def load_model(source: str | Path) -> keras.Model:
         path = download_from_hub(source, lambda _: KERAS_FILES)
     else:
         path = Path(source)
+        if (path / MODEL_FILE).is_file():  # a training run
+            path /= MODEL_FILE
     if is_hub_handle(source) or path.is_dir():
         if not all((path / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE)):
             raise InputError(

@@ -33,8 +33,12 @@ LIMITS = (
     "Labels such as Attractive or Young record the judgement of annotators, and a network "
     "reproduces the biases of its labels. Its error rates differ between groups of people. Do not "
     "use its predictions to decide about people. CelebA and LFWA, and networks trained on them, "
-    "are for non-commercial research only. Images on this page are subject to the terms of their "
-    "data set; pass it on only to those who may see them."
+    "are for non-commercial research only."
+)
+
+_IMAGE_TERMS = (
+    "Images on this page are subject to the terms of their data set; pass it on only to those who "
+    "may see them."
 )
 
 
@@ -53,7 +57,7 @@ def model_content(
         "notices": [_CHOSEN_ON[split]] if split in _CHOSEN_ON else [],
         "trained_on": split == "train",
         "resamples": model.metrics["bootstrap"]["resamples"],
-        "limits": LIMITS,
+        "limits": f"{LIMITS} {_IMAGE_TERMS}",
     }
     for describe in progress(_SECTIONS):
         content |= describe(model)

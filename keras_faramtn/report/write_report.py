@@ -25,7 +25,6 @@ from keras_faramtn.evaluation.metrics_file import metrics, versions
 from keras_faramtn.evaluation.subgroups import SubgroupScores, subgroup_scores, subgroups_of
 from keras_faramtn.evaluation.thresholds import read_thresholds
 from keras_faramtn.experiments.compare import COMPARISON_FILE
-from keras_faramtn.experiments.trainer import MODEL_FILE
 from keras_faramtn.framing import describe_framing
 from keras_faramtn.inference.keras_file import predictor_of
 from keras_faramtn.inference.loading import find_model, load_predictor, needs_keras
@@ -54,8 +53,8 @@ def write_report(
     """Writes a page about a model or a comparison: one HTML file that needs nothing else.
 
     Args:
-        source: a model, as for `load_predictor`; the folder of a training run, whose history is
-            shown too; or the folder of a comparison, of which only the results are read.
+        source: a model, as for `load_predictor`, of a training run with its history; or the folder
+            of a comparison, of which only the results are read.
         page: the `.html` file to create.
         data: for a model, the data set, as `read_dataset` takes it.
         split: `train`, `validation` or `test`.
@@ -122,7 +121,6 @@ def _open(source: str | Path) -> _Model:
     if not is_url(source) and (Path(source) / HISTORY_FILE).is_file():  # a training run
         history = read_history(Path(source))
         run = Path(source).resolve().name
-        source = Path(source) / MODEL_FILE
     found = find_model(source)
     network = load_model(found) if needs_keras(source) else None
     predictor = load_predictor(source) if network is None else predictor_of(network)
@@ -222,7 +220,7 @@ def _facts(
     return [
         *facts,
         ("Predicts", f"{counted(attributes, 'attribute')} in {counted(groups, 'group')}"),
-        ("Input", f"{width} \N{MULTIPLICATION SIGN} {height} pixels, one face"),
+        ("Input", f"one face, {width} pixels wide and {height} high"),
         ("Framing of the training images", describe_framing(record.framing)),
         ("Thresholds", f"{low:.2f}" + (f" to {high:.2f}" if high > low else " for all attributes")),
         ("Scored on", f"{content['data']}, {content['split']} split"),

@@ -304,7 +304,7 @@ def test_the_attribute_that_divides_the_images_is_excluded(faces):
     known = (labels[:, 1] == 1) & (labels[:, 2] >= 0)
     correct = (probabilities[known, 2] > 0.6) == labels[known, 2]
     assert scores.subgroups[0].attributes["Wearing_Hat"].accuracy == pytest.approx(correct.mean())
-    assert "Without Bald." in subgroup_table(scores)
+    assert "Bald itself is not scored." in subgroup_table(scores)
     only = subgroup_scores(probabilities[:, 1:2], labels[:, 1:2], ["Bald"], subgroups)
     assert only.attributes == ()
     assert set(only.mean_gaps.values()) == {None}

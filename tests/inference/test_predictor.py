@@ -19,8 +19,8 @@ from keras_faramtn.export.exporter import export_model
 from keras_faramtn.inference import image_files
 from keras_faramtn.inference.image_files import predict_files
 from keras_faramtn.inference.litert import LiteRTModel
-from keras_faramtn.inference.loading import load_predictor
-from keras_faramtn.models import inference_model
+from keras_faramtn.inference.loading import find_model, load_predictor
+from keras_faramtn.models import MultiLabel, groups_of, inference_model, load_model
 from keras_faramtn.synthetic.faces import draw_faces
 
 GROUPS = AttributeGroups({"a": ["hat", "glasses"], "b": ["happy"]}, ["glasses", "happy", "hat"])
@@ -217,3 +217,11 @@ def test_integer_input_and_output_are_scaled(tmp_path):
         actual = integer.predict(image.astype("uint8"))
         assert actual.dtype == np.float32
         np.testing.assert_allclose(actual, expected, atol=0.02)
+
+
+def test_the_folder_of_a_training_run_is_its_model(tmp_path):
+    MultiLabel("mobilenetv3_small", ["Smiling", "Bald"], (32, 48, 3)).save(tmp_path / "model.keras")
+    (tmp_path / "history.csv").touch()
+    assert find_model(tmp_path) == tmp_path / "model.keras"
+    assert load_predictor(tmp_path).image_size == (32, 48)
+    assert groups_of(load_model(tmp_path)).attributes == ("Smiling", "Bald")

@@ -171,8 +171,8 @@ def _refuse_attributes(file: Path, line: int, header: list[str], attributes: Seq
     if missing:
         raise InputError(
             f"{file}, line {line}: there is no column {', '.join(missing)}; the columns are "
-            f"{', '.join(header)}. Add it, or set model.groups in the recipe to groups of the "
-            "file's attributes."
+            f"{', '.join(header)}. Add what is missing, or use a model or recipe (model.groups) "
+            "with attributes that the file has."
         )
     if not attributes or not all(name.isprintable() and name for name in attributes):
         raise InputError(
