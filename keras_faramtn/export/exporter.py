@@ -21,6 +21,7 @@ from keras_faramtn.atomic_files import (
     unused_path,
     visible_content,
 )
+from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.formats import FORMATS, Format, check_formats
@@ -107,6 +108,8 @@ def export_model(
     check_export_folder(folder, force=force)
     inference = inference_model(model)
     expected = inference.predict(images, verbose=0)
+    recorded = record_of(model).thresholds
+    thresholds = DEFAULT_THRESHOLD if recorded is None else recorded
     calibration = images if calibration_images is None else calibration_images
     files = {}
     refuse = functools.partial(_refuse_existing, force=force)
@@ -120,7 +123,7 @@ def export_model(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 network = model if kind.network else inference
                 kind.write(network, path, *([calibration] if kind.calibrated else []))
-                files[name] = _measure(kind, path, export, images, expected)
+                files[name] = _measure(kind, path, export, images, expected, thresholds)
                 logger.info(_describe(name, files[name]))
         if "saved_model" in files:
             write_serving_files(export, model.name)
@@ -155,7 +158,12 @@ def _refuse_existing(folder: Path, *, force: bool) -> None:
 
 
 def _measure(
-    kind: Format, path: Path, export: Path, images: np.ndarray, expected: np.ndarray
+    kind: Format,
+    path: Path,
+    export: Path,
+    images: np.ndarray,
+    expected: np.ndarray,
+    thresholds: float | Sequence[float],
 ) -> ExportedFile:
     """Compares an exported file with the expected probabilities; measures size and speed."""
     written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
@@ -163,7 +171,11 @@ def _measure(
         path=path.relative_to(export).as_posix(),
         size_bytes=sum(each.stat().st_size for each in written),
         parity=measure_parity(
-            expected, kind.run(path, images), kind.tolerance, kind.min_decision_agreement
+            expected,
+            kind.run(path, images),
+            kind.tolerance,
+            kind.min_decision_agreement,
+            thresholds,
         ),
     )
     if not kind.mobile:

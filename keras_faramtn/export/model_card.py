@@ -56,7 +56,7 @@ be given instead of `hf://OWNER/NAME`. Install `pip install "keras-faramtn[hub]"
 {files}
 
 Differences are absolute differences of probabilities on {image_source}; decisions are yes or no
-at a threshold of {default}. Times are for one image on one CPU thread of the computer that exported
+at the thresholds above. Times are for one image on one CPU thread of the computer that exported
 the files. `parity.json` has the same figures in full precision.{quantization}
 
 ## Training data
@@ -239,7 +239,6 @@ def write_model_card(
         thresholds=_thresholds(record),
         files=_file_table(files),
         image_source=escape(image_source),
-        default=DEFAULT_THRESHOLD,
         quantization=f" The 8-bit file was calibrated on {source}." if quantized else "",
         scores=_scores(metrics) if metrics else _NO_SCORES,
         calibration=_calibration(record, metrics),

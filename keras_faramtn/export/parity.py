@@ -1,5 +1,6 @@
 """Parity: the difference between an exported file's predictions and the trained model's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,8 @@ class Parity:
         images: the number of images compared.
         max_difference: the largest absolute difference of a probability.
         mean_difference: the mean absolute difference.
-        decision_agreement: the fraction of equal yes/no decisions, over all attributes of all
-            images.
+        decision_agreement: the fraction of equal yes/no decisions at the model's thresholds, over
+            all attributes of all images.
         tolerance: the largest `max_difference` that passes.
         min_decision_agreement: the smallest `decision_agreement` that passes.
     """
@@ -38,7 +39,11 @@ class Parity:
 
 
 def measure_parity(
-    expected: np.ndarray, actual: np.ndarray, tolerance: float, min_decision_agreement: float = 0.0
+    expected: np.ndarray,
+    actual: np.ndarray,
+    tolerance: float,
+    min_decision_agreement: float = 0.0,
+    thresholds: float | Sequence[float] = DEFAULT_THRESHOLD,
 ) -> Parity:
     """Compares the probabilities of an exported file with those of the trained model.
 
@@ -53,6 +58,8 @@ def measure_parity(
         expected, actual: floats `(images, attributes)` in 0..1, for the same images.
         tolerance: the largest difference that passes.
         min_decision_agreement: the smallest fraction of equal decisions that passes.
+        thresholds: an attribute is predicted if its probability is above its threshold; one for
+            all attributes, or one for each.
 
     Returns:
         The comparison. NaN on either side, or a different shape, counts as an infinite difference.
@@ -62,7 +69,8 @@ def measure_parity(
         return Parity(len(expected), float("inf"), float("inf"), 0.0, **bounds)
     difference = np.abs(expected.astype("float64") - actual.astype("float64"))
     difference = np.where(np.isnan(difference), np.inf, difference)
-    agreement = np.mean((expected > DEFAULT_THRESHOLD) == (actual > DEFAULT_THRESHOLD))
+    limits = np.asarray(thresholds)
+    agreement = np.mean((expected > limits) == (actual > limits))
     return Parity(
         images=len(expected),
         max_difference=float(difference.max()),
