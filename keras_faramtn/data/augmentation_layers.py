@@ -254,6 +254,8 @@ def _keras_cv_layer(layer: Any, keras_cv: ModuleType) -> Transformation:
             return tf.ensure_shape(layer(image / scale) * scale, image.shape)
 
         seeds = tf.random.stateless_uniform((tf.shape(images)[0], 2), seed, None, None, tf.int64)
-        return tf.map_fn(one, (images, seeds), fn_output_signature=images.dtype)
+        # In a scope of its own: if a layer raises, map_fn leaves the scope changed.
+        with tf.compat.v1.variable_scope(None, default_name="augmentation"):
+            return tf.map_fn(one, (images, seeds), fn_output_signature=images.dtype)
 
     return transform

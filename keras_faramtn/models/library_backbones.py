@@ -85,8 +85,9 @@ def accepts(backbone: keras.Model, shape: tuple[int, ...]) -> bool:
     """Whether images of this shape, `(height, width, 3)`, can be the input of a backbone.
 
     Example:
-        >>> accepts(keras.Sequential([keras.Input((None, 32, 3))]), (64, 48, 3))
-        False
+        >>> network = keras.Sequential([keras.Input((None, 32, 3)), keras.layers.ReLU()])
+        >>> accepts(network, (64, 32, 3)), accepts(network, (64, 48, 3))
+        (True, False)
     """
     expected = backbone.inputs[0].shape[1:]
     return all(each in (None, given) for each, given in zip(expected, shape, strict=True))

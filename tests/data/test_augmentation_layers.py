@@ -212,6 +212,14 @@ def test_wrong_arguments_are_refused_when_a_layer_is_built(layer, message):
         build_layers([layer])
 
 
+def test_a_refused_layer_of_keras_cv_leaves_tensorflow_as_it_was():
+    with pytest.raises(InputError, match="GridMask"):
+        build_layers([{"GridMask": {"fill_mode": "gaussian_noise"}}])
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        pass
+    assert not tf.distribute.has_strategy()
+
+
 def test_a_missing_library_is_reported(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     check_layer_names([{"GridMask": {}}])

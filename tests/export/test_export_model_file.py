@@ -55,7 +55,7 @@ def test_images_and_scores_of_the_user_are_used_and_reported(run, caplog):
     assert "ms on one CPU thread; GPU delegate supports all operations" in printed
     card = (run / "export" / "README.md").read_text()
     assert "calibrated on 5 of the 5 images of training" in card
-    assert "my faces, split test, 12 images" in card
+    assert "my faces, test split, 12 images" in card
 
 
 def test_a_folder_with_content_is_refused_before_the_model_is_read(tmp_path):
