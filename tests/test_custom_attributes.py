@@ -83,4 +83,4 @@ def test_export_of_names_with_spaces(run, tmp_path):
 def test_check_names_a_column_that_is_not_an_attribute(run, capsys):
     _, data = run
     assert _faramtn("data", "check", data) == 0
-    assert "not read as attributes, because no value is 1 or 0: who." in capsys.readouterr().err
+    assert "not read as attributes, because no value is 1 or 0: who." in capsys.readouterr().out
