@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.attributes import DEFAULT_THRESHOLD, AttributeGroups
 from keras_faramtn.errors import InputError
 from keras_faramtn.framing import Framing, framing_from_json, framing_to_json
 
@@ -37,6 +37,13 @@ class ModelRecord:
     framing: Framing | None = None
     thresholds: tuple[float, ...] | None = None
     temperatures: tuple[float, ...] | None = None
+
+    @property
+    def decision_thresholds(self) -> tuple[float, ...]:
+        """For each attribute, in order, the probability above which it is predicted."""
+        if self.thresholds is None:
+            return (DEFAULT_THRESHOLD,) * len(self.groups.attributes)
+        return self.thresholds
 
     @property
     def threshold_by_attribute(self) -> dict[str, float] | None:

@@ -15,7 +15,6 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_folder, atomic_write_bytes, check_folder
-from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.images import load_image
 from keras_faramtn.data.table import SPLITS, FaceTable
@@ -230,9 +229,7 @@ def _predict(model: keras.Model, table: FaceTable, split: str) -> Predictions:
             f"{logits[row, column]}; the network's weights are not finite: its training has "
             "diverged."
         )
-    recorded = record_of(model).thresholds
-    thresholds = DEFAULT_THRESHOLD if recorded is None else np.array(recorded)
-    return Predictions(logits, expit(logits) > thresholds)
+    return Predictions(logits, expit(logits) > record_of(model).decision_thresholds)
 
 
 def _held_out_split(table: FaceTable, split: str) -> str | None:
@@ -273,9 +270,8 @@ def _write_metrics(
 ) -> None:
     record = record_of(model)
     groups = record.groups
-    thresholds = DEFAULT_THRESHOLD if record.thresholds is None else record.thresholds
     probabilities = predictions.probabilities
-    scores = score(probabilities, table.labels, groups.attributes, thresholds)
+    scores = score(probabilities, table.labels, groups.attributes, record.decision_thresholds)
     intervals = score_intervals(
         scores,
         groups,

@@ -11,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_folder, check_folder
-from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.images import load_image
 from keras_faramtn.data.table import SPLITS, FaceTable
@@ -100,8 +99,7 @@ def evaluate_model(
     predictor = _as_predictor(model)
     table = _with_attributes(table, predictor.attributes)
     if thresholds is None:
-        recorded = predictor.record.thresholds
-        thresholds = DEFAULT_THRESHOLD if recorded is None else np.array(recorded)
+        thresholds = np.array(predictor.record.decision_thresholds)
     probabilities = _predict(predictor, table, progress)
     scores = score(probabilities, table.labels, table.attributes, thresholds, training_rates)
     used = np.array([each.threshold for each in scores.attributes])

@@ -21,7 +21,6 @@ from keras_faramtn.atomic_files import (
     unused_path,
     visible_content,
 )
-from keras_faramtn.attributes import DEFAULT_THRESHOLD
 from keras_faramtn.errors import InputError
 from keras_faramtn.export.exported_file import ExportedFile
 from keras_faramtn.export.formats import FORMATS, Format, check_formats
@@ -108,8 +107,7 @@ def export_model(
     check_export_folder(folder, force=force)
     inference = inference_model(model)
     expected = inference.predict(images, verbose=0)
-    recorded = record_of(model).thresholds
-    thresholds = DEFAULT_THRESHOLD if recorded is None else recorded
+    thresholds = record_of(model).decision_thresholds
     calibration = images if calibration_images is None else calibration_images
     files = {}
     refuse = functools.partial(_refuse_existing, force=force)
@@ -163,7 +161,7 @@ def _measure(
     export: Path,
     images: np.ndarray,
     expected: np.ndarray,
-    thresholds: float | Sequence[float],
+    thresholds: Sequence[float],
 ) -> ExportedFile:
     """Compares an exported file with the expected probabilities; measures size and speed."""
     written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

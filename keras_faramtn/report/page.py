@@ -11,6 +11,7 @@ from markupsafe import Markup
 from keras_faramtn.atomic_files import atomic_write_bytes
 from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.undefined import percent as percent_number
 
 _STYLE_FILE = Path(__file__).with_name("style.css")
 
@@ -65,8 +66,9 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for each in (counted, percent, points, signed, decimal, interval, text):
+    for each in (counted, percent, signed, decimal, interval, text):
         environment.filters[each.__name__] = each
+    environment.filters["points"] = percent_number  # without the unit, for tables
     style = Markup(_STYLE_FILE.read_text(encoding="utf-8"))
     return environment.get_template(f"{template}.html.j2").render(style=style, **content)
 
@@ -78,17 +80,7 @@ def percent(fraction: float | None, digits: int = 1) -> str:
         >>> percent(0.1234), percent(None)
         ('12.3\\xa0%', '-')
     """
-    return "-" if fraction is None else f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-def points(fraction: float | None, digits: int = 1) -> str:
-    """A fraction in percent without the unit, for tables.
-
-    Example:
-        >>> points(0.1234), points(None)
-        ('12.3', '-')
-    """
-    return "-" if fraction is None else f"{100 * fraction:.{digits}f}"
+    return "-" if fraction is None else f"{percent_number(fraction, digits)}\N{NO-BREAK SPACE}%"
 
 
 def signed(difference: float, digits: int = 1) -> str:
@@ -121,7 +113,7 @@ def interval(ends: Sequence[float] | None, digits: int = 1) -> str:
     if ends is None:
         return ""
     low, high = ends
-    return f"{100 * low:.{digits}f} to {percent(high, digits)}"
+    return f"{percent_number(low, digits)} to {percent(high, digits)}"
 
 
 def text(name: str) -> str:
