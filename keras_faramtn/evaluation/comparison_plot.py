@@ -10,7 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 
-from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, excludes_zero
+from keras_faramtn.evaluation.paired_comparison import (
+    COMPARED_SCORES,
+    excludes_zero,
+    interval_over,
+)
 from keras_faramtn.evaluation.style import BLUE, DPI, GREY, INK, ORANGE, PALE, STYLE, save_figure
 
 # key in a network's entry, title, format of a value
@@ -62,8 +66,8 @@ def _heading(content: Mapping[str, Any]) -> str:
     seeds = len(content["seeds"])
     return (
         f"{content['images']:,} images of {content['data']} ({content['split']} split), "
-        f"{seeds} seed{'s' if seeds > 1 else ''}.  Bar: 95 % interval over the images.  "
-        "Small dots: single seeds.\n"
+        f"{seeds} seed{'s' if seeds > 1 else ''}.  Small dots: single seeds.\n"
+        f"Bar: 95 % interval over {interval_over(content)}.  "
         "Filled: the interval excludes zero (blue: better, orange: worse).  Hollow: it does not."
     )
 

@@ -12,11 +12,16 @@ from keras_faramtn.evaluation.bootstrap import (
     resample_blocks,
     weighted_scores,
 )
+from keras_faramtn.evaluation.crossed_interval import crossed_interval
+from keras_faramtn.evaluation.over_seeds import over_seeds
 from keras_faramtn.evaluation.scores import Scores, score
-from keras_faramtn.evaluation.undefined import mean_of_defined, percent, rounded
+from keras_faramtn.evaluation.undefined import mean_of_defined, rounded
 
 COMPARED_SCORES = ("accuracy", "balanced_accuracy", "average_precision")
 """The scores that networks are compared by, each a mean over the attributes."""
+
+IMAGES, IMAGES_AND_SEEDS = "images", "images and seeds"
+"""What the intervals of differences are over: the values of `interval_over` in a comparison."""
 
 
 def paired_comparison(
@@ -31,9 +36,10 @@ def paired_comparison(
     """Scores networks on the same images and computes their paired differences.
 
     The mean of a score is over the seeds; its spread is the sample standard deviation over them.
-    Differences are paired: by seed, and by image in each resample. Their 95 % interval is over
-    resamples of the images, for the mean over the seeds. It does not include the variation between
-    seeds, which the spread shows.
+    Differences are paired: by seed, and by image in each resample. With two or more seeds, the 95 %
+    interval of the mean difference covers chance in the images and in the seeds
+    (`crossed_interval`). With one seed it is the percentile interval over resamples of the images:
+    nothing is known about other seeds.
 
     Args:
         probabilities: for each network's name `(seeds, n, k)` in 0..1, with the same seeds and
@@ -49,6 +55,7 @@ def paired_comparison(
         defined:
 
         - `images`, `resamples`, and the `majority_accuracy` of the majority-class baseline;
+        - `interval_over`: what the intervals are over, `images and seeds` or `images`;
         - `networks`: by name and score (`COMPARED_SCORES`): `mean`, `spread` (null with one seed)
           and `by_seed`;
         - `differences`: by reference network, name and score: `mean`, `low`, `high`, `spread` and
@@ -80,16 +87,20 @@ def paired_comparison(
     return {
         "images": any_scores.images,
         "resamples": RESAMPLES,
+        "interval_over": IMAGES_AND_SEEDS if len(next(iter(scores.values()))) > 1 else IMAGES,
         "majority_accuracy": rounded(any_scores.mean.majority_accuracy),
         "networks": {
-            name: {key: _over_seeds(values[key]) for key in COMPARED_SCORES}
+            name: {key: over_seeds(values[key]) for key in COMPARED_SCORES}
             for name, values in by_seed.items()
         },
         "differences": {
             other: {
                 name: {
-                    key: _over_seeds(by_seed[name][key] - by_seed[other][key])
-                    | _interval_ends(samples[name][key] - samples[other][key])
+                    key: _difference(
+                        by_seed[name][key] - by_seed[other][key],
+                        samples[name][key] - samples[other][key],
+                        any_scores.images,
+                    )
                     for key in COMPARED_SCORES
                 }
                 for name in scores
@@ -107,8 +118,25 @@ def paired_comparison(
     }
 
 
+def interval_over(content: Mapping[str, Any]) -> str:
+    """What the intervals of a comparison are over: `IMAGES_AND_SEEDS` or `IMAGES`.
+
+    Args:
+        content: the result of `paired_comparison`. Older files don't have the key `interval_over`;
+            their intervals are over the images.
+
+    Example:
+        >>> interval_over({"interval_over": "images and seeds"}), interval_over({})
+        ('images and seeds', 'images')
+    """
+    return content.get("interval_over", IMAGES)
+
+
 def excludes_zero(difference: Mapping[str, Any]) -> bool:
     """Whether the interval of a difference lies on one side of zero: a significant difference.
+
+    It is then significant over what the interval is over (`interval_over`): with two or more seeds
+    over images and seeds.
 
     Args:
         difference: a score's entry in `differences` of `paired_comparison`.
@@ -118,95 +146,6 @@ def excludes_zero(difference: Mapping[str, Any]) -> bool:
         (True, False)
     """
     return difference["low"] is not None and (difference["low"] > 0 or difference["high"] < 0)
-
-
-def comparison_markdown(content: Mapping[str, Any]) -> str:
-    """A comparison as Markdown that is also readable in a terminal.
-
-    Args:
-        content: the result of `paired_comparison`, with `parameters` and `train_step_ms` added to
-            each of `networks`, and the keys `data`, `split`, `seeds`, `machine`, `versions` and
-            `command`.
-    """
-    networks = content["networks"]
-    rows = [("network", "parameters", "train step", *map(_title, COMPARED_SCORES))]
-    rows += [
-        (
-            _title(name),
-            f"{each['parameters'] / 1e6:.2f} M",
-            f"{each['train_step_ms']:.0f} ms",
-            *(_with_spread(each[key]) for key in COMPARED_SCORES),
-        )
-        for name, each in networks.items()
-    ]
-    seeds = content["seeds"]
-    several = len(seeds) > 1
-    spread = " ± standard deviation over the seeds" if several else ""
-    paragraphs = [
-        f"Scores in percent on {content['images']:,} images ({content['split']} split of "
-        f"{content['data']}), mean of {len(seeds)} seed{'s' if several else ''}{spread}. "
-        "The majority-class baseline has an accuracy of "
-        f"{percent(content['majority_accuracy'], 2)}.",
-        _table(rows),
-    ]
-    for other, differences in content["differences"].items():
-        rows = [(f"minus {_title(other)}", *map(_title, COMPARED_SCORES))]
-        rows += [
-            (_title(name), *(_with_interval(each[key]) for key in COMPARED_SCORES))
-            for name, each in differences.items()
-        ]
-        paragraphs.append(_table(rows))
-    machine, versions = content["machine"], content["versions"]
-    devices = ", ".join([f"{machine['cores']} cores of {machine['processor']}", *machine["gpus"]])
-    paragraphs += [
-        "Differences in percentage points, with the 95 % interval over "
-        f"{content['resamples']:,} resamples of the images; * marks an interval that excludes "
-        "zero. The interval does not include the variation between seeds"
-        + (", which ± shows." if several else "."),
-        f"Seeds {', '.join(map(str, seeds))}. {devices}. "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + ".",
-        f"`{content['command']}`",
-    ]
-    return "\n\n".join(paragraphs) + "\n"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "| "
-        + " | ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        + " |"
-        for row in rows
-    ]
-    rule = [
-        ("-" * (width + 2)) if column == 0 else ("-" * (width + 1) + ":")
-        for column, width in enumerate(widths)
-    ]
-    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _spread(each: Mapping[str, Any]) -> str:
-    return "" if each["spread"] is None else f" ± {100 * each['spread']:.2f}"
-
-
-def _with_spread(each: Mapping[str, Any]) -> str:
-    return percent(each["mean"], 2) + _spread(each)
-
-
-def _with_interval(each: Mapping[str, Any]) -> str:
-    if each["mean"] is None or each["low"] is None:
-        return "-"
-    mark = "*" if excludes_zero(each) else " "
-    low, high = (f"{100 * each[end]:+.2f}" for end in ("low", "high"))
-    return f"{100 * each['mean']:+.2f} [{low}, {high}]{mark}{_spread(each)}"
 
 
 def _mean_score(scores: Scores, key: str) -> float:
@@ -240,14 +179,7 @@ def _of_attribute(
     }
 
 
-def _over_seeds(values: np.ndarray) -> dict[str, Any]:
-    return {
-        "mean": rounded(values.mean()),
-        "spread": rounded(values.std(ddof=1)) if len(values) > 1 else None,
-        "by_seed": [rounded(value) for value in values],
-    }
-
-
-def _interval_ends(samples: np.ndarray) -> dict[str, float | None]:
-    low, high = interval(samples)
-    return {"low": rounded(low), "high": rounded(high)}
+def _difference(by_seed: np.ndarray, resampled: np.ndarray, images: int) -> dict[str, Any]:
+    several = len(by_seed) > 1
+    low, high = crossed_interval(resampled, by_seed, images) if several else interval(resampled)
+    return over_seeds(by_seed) | {"low": rounded(low), "high": rounded(high)}

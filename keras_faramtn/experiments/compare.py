@@ -22,11 +22,12 @@ from keras_faramtn.data.pipeline import decode_images
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.cost import machine, step_times
 from keras_faramtn.evaluation.evaluate import evaluate_split
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE, versions
-from keras_faramtn.evaluation.paired_comparison import comparison_markdown, paired_comparison
+from keras_faramtn.evaluation.paired_comparison import paired_comparison
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe, read_comparison_recipe

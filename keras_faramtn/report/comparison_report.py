@@ -9,7 +9,12 @@ import yaml
 
 from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError, reason
-from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, excludes_zero
+from keras_faramtn.evaluation.paired_comparison import (
+    COMPARED_SCORES,
+    IMAGES_AND_SEEDS,
+    excludes_zero,
+    interval_over,
+)
 from keras_faramtn.experiments.compare import COMPARISON_FILE, RUNS_FOLDER
 from keras_faramtn.json_files import read_json
 from keras_faramtn.report.model_report import LIMITS
@@ -77,6 +82,7 @@ def _content(comparison: Mapping[str, Any]) -> dict[str, Any]:
             _differences(other, comparison["differences"][other])
             for other in comparison["differences"]
         ],
+        "over_seeds": interval_over(comparison) == IMAGES_AND_SEEDS,
         "largest_cost": {
             key: max(each[key] for each in networks.values())
             for key in ("parameters", "train_step_ms")

@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
-from keras_faramtn.evaluation.paired_comparison import (
-    comparison_markdown,
-    excludes_zero,
-    paired_comparison,
-)
+from keras_faramtn.evaluation.paired_comparison import excludes_zero, paired_comparison
 from keras_faramtn.evaluation.scores import score
 
 NAMES = ("hat", "smile", "beard")
@@ -87,6 +84,40 @@ def test_differences_are_paired_and_change_sign_with_direction(compared):
     assert list(content["differences"]["FARAMTN"]) == ["plain", "a_copy"]
 
 
+def test_the_interval_covers_images_and_seeds():
+    """Constant differences by image, so that the chance is known for each of the two sources."""
+    labels = np.tile([[0], [1]], (200, 1))
+    right, wrong = np.where(labels == 1, 0.9, 0.1), np.where(labels == 1, 0.1, 0.9)
+
+    def by_seed(*wrong_images):
+        """Networks that are wrong for so many images, the first of each class."""
+        each = [np.where(np.arange(400)[:, None] < n, wrong, right) for n in wrong_images]
+        return np.stack(each)
+
+    networks = {"plain": by_seed(80, 80, 80), "stable": by_seed(40, 40, 40)}
+    networks["varying"] = by_seed(0, 40, 80)
+    content = paired_comparison(networks, labels, ["Smiling"], ["plain"])
+    assert content["interval_over"] == "images and seeds"
+    stable, varying = (content["differences"]["plain"][each] for each in ("stable", "varying"))
+    # Better for a tenth of the images: a binomial standard error, and no chance in the seeds.
+    error = np.sqrt(0.1 * 0.9 / 400)
+    assert stable["accuracy"]["mean"] == 0.1
+    assert stable["accuracy"]["low"] == pytest.approx(0.1 - 1.966 * error, abs=0.002)
+    # The seeds' differences are 0.2, 0.1 and 0.
+    assert varying["accuracy"]["by_seed"] == [0.2, 0.1, 0]
+    assert varying["accuracy"]["low"] < 0.1 - 4.3 * 0.1 / np.sqrt(3) * 0.9 < 0
+    assert excludes_zero(stable["accuracy"])
+    assert not excludes_zero(varying["accuracy"])
+
+    one = {name: each[:1] for name, each in networks.items()}
+    content = paired_comparison(one, labels, ["Smiling"], ["plain"])
+    assert content["interval_over"] == "images"
+    accuracy = content["differences"]["plain"]["varying"]["accuracy"]
+    error = np.sqrt(0.2 * 0.8 / 400)
+    assert accuracy["low"] == pytest.approx(0.2 - 1.96 * error, abs=0.006)
+    assert accuracy["high"] == pytest.approx(0.2 + 1.96 * error, abs=0.006)
+
+
 def test_each_attribute_is_reported(compared):
     content, probabilities, labels = compared
     hat = content["attributes"]["hat"]
@@ -110,11 +141,14 @@ def test_undefined_scores_are_null_in_json_and_marked_in_table_and_figure(tmp_pa
         "by_seed": [None],
     }
     assert difference["accuracy"]["mean"] == 0
+    assert found["interval_over"] == "images"
     text = comparison_markdown(found)
     assert "mean of 1 seed." in text
+    assert "over 1,000 resamples of the images, and does not include the variation between" in text
     assert "±" not in text
     figure = comparison_figure(found, tmp_path / "comparison.png")
     assert "not defined" in figure.axes[1].texts[0].get_text()
+    assert "95 % interval over images.  " in figure.get_suptitle()
 
 
 def test_the_table_has_scores_differences_and_metadata(compared):
@@ -134,7 +168,9 @@ def test_the_table_has_scores_differences_and_metadata(compared):
         "400 images (validation split of synthetic)",
         "1.23 M",
         "99 ms",
-        "1,000 resamples",
+        "in percentage points ± standard deviation over the seeds, with the 95 % interval over "
+        "images and seeds;",
+        "variation between images (1,000 resamples) and that between seeds",
         "Seeds 0, 1, 2. 2 cores of A Processor, A Card. keras 3.15.1.",
         "`faramtn compare mine.yaml --data synthetic`",
     ):
@@ -149,6 +185,7 @@ def test_the_figure_shows_each_difference_with_its_interval_and_the_costs(compar
         assert image.format == "PNG"
         assert np.asarray(image.convert("RGB")).std() > 5
     assert len(figure.axes) == 2 * 3 + 2
+    assert "95 % interval over images and seeds.  " in figure.get_suptitle()
     first = figure.axes[0]
     assert [label.get_text() for label in first.get_yticklabels()] == ["plain", "a copy", "FARAMTN"]
     better = content["differences"]["plain"]["FARAMTN"]["accuracy"]

@@ -41,6 +41,17 @@ def test_scores_differences_and_costs(tmp_path, comparison):
     assert "Validation loss" not in page  # the runs are not there
 
 
+def test_what_the_intervals_are_over(tmp_path, comparison):
+    page = page_about(write(tmp_path / "old", comparison), tmp_path)
+    assert "1,000 resamples of the images; it does not include the variation between seeds" in page
+    (tmp_path / "report.html").unlink()
+    comparison["interval_over"] = "images and seeds"
+    page = page_about(write(tmp_path / "new", comparison), tmp_path)
+    assert "interval over images and seeds" in page
+    assert "does not include" not in page
+    assert "train a third" in page
+
+
 def test_training_curves_of_the_runs(tmp_path, comparison):
     folder = write(tmp_path / "comparison", comparison)
     for seed, loss in ((0, 0.5), (1, 0.7)):

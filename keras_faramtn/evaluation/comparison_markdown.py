@@ -1,0 +1,109 @@
+"""The tables of a comparison of networks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_faramtn.evaluation.paired_comparison import (
+    COMPARED_SCORES,
+    IMAGES,
+    IMAGES_AND_SEEDS,
+    excludes_zero,
+    interval_over,
+)
+from keras_faramtn.evaluation.undefined import percent
+
+_EXPLANATIONS = {
+    IMAGES: "The interval is over {:,} resamples of the images, and does not include the "
+    "variation between seeds.",
+    IMAGES_AND_SEEDS: "The interval includes the variation between images ({:,} resamples) and "
+    "that between seeds.",
+}
+
+
+def comparison_markdown(content: Mapping[str, Any]) -> str:
+    """A comparison as Markdown that is also readable in a terminal.
+
+    Args:
+        content: the result of `paired_comparison`, with `parameters` and `train_step_ms` added to
+            each of `networks`, and the keys `data`, `split`, `seeds`, `machine`, `versions` and
+            `command`.
+    """
+    networks = content["networks"]
+    rows = [("network", "parameters", "train step", *map(_title, COMPARED_SCORES))]
+    rows += [
+        (
+            _title(name),
+            f"{each['parameters'] / 1e6:.2f} M",
+            f"{each['train_step_ms']:.0f} ms",
+            *(_with_spread(each[key]) for key in COMPARED_SCORES),
+        )
+        for name, each in networks.items()
+    ]
+    seeds = content["seeds"]
+    several = len(seeds) > 1
+    spread = " ± standard deviation over the seeds" if several else ""
+    paragraphs = [
+        f"Scores in percent on {content['images']:,} images ({content['split']} split of "
+        f"{content['data']}), mean of {len(seeds)} seed{'s' if several else ''}{spread}. "
+        "The majority-class baseline has an accuracy of "
+        f"{percent(content['majority_accuracy'], 2)}.",
+        _table(rows),
+    ]
+    for other, differences in content["differences"].items():
+        rows = [(f"minus {_title(other)}", *map(_title, COMPARED_SCORES))]
+        rows += [
+            (_title(name), *(_with_interval(each[key]) for key in COMPARED_SCORES))
+            for name, each in differences.items()
+        ]
+        paragraphs.append(_table(rows))
+    over = interval_over(content)
+    machine, versions = content["machine"], content["versions"]
+    devices = ", ".join([f"{machine['cores']} cores of {machine['processor']}", *machine["gpus"]])
+    paragraphs += [
+        f"Differences in percentage points{spread}, with the 95 % interval over {over}; "
+        "* marks an interval that excludes zero. "
+        + _EXPLANATIONS[over].format(content["resamples"]),
+        f"Seeds {', '.join(map(str, seeds))}. {devices}. "
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + ".",
+        f"`{content['command']}`",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "| "
+        + " | ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        + " |"
+        for row in rows
+    ]
+    rule = [
+        ("-" * (width + 2)) if column == 0 else ("-" * (width + 1) + ":")
+        for column, width in enumerate(widths)
+    ]
+    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _spread(each: Mapping[str, Any]) -> str:
+    return "" if each["spread"] is None else f" ± {100 * each['spread']:.2f}"
+
+
+def _with_spread(each: Mapping[str, Any]) -> str:
+    return percent(each["mean"], 2) + _spread(each)
+
+
+def _with_interval(each: Mapping[str, Any]) -> str:
+    if each["mean"] is None or each["low"] is None:
+        return "-"
+    mark = "*" if excludes_zero(each) else " "
+    low, high = (f"{100 * each[end]:+.2f}" for end in ("low", "high"))
+    return f"{100 * each['mean']:+.2f} [{low}, {high}]{mark}{_spread(each)}"
