@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_faramtn.evaluation.convergence import in_epochs
 from keras_faramtn.evaluation.paired_comparison import (
     COMPARED_SCORES,
     IMAGES,
@@ -26,7 +27,7 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
     Args:
         content: the result of `paired_comparison`, with `parameters` and `train_step_ms` added to
             each of `networks`, and the keys `data`, `split`, `seeds`, `machine`, `versions` and
-            `command`.
+            `command`; `convergence`, as in `convergence_figure`, if the networks have groups.
     """
     networks = content["networks"]
     rows = [("network", "parameters", "train step", *map(_title, COMPARED_SCORES))]
@@ -63,12 +64,35 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
         f"Differences in percentage points{spread}, with the 95 % interval over {over}; "
         "* marks an interval that excludes zero. "
         + _EXPLANATIONS[over].format(content["resamples"]),
+        *(_convergence(content["convergence"]) if "convergence" in content else []),
         f"Seeds {', '.join(map(str, seeds))}. {devices}. "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + ".",
         f"`{content['command']}`",
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _convergence(convergence: Mapping[str, Any]) -> list[str]:
+    levels = [f"{100 * level:g} %" for level in convergence["levels"]]
+    rows = [("spread of the groups", *(f"at {level}" for level in levels))]
+    rows += [
+        (_title(name), *map(in_epochs, each["spread_of_groups"]))
+        for name, each in convergence["networks"].items()
+    ]
+    several = any(
+        each["spread"] is not None
+        for network in convergence["networks"].values()
+        for each in network["spread_of_groups"]
+    )
+    over_seeds = ", mean ± standard deviation over the seeds" if several else ""
+    return [
+        _table(rows),
+        "Do the groups converge together? The spread is the standard deviation over the groups, in "
+        f"epochs, of the epoch at which they reach {', '.join(levels[:-1])} and {levels[-1]} of "
+        f"the final improvement of their validation loss{over_seeds}. It is small if they converge "
+        "together; - if a group is never better than a constant prediction.",
+    ]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -16,6 +16,7 @@ import yaml
 from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_write, atomic_write_bytes
+from keras_faramtn.callbacks.history_file import read_history
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import decode_images
@@ -24,6 +25,13 @@ from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
+from keras_faramtn.evaluation.convergence import (
+    LEVELS,
+    constant_losses,
+    convergence_of_runs,
+    validation_losses,
+)
+from keras_faramtn.evaluation.convergence_plot import convergence_figure
 from keras_faramtn.evaluation.cost import machine, step_times
 from keras_faramtn.evaluation.evaluate import evaluate_split
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE, versions
@@ -51,6 +59,7 @@ RUNS_FOLDER = "runs"
 
 _RECIPE_FILE = "comparison.yaml"
 _RESULT_FILES = ("comparison.md", COMPARISON_FILE, "comparison.png")
+_CONVERGENCE_FILE = "convergence.png"  # only if there are networks with groups
 _COST_FILE = "cost.json"
 _COST_ROUNDS = 20
 
@@ -77,6 +86,8 @@ def run_comparison(
     name_or_path: str | Path, data: str | Path | None, folder: Path, *, skip_bad: bool = False
 ) -> None:
     """Trains each variant with each seed and writes their scores, as table and figure, to `folder`.
+
+    If the networks have groups, a second figure shows whether these converge together.
 
     After an interruption the same call resumes; a finished run is not trained again. All variants
     of one seed are trained before the next seed, and the results are written after each seed, so an
@@ -122,7 +133,7 @@ def run_comparison(
             "data": data_name,
             "split": comparison.split,
         }
-        rates = positive_rates(training.labels)
+        rates, validation = positive_rates(training.labels), table.split("validation")
         for number, (variant, seed) in enumerate(runs, 1):
             logger.info("\n[%d/%d] %s, seed %d", number, len(runs), variant, seed)
             finished = (variant, seed) in done
@@ -137,9 +148,11 @@ def run_comparison(
             if number == len(runs) or (not finished and variant == list(comparison.variants)[-1]):
                 seeds = comparison.seeds[: comparison.seeds.index(seed) + 1]
                 content = about | _results(comparison, seeds, done, scored, rates, costs)
+                content |= _convergence(folder, comparison, seeds, validation.labels, rates)
                 _write_results(folder, content)
         logger.info("\n%s", comparison_markdown(content))
-        logger.info("%s are in %s/", ", ".join(_RESULT_FILES), folder)
+        files = [*_RESULT_FILES, *([_CONVERGENCE_FILE] if "convergence" in content else [])]
+        logger.info("%s are in %s/", ", ".join(files), folder)
 
 
 def _runs(comparison: ComparisonRecipe) -> list[tuple[str, int]]:
@@ -318,8 +331,40 @@ def _results(
     return {"seeds": seeds, **about, **result, "networks": networks}
 
 
+def _convergence(
+    folder: Path,
+    comparison: ComparisonRecipe,
+    seeds: list[int],
+    labels: np.ndarray,
+    rates: np.ndarray,
+) -> dict[str, Any]:
+    """How the groups of the networks converge, for `comparison.json`; empty without groups.
+
+    Args:
+        labels: of the validation split.
+        rates: the positive rates of the training split.
+    """
+    networks = {}
+    for variant in comparison.variants:
+        recipe = comparison.recipe(variant, seeds[0])
+        groups = recipe.model.attribute_groups()
+        by_seed = [
+            validation_losses(read_history(_run_folder(folder, variant, seed)), groups)
+            for seed in seeds
+        ]
+        if all(by_seed):
+            training = recipe.training
+            constant = constant_losses(
+                labels, rates, groups, training.positive_weight, training.label_smoothing
+            )
+            networks[variant] = convergence_of_runs(by_seed, constant)
+    return {"convergence": {"levels": list(LEVELS), "networks": networks}} if networks else {}
+
+
 def _write_results(folder: Path, content: dict[str, Any]) -> None:
     markdown_file, json_file, figure_file = (folder / name for name in _RESULT_FILES)
     atomic_write_bytes(markdown_file, comparison_markdown(content).encode())
     atomic_write_bytes(json_file, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
     comparison_figure(content, figure_file)
+    if "convergence" in content:
+        convergence_figure(content["convergence"], folder / _CONVERGENCE_FILE)

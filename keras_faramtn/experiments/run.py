@@ -26,7 +26,7 @@ from keras_faramtn.ownership import owned_folder
 
 TRAINING_CURVE_FILE = "training_curve.png"
 
-_RECIPE_FILE = "recipe.yaml"
+RECIPE_FILE = "recipe.yaml"
 _KIND = "training run"
 
 logger = logging.getLogger(__name__)
@@ -143,8 +143,8 @@ def train_model(recipe: Recipe, table: FaceTable, folder: Path) -> keras.Model:
         "%s: %s parameters, %d groups", model.name, f"{model.count_params():,}", len(groups)
     )
     set_framing(model, training_framing(recipe, table))
-    if not (folder / _RECIPE_FILE).exists():  # it may have comments that the user has added
-        atomic_write(folder / _RECIPE_FILE, lambda path: write_recipe(recipe, path))
+    if not (folder / RECIPE_FILE).exists():  # it may have comments that the user has added
+        atomic_write(folder / RECIPE_FILE, lambda path: write_recipe(recipe, path))
     history = fit_model(model, recipe, training, validation, folder, epoch=epoch, data=data)
     plots.training_curve(history, folder / TRAINING_CURVE_FILE)
     return load_model(folder / MODEL_FILE)
@@ -152,9 +152,9 @@ def train_model(recipe: Recipe, table: FaceTable, folder: Path) -> keras.Model:
 
 def _refuse_other_run(recipe: Recipe, folder: Path) -> None:
     """Checks that an earlier run in the folder is of the same recipe and unfinished."""
-    if not (folder / _RECIPE_FILE).is_file():
+    if not (folder / RECIPE_FILE).is_file():
         return
-    earlier, _ = read_recipe(folder / _RECIPE_FILE)
+    earlier, _ = read_recipe(folder / RECIPE_FILE)
     different = describe_differences(earlier.identity(), recipe.identity())
     if different:
         raise InputError(

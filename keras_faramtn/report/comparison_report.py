@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from keras_faramtn.callbacks.history_file import read_history
 from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError, reason
 from keras_faramtn.evaluation.paired_comparison import (
@@ -17,10 +18,11 @@ from keras_faramtn.evaluation.paired_comparison import (
 )
 from keras_faramtn.experiments.compare import COMPARISON_FILE, RUNS_FOLDER
 from keras_faramtn.json_files import read_json
+from keras_faramtn.report.convergence_section import convergence_section
 from keras_faramtn.report.model_report import LIMITS
 from keras_faramtn.report.page import text
 from keras_faramtn.report.tracks import axis_of
-from keras_faramtn.report.training_curves import read_history, small_multiples
+from keras_faramtn.report.training_curves import small_multiples
 
 # key in the history, title, whether it is a fraction
 _CURVES = (
@@ -57,6 +59,7 @@ def comparison_content(folder: Path) -> dict[str, Any]:
         ("cost", "Cost"),
         ("attributes", "Balanced accuracy by attribute"),
         *([("training", "Training")] if curves else []),
+        *([("convergence", "Convergence of the groups")] if content["convergence"] else []),
         ("recipe", "Recipe"),
         ("made", "How this report was made"),
     ]
@@ -88,6 +91,10 @@ def _content(comparison: Mapping[str, Any]) -> dict[str, Any]:
             for key in ("parameters", "train_step_ms")
         },
         "attribute_rows": _attribute_rows(comparison),
+        # Files of networks without groups, and older ones, do not have it.
+        "convergence": convergence_section(comparison["convergence"])
+        if "convergence" in comparison
+        else None,
         "recipe": yaml.safe_dump(comparison["recipe"], sort_keys=False, allow_unicode=True),
         "made": [
             ("Command of the comparison", comparison["command"]),

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_faramtn.evaluation.convergence import LEVELS
+from keras_faramtn.report.convergence_section import convergence_section
 from keras_faramtn.report.cooccurrence import correlations, largest_differences
 from keras_faramtn.report.face_sections import looks_at, mistakes_and_suspects
 from keras_faramtn.report.page import text
@@ -102,6 +104,8 @@ def _training(model: ScoredModel) -> dict[str, Any]:
         tables.append(("Weights of the groups' losses by epoch", weights))
     training = {
         "panels": training_panels(history),
+        "convergence": model.convergence
+        and convergence_section({"levels": LEVELS, "networks": {"": model.convergence}}),
         "weights": small_multiples(weights, "dws", "Weight of the loss"),
         "tables": [
             {

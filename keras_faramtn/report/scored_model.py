@@ -24,6 +24,7 @@ class ScoredModel:
         labels: `(n, k)`: 1 yes, 0 no, -1 unknown.
         thresholds: `(k,)`.
         history: of its training, as `read_history` returns it; empty if unknown.
+        convergence: of its groups in training, as in `convergence_of_runs`; None if unknown.
         subgroups: the rates by subgroup, one entry for each column.
         network: the network, if it is one of this package.
     """
@@ -35,5 +36,6 @@ class ScoredModel:
     labels: np.ndarray
     thresholds: np.ndarray
     history: Mapping[str, Sequence[float]]
+    convergence: Mapping[str, Any] | None = None
     subgroups: Sequence[SubgroupScores] = ()
     network: keras.Model | None = None

@@ -1,10 +1,8 @@
-"""The course of a training run: its history, and figures of it."""
+"""Figures of the course of a training run."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -12,8 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from keras_faramtn.callbacks.checkpoint import HISTORY_FILE
-from keras_faramtn.errors import InputError, reason
 from keras_faramtn.evaluation.style import BLUE, GREY, INK, ORANGE, PALE
 from keras_faramtn.report.svg import SVG_STYLE, to_svg
 
@@ -46,31 +42,6 @@ class Line:
     colour: str = BLUE
     dashed: bool = False
     label: str = ""
-
-
-def read_history(folder: Path) -> dict[str, list[float]]:
-    """The history of a training run, one number for each epoch; empty if there is none.
-
-    Raises:
-        InputError: the file can't be read, or is damaged.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = (Path(folder) / HISTORY_FILE).write_text("epoch,loss\\n0,0.7\\n1,0.5\\n")
-        ...     read_history(Path(folder))
-        {'loss': [0.7, 0.5]}
-    """
-    path = folder / HISTORY_FILE
-    if not path.exists():
-        return {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-        names = [name for name in (rows[0] if rows else {}) if name != "epoch"]
-        return {name: [float(row[name]) for row in rows] for name in names}
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{path}: this history can't be read: {reason(error)}.") from error
 
 
 def training_panels(history: Mapping[str, Sequence[float]]) -> dict[str, Markup]:

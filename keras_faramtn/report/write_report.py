@@ -14,17 +14,27 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_faramtn.callbacks.checkpoint import HISTORY_FILE
+from keras_faramtn.callbacks.history_file import read_history
 from keras_faramtn.counted import counted
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.bootstrap import score_intervals
+from keras_faramtn.evaluation.convergence import (
+    constant_losses,
+    convergence_of_runs,
+    validation_losses,
+)
 from keras_faramtn.evaluation.cost import machine
 from keras_faramtn.evaluation.evaluate import evaluate_model
 from keras_faramtn.evaluation.metrics_file import metrics, versions
+from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
+from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.evaluation.subgroups import SubgroupScores, subgroup_scores, subgroups_of
 from keras_faramtn.evaluation.thresholds import read_thresholds
 from keras_faramtn.experiments.compare import COMPARISON_FILE
+from keras_faramtn.experiments.recipe import read_recipe
+from keras_faramtn.experiments.run import RECIPE_FILE
 from keras_faramtn.framing import describe_framing
 from keras_faramtn.inference.keras_file import predictor_of
 from keras_faramtn.inference.loading import find_model, load_predictor, needs_keras
@@ -35,7 +45,6 @@ from keras_faramtn.report.comparison_report import comparison_content
 from keras_faramtn.report.model_report import model_content
 from keras_faramtn.report.page import check_page_path, write_page
 from keras_faramtn.report.scored_model import ScoredModel
-from keras_faramtn.report.training_curves import read_history
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +114,7 @@ class _Model:
         size: of its file or folder in bytes; None if it is on a server.
         predictor: what predicts.
         network: the network, if it is one of this package.
+        run: the folder of its training run, None if it is not one.
         history: of its training; empty if unknown.
     """
 
@@ -112,22 +122,23 @@ class _Model:
     size: int | None
     predictor: Predictor
     network: keras.Model | None
+    run: Path | None
     history: dict[str, list[float]]
 
 
 def _open(source: str | Path) -> _Model:
     history: dict[str, list[float]] = {}
-    run = ""
+    run = None
     if not is_url(source) and (Path(source) / HISTORY_FILE).is_file():  # a training run
-        history = read_history(Path(source))
-        run = Path(source).resolve().name
+        run = Path(source)
+        history = read_history(run)
     found = find_model(source)
     network = load_model(found) if needs_keras(source) else None
     predictor = load_predictor(source) if network is None else predictor_of(network)
     if isinstance(found, str):
-        return _Model(found, None, predictor, network, history)
-    name = f"{run}/{found.name}" if run else found.resolve().name
-    return _Model(name, _size(found), predictor, network, history)
+        return _Model(found, None, predictor, network, run, history)
+    name = f"{run.resolve().name}/{found.name}" if run else found.resolve().name
+    return _Model(name, _size(found), predictor, network, run, history)
 
 
 def _size(path: Path) -> int:
@@ -154,8 +165,10 @@ def _report_model(
     groups = model.predictor.record.groups
     attributes = groups.attributes
     values = None if thresholds is None else read_thresholds(thresholds, attributes)
-    table = check_data(data, attributes, skip_bad=skip_bad).split(split)
+    everything = check_data(data, attributes, skip_bad=skip_bad)
+    table = everything.split(split)
     subgroups = [subgroups_of(table, column) for column in dict.fromkeys(by)]
+    convergence = _convergence(model, everything)
     evaluation = evaluate_model(
         model.predictor,
         table,
@@ -193,6 +206,7 @@ def _report_model(
         labels,
         evaluation.thresholds,
         model.history,
+        convergence,
         rates,
         model.network,
     )
@@ -202,6 +216,32 @@ def _report_model(
         "facts": _facts(model, table, content, evaluation.thresholds),
         "made": _made(table),
     }
+
+
+def _convergence(model: _Model, table: FaceTable) -> dict[str, Any] | None:
+    """How the groups converged in training; None if that is unknown.
+
+    It takes the labels that the network was trained and validated with, so `table` has to be that
+    data set.
+    """
+    groups = model.predictor.record.groups
+    losses = validation_losses(model.history, groups)
+    if model.run is None or not losses:
+        return None
+    try:
+        training, validation = table.split("train"), table.split("validation")
+        read_probabilities(model.run / PREDICTIONS_FILE, validation, training)
+        recipe, _ = read_recipe(model.run / RECIPE_FILE)
+    except InputError:  # other data, or files that `faramtn train` did not write
+        return None
+    constant = constant_losses(
+        validation.labels,
+        positive_rates(training.labels),
+        groups,
+        recipe.training.positive_weight,
+        recipe.training.label_smoothing,
+    )
+    return convergence_of_runs([losses], constant)
 
 
 def _facts(

@@ -50,9 +50,9 @@ def test_one_seed_is_refused():
         crossed_interval(np.zeros(5), np.zeros(1), images=9)
 
 
-@pytest.mark.parametrize("seeds", [3, 8])
+@pytest.mark.parametrize("seeds", [2, 3, 8])
 @pytest.mark.parametrize("seed_effect", [0.0, 0.1, 0.3])
-def test_95_percent_of_intervals_contain_the_truth(seeds, seed_effect):
+def test_how_many_intervals_contain_the_truth(seeds, seed_effect):
     """Differences by seed and image, the sum of random effects; the truth is 0.4."""
     images, comparisons, resamples = 100, 2000, 400
     rng = np.random.default_rng(seeds)
@@ -76,8 +76,9 @@ def test_95_percent_of_intervals_contain_the_truth(seeds, seed_effect):
             for samples, by_seed in zip(of_images, of_seeds, strict=True)
         ]
     )
-    assert 0.93 <= both <= 0.98
+    # With two seeds, one degree of freedom is often estimated as more: the known limit.
+    assert (0.93 if seeds > 2 else 0.87) <= both <= 0.98
     images_only = coverage([interval(samples) for samples in of_images])
     # The standard error over images is 0.1 or a little more.
     if seed_effect == 0.3:
-        assert images_only < (0.75 if seeds == 3 else 0.85)
+        assert images_only < (0.85 if seeds == 8 else 0.75)

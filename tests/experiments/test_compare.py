@@ -203,6 +203,94 @@ def test_the_results_record_command_data_machine_and_recipe(compared):
         assert image.format == "PNG"
 
 
+def test_the_convergence_of_the_groups_follows_from_the_histories(compared):
+    convergence = compared.content["convergence"]
+    assert convergence["levels"] == [0.5, 0.8, 0.95]
+    assert list(convergence["networks"]) == ["plain", "fast"]
+    table = read_dataset(compared.data)
+    known = {split: table.split(split).labels for split in ("train", "validation")}
+    rate = np.clip((known["train"] == 1).mean(axis=0), 1e-3, 1 - 1e-3)
+    entropy = -np.log(np.where(known["validation"] == 1, rate, 1 - rate)).mean(axis=0)
+    for variant, each in convergence["networks"].items():
+        assert list(each["groups"]) == list(GROUPS)
+        for group, found in each["groups"].items():
+            members = [CELEBA_ATTRIBUTES.index(name) for name in GROUPS[group]]
+            constant = entropy[members].mean()
+            assert found["constant_loss"] == pytest.approx(constant, abs=1e-6)
+            for seed, shares in zip((3, 1), found["shares_by_seed"], strict=True):
+                file = compared.folder / f"runs/{variant}/seed_{seed}/history.csv"
+                losses = [
+                    float(row[f"val_{group}_loss"])
+                    for row in csv.DictReader(file.read_text().splitlines())
+                ]
+                if min(losses) < constant:
+                    improvement = constant - min(losses)
+                    expected = [0, *((constant - loss) / improvement for loss in losses)]
+                    assert shares == pytest.approx(expected, rel=1e-4, abs=1e-6)
+                else:
+                    assert shares == [None] * 3
+        epochs = [
+            [epoch["by_seed"] for epoch in group["epochs"]] for group in each["groups"].values()
+        ]
+        for level, spread in enumerate(each["spread_of_groups"]):
+            for seed, value in enumerate(spread["by_seed"]):
+                of_groups = [group[level][seed] for group in epochs]
+                if None in of_groups:
+                    assert value is None
+                else:  # two groups
+                    assert value == pytest.approx(abs(of_groups[0] - of_groups[1]) / 2, abs=2e-6)
+    assert "| spread of the groups | at 50 % | at 80 % | at 95 % |" in " ".join(
+        (compared.folder / "comparison.md").read_text().split()
+    )
+    with Image.open(compared.folder / "convergence.png") as image:
+        assert image.format == "PNG"
+
+
+def test_groups_with_known_losses(compared, tmp_path, monkeypatch):
+    """Losses in place of those of the tiny networks, which are hardly better than a constant."""
+    monkeypatch.setattr(compare, "train_table", _interrupt)
+    folder = tmp_path / "compared"
+    shutil.copytree(compared.folder, folder)
+    groups = compared.content["convergence"]["networks"]["fast"]["groups"]
+    constant = {group: each["constant_loss"] for group, each in groups.items()}
+    remaining = {3: {"hair": (0.5, 0.2, 0), "other": (1, 0.5, 0)}}
+    remaining[1] = dict.fromkeys(GROUPS, (0.5, 0.2, 0))
+    for seed, by_group in remaining.items():
+        rows = ["epoch,loss," + ",".join(f"val_{group}_loss" for group in by_group)]
+        for epoch in range(3):
+            losses = [each[epoch] * constant[group] for group, each in by_group.items()]
+            rows.append(",".join(map(str, [epoch, 1.0, *losses])))
+        (folder / f"runs/fast/seed_{seed}/history.csv").write_text("\n".join(rows) + "\n")
+    # One output: its only loss is the total.
+    (folder / "runs/plain/seed_3/history.csv").write_text("epoch,loss,val_loss\n0,1.0,1.0\n")
+    (folder / "runs/plain/seed_1/history.csv").unlink()
+    with in_place_of_faramtn():
+        compare.run_comparison(compared.recipe, compared.data, folder)
+    found = json.loads((folder / "comparison.json").read_text())["convergence"]["networks"]
+    assert list(found) == ["fast"]
+    epochs = [each["by_seed"] for each in found["fast"]["groups"]["other"]["epochs"]]
+    np.testing.assert_allclose(epochs, [[2, 1], [2.6, 2], [2.9, 2.75]], atol=1e-4)
+    spreads = [each["by_seed"] for each in found["fast"]["spread_of_groups"]]
+    np.testing.assert_allclose(spreads, [[0.5, 0], [0.3, 0], [0.075, 0]], atol=1e-4)
+    assert (
+        "| fast                 | 0.25 ± 0.35 | 0.15 ± 0.21 | 0.04 ± 0.05 |"
+        in (folder / "comparison.md").read_text()
+    )
+
+
+def test_without_groups_there_is_no_convergence(compared, tmp_path):
+    folder = tmp_path / "compared"
+    shutil.copytree(compared.folder, folder)
+    (folder / "convergence.png").unlink()
+    for file in folder.glob("runs/*/*/history.csv"):
+        file.unlink()
+    with in_place_of_faramtn():
+        compare.run_comparison(compared.recipe, compared.data, folder)
+    assert "convergence" not in json.loads((folder / "comparison.json").read_text())
+    assert "spread of the groups" not in (folder / "comparison.md").read_text()
+    assert not (folder / "convergence.png").exists()
+
+
 def test_repeating_the_command_trains_nothing_and_prints_the_table(compared, monkeypatch):
     monkeypatch.setattr(compare, "train_table", _interrupt)
     before = (compared.folder / "comparison.json").read_text()

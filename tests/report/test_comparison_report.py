@@ -6,6 +6,7 @@ import pytest
 from test_model_report import structure_of
 
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.convergence import LEVELS, convergence_of_runs
 from keras_faramtn.report.write_report import write_report
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "crops_comparison"
@@ -61,6 +62,35 @@ def test_training_curves_of_the_runs(tmp_path, comparison):
     page = page_about(folder, tmp_path)
     assert "Validation loss" in page
     assert "goes from 1 in the first epoch to 0.6 in the last" in page  # the mean of the seeds
+
+
+def test_convergence_of_the_groups(tmp_path, comparison):
+    assert "Convergence of the groups" not in page_about(
+        write(tmp_path / "old", comparison), tmp_path
+    )
+    (tmp_path / "report.html").unlink()
+    constant = {"eyes": 1.0, "<hair>": 1.0}
+    early = {"eyes": [0.5, 0.2, 0.0], "<hair>": [1.0, 0.5, 0.0]}
+    never = {"eyes": [0.5, 0.2, 0.0], "<hair>": [1.5, 1.2, 1.1]}
+    networks = {
+        "FARAMTN": convergence_of_runs([early, early], constant),
+        "without_DWS": convergence_of_runs([never, never], constant),
+    }
+    comparison["convergence"] = {"levels": list(LEVELS), "networks": networks}
+    page = page_about(write(tmp_path / "new", comparison), tmp_path)
+    assert '<section id="convergence"' in page
+    # Epochs 1 and 2 for 50 %, 2 and 2.6 for 80 %, 2.75 and 2.9 for 95 %.
+    assert "at 50 %: 0.50 ± 0.00; at 80 %: 0.30 ± 0.00; at 95 %: 0.07 ± 0.00." in page
+    assert "<td>1.00 ± 0.00</td><td>2.00 ± 0.00</td><td>2.75 ± 0.00</td>" in page
+    assert "<td>-</td><td>-</td><td>-</td>" in page
+    assert "never better than constant: &lt;hair&gt;" in page
+
+
+def test_a_damaged_convergence(tmp_path, comparison):
+    comparison["convergence"] = {"levels": [0.5], "networks": {"plain": {"groups": {}}}}
+    folder = write(tmp_path / "comparison", comparison)
+    with pytest.raises(InputError, match="not a result of `faramtn compare`"):
+        write_report(folder, tmp_path / "report.html")
 
 
 def test_names_and_scores_that_are_not_defined(tmp_path, comparison):

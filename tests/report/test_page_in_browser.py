@@ -5,6 +5,8 @@ import shutil
 import pytest
 from scored import page_of, scored_model
 
+from keras_faramtn.evaluation.convergence import convergence_of_runs
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HISTORY = {
     "loss": [1.0, 0.5],
@@ -19,7 +21,10 @@ def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     names = ["Smiling", "Young", "<img src=x onerror=alert(1)>", "a_name_" * 20]
     path = folder / "report.html"
-    path.write_text(page_of(scored_model(folder, names, history=HISTORY)), encoding="utf-8")
+    losses = {"first": [0.5, 0.2], "second": [0.6, 0.1]}
+    convergence = convergence_of_runs([losses], dict.fromkeys(losses, 0.7))
+    model = scored_model(folder, names, history=HISTORY, convergence=convergence)
+    path.write_text(page_of(model), encoding="utf-8")
     return path
 
 

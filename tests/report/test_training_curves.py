@@ -1,11 +1,7 @@
 import re
 import xml.etree.ElementTree as ET
 
-import pytest
-
-from keras_faramtn.errors import InputError
 from keras_faramtn.report.training_curves import (
-    read_history,
     small_multiples,
     training_panels,
     weights_by_group,
@@ -42,18 +38,3 @@ def test_figures_follow_the_colours_of_the_page_and_load_nothing():
             re.findall(r"url\(#(.*?)\)", figure)
         )
         assert used <= set(ids)
-
-
-def test_history_of_a_run(tmp_path):
-    assert read_history(tmp_path) == {}
-    (tmp_path / "history.csv").write_text("epoch,loss,val_loss\n0,0.7,nan\n1,0.5,0.6\n")
-    history = read_history(tmp_path)
-    assert history["loss"] == [0.7, 0.5]
-    assert history["val_loss"][1] == 0.6
-
-
-@pytest.mark.parametrize("text", ["epoch,loss\n0,high\n", "epoch,loss\n0\n", 'epoch,loss\n0,"0.5'])
-def test_damaged_history(tmp_path, text):
-    (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(InputError, match=r"history\.csv: this history can't be read"):
-        read_history(tmp_path)

@@ -1,7 +1,9 @@
 """The command, with a small network on a few images."""
 
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import random_labels, write_celeba
 from test_model_report import structure_of
@@ -10,8 +12,12 @@ from typer.testing import CliRunner
 from keras_faramtn import FARAMTN, AttributeGroups
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.cli import app
+from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.errors import InputError
+from keras_faramtn.evaluation.predictions_file import write_predictions
 from keras_faramtn.report.write_report import write_report
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +51,31 @@ def test_a_training_run_has_all_sections(page):
     # The page may be passed on: it names no folders of this computer.
     assert "faramtn report run --data faces --split test --by Male --to report.html" in page
     assert "/tmp" not in page
+
+
+def test_convergence_of_the_groups_needs_the_data_of_the_training(folder, tmp_path):
+    run, pages = tmp_path / "run", tmp_path / "pages"
+    shutil.copytree(folder / "run", run)
+    pages.mkdir()
+    history = "epoch,loss,val_one_loss,val_two_loss\n0,0.7,0.3,0.4\n1,0.6,0.0,0.2\n2,0.5,0.0,0.0\n"
+    (run / "history.csv").write_text(history)
+    shutil.copy(RECIPES / "demo.yaml", run / "recipe.yaml")
+
+    def page(name):
+        write_report(run, pages / f"{name}.html", data=folder / "faces")
+        return (pages / f"{name}.html").read_text()
+
+    assert "Convergence of the groups" not in page("no_predictions")
+    table = read_dataset(folder / "faces", CELEBA_ATTRIBUTES[:4])
+    training, validation = table.split("train"), table.split("validation")
+    write_predictions(run / "predictions.npz", np.full((4, 4), 0.5), validation, training)
+    found = page("same_data")
+    structure_of(found)
+    assert "Convergence of the groups" in found
+    assert "Spread of the groups in epochs: at 50 %: " in found
+    assert found.count('<th scope="row"><bdi>one</bdi></th>') >= 1
+    write_predictions(run / "predictions.npz", np.full((8, 4), 0.5), training, validation)
+    assert "Convergence of the groups" not in page("other_data")
 
 
 def test_files_without_access_to_the_network(folder, tmp_path, monkeypatch):
