@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
-from keras_faramtn.experiments import trainer
+from keras_faramtn.experiments import network
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.layers import FaceFraming
 from keras_faramtn.models.heads import attach_heads
@@ -37,12 +37,12 @@ def small_network(model, input_shape):
 @contextlib.contextmanager
 def in_place_of_faramtn():
     """Recipes of `faramtn` build the small network."""
-    original = trainer._NETWORKS["faramtn"]
-    trainer._NETWORKS["faramtn"] = small_network
+    original = network._NETWORKS["faramtn"]
+    network._NETWORKS["faramtn"] = small_network
     try:
         yield
     finally:
-        trainer._NETWORKS["faramtn"] = original
+        network._NETWORKS["faramtn"] = original
 
 
 def recipe(**training):

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +18,23 @@ from keras_faramtn.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint
 from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.experiments import recipe as recipes
+from keras_faramtn.experiments.network import build_network
+from keras_faramtn.experiments.optimizer import build_optimizer
 from keras_faramtn.keras_files import MODEL_FILE
 from keras_faramtn.keras_internals import (
     all_layers,
     build_losses_and_metrics,
     variable_scope,
 )
-from keras_faramtn.models import FARAMTN, MultiLabel, MultiTask, groups_of, load_model
+from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.models.backbones import backbone_layers
 from keras_faramtn.models.heads import check_trainable
-from keras_faramtn.models.library_loading import backbone_from_class, backbone_from_preset
 from keras_faramtn.models.record import record_of, set_framing
 from keras_faramtn.objective import objective
-from keras_faramtn.optimizers import ConvolutionMuon, SlowerBackboneAdamW, SlowerBackboneMuon
 
 INTERRUPTED_FILE = "interrupted.keras"
 
 logger = logging.getLogger(__name__)
-
-
-def _faramtn(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    return FARAMTN(
-        groups=model.attribute_groups(),
-        attention=model.attention,
-        fusion=model.fusion,
-        **_backbone_arguments(model, input_shape),
-    )
-
-
-def _multi_label(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    attributes = model.attribute_groups().attributes
-    return MultiLabel(attributes=attributes, **_backbone_arguments(model, input_shape))
-
-
-def _multi_task(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    return MultiTask(groups=model.attribute_groups(), **_backbone_arguments(model, input_shape))
-
-
-def _backbone_arguments(model: recipes.Model, input_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """The arguments that all networks have."""
-    common = {"input_shape": input_shape, "dropout": model.dropout}
-    backbone = model.backbone
-    if isinstance(backbone, str):
-        return {**common, "backbone": backbone, "weights": model.weights}
-    if backbone.preset is not None:
-        built, converter = backbone_from_preset(backbone.preset, input_shape, backbone.load_weights)
-        return {**common, "backbone": built, "image_converter": converter}
-    built = backbone_from_class(
-        backbone.library, str(backbone.class_name), backbone.arguments, input_shape, model.weights
-    )
-    return {**common, "backbone": built}
-
-
-_NETWORKS: dict[str, Callable[[recipes.Model, tuple[int, int, int]], keras.Model]] = {
-    "faramtn": _faramtn,
-    "multi_label": _multi_label,
-    "multi_task": _multi_task,
-}
 
 
 def build_model(recipe: recipes.Recipe) -> keras.Model:
@@ -94,7 +54,7 @@ def build_model(recipe: recipes.Recipe) -> keras.Model:
     """
     keras.utils.set_random_seed(recipe.training.seed)
     with _devices(recipe.training), _dtype_policy(recipe.training.precision):
-        model = _network(recipe)
+        model = build_network(recipe.model, (*recipe.data.image_size, 3))
     if recipe.model.start_from is not None:
         _start_from(model, Path(recipe.model.start_from))
     if recipe.training.all_devices:
@@ -102,10 +62,6 @@ def build_model(recipe: recipes.Recipe) -> keras.Model:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
     return model
-
-
-def _network(recipe: recipes.Recipe) -> keras.Model:
-    return _NETWORKS[recipe.model.network](recipe.model, (*recipe.data.image_size, 3))
 
 
 def _devices(training: recipes.Training) -> contextlib.AbstractContextManager:
@@ -276,7 +232,7 @@ def _compile(model: keras.Model, training: recipes.Training, phase: _Phase, step
     groups = groups_of(model)
     with variable_scope(model):
         model.compile(
-            _optimizer(training, steps * (phase.end - phase.begin), groups, others),
+            build_optimizer(training, steps * (phase.end - phase.begin), groups, others),
             **objective(groups, training.positive_weight, training.label_smoothing),
             **_jit_compile(training),
         )
@@ -348,7 +304,7 @@ def _for_inference(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
     if isinstance(backbone, recipes.LibraryBackbone) and backbone.preset is not None:
         backbone = backbone.model_copy(update={"load_weights": False})
     without_files = recipe.model.model_copy(update={"weights": None, "backbone": backbone})
-    plain = _network(recipe.model_copy(update={"model": without_files}))
+    plain = build_network(without_files, (*recipe.data.image_size, 3))
     plain.set_weights(model.get_weights())
     set_framing(plain, record_of(model).framing)
     return plain
@@ -356,39 +312,3 @@ def _for_inference(model: keras.Model, recipe: recipes.Recipe) -> keras.Model:
 
 def _jit_compile(training: recipes.Training) -> dict[str, Any]:
     return {} if training.jit_compile is None else {"jit_compile": training.jit_compile}
-
-
-def _optimizer(
-    training: recipes.Training, steps: int, groups: AttributeGroups, others: list[str]
-) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe; `others` are the layers that don't belong to the backbone."""
-    # Keras counts each batch as a step of the schedule, even if gradients are accumulated.
-    warmup_steps = max(1, round(training.warmup * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=max(1, steps - warmup_steps),
-        warmup_target=training.learning_rate,
-        warmup_steps=warmup_steps,
-    )
-    plain, slower, arguments = _OPTIMIZERS[training.optimizer]
-    factor = training.backbone_learning_rate
-    optimizer = (plain if factor == 1 else slower)(
-        learning_rate=schedule,
-        weight_decay=training.weight_decay,
-        gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
-        **arguments(groups),
-        **({} if factor == 1 else {"backbone_factor": factor, "other_layers": others}),
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def _heads_by_adamw(groups: AttributeGroups) -> dict[str, Any]:
-    return {"exclude_layers": [f"^{group}/" for group in groups]}
-
-
-# Of each: the class, the class for a slower backbone, and further arguments.
-_OPTIMIZERS: dict[str, tuple[Any, Any, Callable[[AttributeGroups], dict[str, Any]]]] = {
-    "adamw": (keras.optimizers.AdamW, SlowerBackboneAdamW, lambda groups: {}),
-    "muon": (ConvolutionMuon, SlowerBackboneMuon, _heads_by_adamw),
-}
