@@ -1,0 +1,199 @@
+"""Computes the results of the runs of `train.py`: tables and figures of each question.
+
+python benchmarks/components/results.py --data FOLDER --plan crops --runs runs --to results
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from networks import NETWORKS
+from train import PLANS, Plan, Run, check_folder, grouping, read_faces
+
+from keras_faramtn.attributes import GROUPINGS
+from keras_faramtn.data.table import FaceTable
+from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
+from keras_faramtn.evaluation.comparison_plot import comparison_figure
+from keras_faramtn.evaluation.convergence import LEVELS, constant_losses, convergence_of_runs
+from keras_faramtn.evaluation.convergence_plot import convergence_figure
+from keras_faramtn.evaluation.cost import machine, step_times
+from keras_faramtn.evaluation.metrics_file import versions
+from keras_faramtn.evaluation.paired_comparison import paired_comparison
+from keras_faramtn.evaluation.scores import positive_rates
+
+Variants = dict[str, tuple[str, str, str]]
+
+_FARAMTN = ("FARAMTN", "face_regions", "equal")
+
+# For each question: the variants by name; all are compared with the first.
+QUESTIONS: dict[str, Variants] = {
+    "components": {
+        "FARAMTN": _FARAMTN,
+        "plain": ("plain", "one", "equal"),
+        "without_WSGSA": ("without_WSGSA", "face_regions", "equal"),
+        "without_CGFF": ("without_CGFF", "face_regions", "equal"),
+        "with_DWS": ("FARAMTN", "face_regions", "DWS"),
+    },
+    "wsgsa": {
+        "gate_of_the_output": _FARAMTN,
+        "none": ("without_WSGSA", "face_regions", "equal"),
+        "gate_of_the_residual_branch": ("WSGSA_residual", "face_regions", "equal"),
+        "pooling_by_group": ("WSGSA_spatial", "face_regions", "equal"),
+        "gate_from_the_trunk": ("WSGSA_finer", "face_regions", "equal"),
+        "gate_before_the_activation": ("WSGSA_before_activation", "face_regions", "equal"),
+    },
+    "weighting": {
+        "equal": _FARAMTN,
+        **{
+            rule: ("FARAMTN", "face_regions", rule)
+            for rule in (
+                "DWS",
+                "DWS_strength_3",
+                "loss_ratio",
+                "gain",
+                "progress",
+                "uncertainty",
+                "DWA",
+                "AW_CNN",
+            )
+        },
+    },
+    "grouping": {
+        "face_regions": _FARAMTN,
+        "one_group": ("FARAMTN", "one", "equal"),
+        "random_groups": ("FARAMTN", "random", "equal"),
+        "mcnn_aux": ("FARAMTN", "mcnn_aux", "equal"),
+    },
+}
+
+
+def read_run(folder: Path, run: Run) -> dict[str, Any]:
+    with np.load(folder / run.file) as content:
+        return {key: content[key] for key in content.files}
+
+
+def costs(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Parameters and step time of each network, measured side by side; kept in a file."""
+    path = folder / "cost.json"
+    variants = {variant[:2] for variant in plan.variants}
+    if path.exists():
+        content = json.loads(path.read_text())
+        if set(content["networks"]) == {"-".join(variant) for variant in variants}:
+            return content
+    shape = (*plan.recipe(0).data.image_size, 3)
+    models = {
+        "-".join(variant): NETWORKS[variant[0]]("mobilenetv3_small", grouping(variant[1], 0), shape)
+        for variant in sorted(variants)
+    }
+    parameters = {name: model.count_params() for name, model in models.items()}
+    seconds = step_times(models, 64, 20, ("train",))["train"]
+    content = {
+        "machine": machine(),
+        "versions": versions(),
+        "networks": {
+            name: {
+                "parameters": parameters[name],
+                "train_step_ms": round(1000 * seconds[name], 2),
+            }
+            for name in models
+        },
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n")
+    return content
+
+
+def results(
+    plan: Plan, variants: Variants, seeds: list[int], runs: Path, table: FaceTable, about: Any
+) -> dict[str, Any]:
+    """The content of `comparison.json`, as `faramtn compare` writes it."""
+    training, scored = table.split("train"), table.split("validation")
+    rates = positive_rates(training.labels)
+    recorded = {
+        name: [read_run(runs, Run(*variant, seed)) for seed in seeds]
+        for name, variant in variants.items()
+    }
+    content = paired_comparison(
+        {
+            name: np.stack([each["probabilities"] for each in of_seeds])
+            for name, of_seeds in recorded.items()
+        },
+        scored.labels,
+        scored.attributes,
+        [next(iter(variants))],
+        training_rates=rates,
+    )
+    for name, variant in variants.items():
+        content["networks"][name] |= about["networks"]["-".join(variant[:2])]
+    constant = constant_losses(scored.labels, rates, GROUPINGS["face_regions"])
+    grouped = {name for name, variant in variants.items() if variant[1] == "face_regions"}
+    convergence = {
+        name: convergence_of_runs(
+            [
+                {
+                    str(group): each["validation_losses"][:, column].tolist()
+                    for column, group in enumerate(each["groups"])
+                }
+                for each in recorded[name]
+            ],
+            constant,
+        )
+        for name in variants
+        if name in grouped
+    }
+    return {
+        "data": about["data"],
+        "split": about["split"],
+        "seeds": seeds,
+        "machine": about["machine"],
+        "versions": about["versions"],
+        "command": about["command"],
+        **content,
+        "convergence": {"levels": list(LEVELS), "networks": convergence},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--plan", choices=PLANS, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    arguments = parser.parse_args()
+    plan = PLANS[arguments.plan]
+    arguments.to.mkdir(parents=True, exist_ok=True)
+    table = read_faces(arguments.data)
+    check_folder(arguments.runs, plan, table)
+    about = costs(plan, arguments.to)
+    name = arguments.data.resolve().name
+    about |= {
+        "data": name,
+        "split": "validation" if arguments.plan == "crops" else "validation and test",
+        "command": f"python benchmarks/components/train.py --data {name} --plan {arguments.plan} "
+        "--to runs",
+    }
+    for question, possible in QUESTIONS.items():
+        variants = {key: each for key, each in possible.items() if each in plan.variants}
+        seeds = [
+            seed
+            for seed in range(100)
+            if all((arguments.runs / Run(*each, seed).file).exists() for each in variants.values())
+        ]
+        if len(variants) < 2 or not seeds:
+            continue
+        content = results(plan, variants, seeds, arguments.runs, table, about)
+        text = comparison_markdown(content)
+        (arguments.to / f"{question}.md").write_text(text)
+        (arguments.to / f"{question}.json").write_text(json.dumps(content, indent=2) + "\n")
+        comparison_figure(content, arguments.to / f"{question}.png")
+        if question == "weighting":
+            convergence_figure(content["convergence"], arguments.to / "convergence.png")
+        print(f"## {question}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()
