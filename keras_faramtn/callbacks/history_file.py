@@ -11,7 +11,7 @@ def read_history(folder: Path) -> dict[str, list[float]]:
     """The history of a training run, one number for each epoch; empty if there is none.
 
     Raises:
-        InputError: the file can't be read, or is damaged.
+        InputError: the file can't be read, or is damaged; the message names the remedy.
 
     Example:
         >>> import tempfile
@@ -26,7 +26,26 @@ def read_history(folder: Path) -> dict[str, list[float]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
+        if any(None in row for row in rows):
+            raise ValueError("a line has more values than the first one has names")
         names = [name for name in (rows[0] if rows else {}) if name != "epoch"]
         return {name: [float(row[name]) for row in rows] for name in names}
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{path}: this history can't be read: {reason(error)}.") from error
+        raise damaged_history(folder, f"can't be read: {reason(error)}") from error
+
+
+def damaged_history(folder: Path, problem: str) -> InputError:
+    """The exception for a damaged history, with the remedy.
+
+    Args:
+        folder: of the training run.
+        problem: what is wrong, after "this history".
+
+    Example:
+        >>> print(damaged_history(Path("run"), "is empty"))
+        run/history.csv: this history is empty. Restore the file from a copy, or remove run/ and ...
+    """
+    return InputError(
+        f"{folder / HISTORY_FILE}: this history {problem}. Restore the file from a copy, or remove "
+        f"{folder}/ and train this run again."
+    )

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_faramtn.evaluation.convergence import in_epochs
+from keras_faramtn.evaluation.convergence import (
+    DIFFERENT_EPOCHS,
+    epochs_differ,
+    in_epochs,
+    levels_as_text,
+    number_of_epochs,
+    undefined_groups,
+)
 from keras_faramtn.evaluation.paired_comparison import (
     COMPARED_SCORES,
     IMAGES,
@@ -74,24 +81,51 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
 
 
 def _convergence(convergence: Mapping[str, Any]) -> list[str]:
-    levels = [f"{100 * level:g} %" for level in convergence["levels"]]
-    rows = [("spread of the groups", *(f"at {level}" for level in levels))]
+    levels, networks = convergence["levels"], convergence["networks"]
+    differ = epochs_differ(networks)
+    headings = [*(["epochs"] if differ else []), *(f"at {100 * level:g} %" for level in levels)]
+    rows = [("spread of the groups", *headings)]
     rows += [
-        (_title(name), *map(in_epochs, each["spread_of_groups"]))
-        for name, each in convergence["networks"].items()
+        (
+            _title(name),
+            *([str(number_of_epochs(each))] if differ else []),
+            *map(in_epochs, each["spread_of_groups"]),
+        )
+        for name, each in networks.items()
     ]
     several = any(
         each["spread"] is not None
-        for network in convergence["networks"].values()
+        for network in networks.values()
         for each in network["spread_of_groups"]
     )
     over_seeds = ", mean ± standard deviation over the seeds" if several else ""
     return [
         _table(rows),
         "Do the groups converge together? The spread is the standard deviation over the groups, in "
-        f"epochs, of the epoch at which they reach {', '.join(levels[:-1])} and {levels[-1]} of "
-        f"the final improvement of their validation loss{over_seeds}. It is small if they converge "
-        "together; - if a group is never better than a constant prediction.",
+        f"epochs, of the epoch at which they reach {levels_as_text(levels)} of the largest "
+        f"improvement of their validation loss{over_seeds}. It is small if they converge together."
+        + (f" {DIFFERENT_EPOCHS}" if differ else ""),
+        *_undefined(networks),
+    ]
+
+
+def _undefined(networks: Mapping[str, Any]) -> list[str]:
+    """Why the spread of some networks isn't defined; empty if all are."""
+    reasons = [
+        f"{_title(name)} ({'; '.join(whys)})"
+        for name, each in networks.items()
+        if (
+            whys := [
+                f"{why}: {_title(', '.join(groups))}"
+                for why, groups in undefined_groups(each).items()
+            ]
+        )
+    ]
+    if not reasons:
+        return []
+    return [
+        "A spread is defined only if every group becomes better than a constant prediction, which "
+        f"ignores the image, in every run. It is not (-) in: {', '.join(reasons)}."
     ]
 
 

@@ -1,7 +1,7 @@
 """Do the groups of a network converge together? How far each group's loss is, epoch by epoch.
 
 Losses of different groups can't be compared: a group of rare attributes has a small loss from the
-start. What can be compared is which share of its final improvement a group has reached.
+start. What can be compared is which share of its largest improvement a group has reached.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,15 @@ import numpy as np
 
 from keras_faramtn.attributes import AttributeGroups
 from keras_faramtn.evaluation.over_seeds import over_seeds
-from keras_faramtn.evaluation.undefined import rounded
+from keras_faramtn.evaluation.undefined import mean_of_defined, rounded
 
 LEVELS = (0.5, 0.8, 0.95)
-"""The shares of the improvement whose epochs are compared."""
+"""The shares of the largest improvement whose epochs are compared."""
+
+DIFFERENT_EPOCHS = (
+    "These networks were trained for different numbers of epochs: spreads of different schedules "
+    "can't be compared."
+)
 
 _SMALLEST_RATE = 1e-3
 
@@ -49,11 +54,20 @@ def constant_losses(
     groups: AttributeGroups,
     positive_weight: float = 1.0,
     label_smoothing: float = 0.0,
+    *,
+    batch_size: int | None = None,
+    batches_by_size: bool = False,
 ) -> dict[str, float]:
     """The loss of each group for the best constant predictions: those that ignore the image.
 
     Of each attribute its positive rate in the training split is predicted for every image. With a
     positive weight or smoothed labels, it is what minimises the loss on the training split.
+
+    The loss of a batch is the mean over its known labels, or 0 if it has none. To be comparable
+    with the loss in a history, the losses of the same batches have to be averaged as Keras does
+    for an output of several. On TensorFlow, all batches count equally, also a smaller last one:
+    `CompileLoss` weights them by their static size, which is unknown in a graph. On JAX and
+    PyTorch, they count by their number of images.
 
     Args:
         labels: of the validation split, `(n, k)`: 1 yes, 0 no, -1 unknown.
@@ -61,9 +75,12 @@ def constant_losses(
             count as these, so that the loss is finite; an unknown rate (NaN) counts as 50 %.
         groups: the k attributes and their groups.
         positive_weight, label_smoothing: of the loss, as in `MaskedBinaryCrossentropy`.
+        batch_size: the images are in batches of this size, in their order, the last one may be
+            smaller; None for a single batch, so that all known labels count equally.
+        batches_by_size: whether a batch counts by its number of images, or all equally.
 
     Returns:
-        For each group the mean over its known labels; NaN if it has none.
+        For each group the mean over the batches; NaN if the group has no known label.
 
     Example:
         >>> groups = AttributeGroups({"mouth": ["Smiling"]}, ["Smiling"])
@@ -76,20 +93,25 @@ def constant_losses(
     target = _smoothed(np.asarray(labels, "float64"), label_smoothing)
     losses = -(positive_weight * target * np.log(predicted) + (1 - target) * np.log1p(-predicted))
     losses = np.where(labels >= 0, losses, np.nan)
+    starts = np.arange(0, len(losses), batch_size or max(1, len(losses)))
+    sizes = np.diff([*starts, len(losses)])
     found = {}
     for group in groups:
         of_group = losses[:, list(groups.positions(group))]
-        known = of_group[np.isfinite(of_group)]
-        found[group] = float(known.mean()) if len(known) else np.nan
+        batches = [mean_of_defined(each.ravel()) for each in np.split(of_group, starts[1:])]
+        by_batch = np.nan_to_num(np.array(batches, "float64"), nan=0.0)
+        known = np.isfinite(of_group).any()
+        mean = np.average(by_batch, weights=sizes if batches_by_size else None) if known else np.nan
+        found[group] = float(mean)
     return found
 
 
 def improvement_shares(losses: Sequence[float] | np.ndarray, constant_loss: float) -> np.ndarray:
-    """Which share of its final improvement a loss has reached after each epoch.
+    """Which share of its largest improvement a loss has reached after each epoch.
 
     With L(t) the loss after epoch t and L(0) the loss of a network that has learned nothing from
-    the images, the share is (L(0) - L(t)) / (L(0) - smallest L). It is below zero while the loss is
-    above L(0).
+    the images, the share is (L(0) - L(t)) / (L(0) - smallest L). The smallest L is that of all
+    epochs, not of the last. The share is below zero while the loss is above L(0).
 
     Args:
         losses: L(1), ..., L(T); NaN for an epoch without validation.
@@ -141,7 +163,7 @@ def convergence_of_runs(
 
     Args:
         by_seed: for each run the validation losses of its groups, as `validation_losses` returns
-            them; the same groups in each.
+            them; the same groups and number of epochs in each.
         constant: the loss of a constant prediction by group, see `constant_losses`.
 
     Returns:
@@ -152,8 +174,9 @@ def convergence_of_runs(
           with `mean`, `spread` and `by_seed` as in `over_seeds`;
         - `spread_of_groups`: for each of `LEVELS` the standard deviation over the groups of that
           epoch, in epochs (of all groups, so divided by their number), with `mean`, `spread` and
-          `by_seed`. The smaller, the more the groups converge together. It is not defined if a
-          group never improves.
+          `by_seed`. The smaller, the more the groups converge together. For a run, it is not
+          defined if a group is never better than the constant prediction, or has no known
+          validation label; `mean` and `spread` are defined if all runs are (`undefined_groups`).
 
     Example:
         >>> losses = {"eyes": [0.5, 0.25, 0.0], "mouth": [0.8, 0.5, 0.0]}
@@ -185,6 +208,95 @@ def convergence_of_runs(
         },
         "spread_of_groups": [over_seeds(of_level) for of_level in epochs.std(axis=0).T],
     }
+
+
+def number_of_epochs(network: Mapping[str, Any]) -> int:
+    """The number of epochs of a network's runs.
+
+    Args:
+        network: the result of `convergence_of_runs`.
+
+    Example:
+        >>> number_of_epochs({"groups": {"eyes": {"shares_by_seed": [[0.0, 0.7, 1.0]]}}})
+        2
+    """
+    return max(
+        len(run) - 1 for each in network["groups"].values() for run in each["shares_by_seed"]
+    )
+
+
+def number_of_runs(network: Mapping[str, Any]) -> int:
+    """The number of a network's runs, which is that of the seeds.
+
+    Args:
+        network: the result of `convergence_of_runs`.
+
+    Example:
+        >>> number_of_runs({"groups": {"eyes": {"shares_by_seed": [[0.0, 1.0], [0.0, 1.0]]}}})
+        2
+    """
+    return max(len(each["shares_by_seed"]) for each in network["groups"].values())
+
+
+def epochs_differ(networks: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether networks were trained for different numbers of epochs (`DIFFERENT_EPOCHS`).
+
+    Args:
+        networks: by name the result of `convergence_of_runs`.
+
+    Example:
+        >>> long, short = ({"groups": {"eyes": {"shares_by_seed": [[0.0] * n]}}} for n in (3, 2))
+        >>> epochs_differ({"long": long, "short": short}), epochs_differ({"long": long})
+        (True, False)
+    """
+    return len(set(map(number_of_epochs, networks.values()))) > 1
+
+
+def undefined_groups(network: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The groups without which the spread would be defined, by what is the matter with them.
+
+    Args:
+        network: the result of `convergence_of_runs`.
+
+    Returns:
+        By reason, in words, the names of the groups; empty if the spread is defined.
+
+    Example:
+        >>> runs = [{"eyes": [0.5], "mouth": [0.9], "hat": [0.0]},
+        ...         {"eyes": [0.9], "mouth": [0.9], "hat": [0.0]}]
+        >>> undefined_groups(convergence_of_runs(runs, {"eyes": 0.7, "mouth": 0.7, "hat": np.nan}))
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'better than constant in only 1 of 2 runs': ['eyes'],
+         'better than constant in no run': ['mouth'],
+         'no known validation label': ['hat']}
+    """
+    found: dict[str, list[str]] = {}
+    for group, each in network["groups"].items():
+        runs = each["shares_by_seed"]
+        better = sum(any(share is not None for share in run) for run in runs)
+        if better == len(runs):
+            continue
+        if each["constant_loss"] is None:
+            why = "no known validation label"
+        elif len(runs) == 1:
+            why = "never better than constant"
+        elif better == 0:
+            why = "better than constant in no run"
+        else:
+            why = f"better than constant in only {better} of {len(runs)} runs"
+        found.setdefault(why, []).append(group)
+    return found
+
+
+def levels_as_text(levels: Sequence[float]) -> str:
+    """Shares as an enumeration in percent.
+
+    Example:
+        >>> levels_as_text(LEVELS), levels_as_text([0.8])
+        ('50, 80 and 95 %', '80 %')
+    """
+    *others, last = (f"{100 * level:g}" for level in levels)
+    return f"{', '.join(others)} and {last} %" if others else f"{last} %"
 
 
 def in_epochs(value: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
+from textwrap import fill, shorten
 from typing import Any
 
 import matplotlib
@@ -12,16 +12,25 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from keras_faramtn.evaluation.convergence import in_epochs
+from keras_faramtn.evaluation.convergence import (
+    DIFFERENT_EPOCHS,
+    epochs_differ,
+    in_epochs,
+    levels_as_text,
+    number_of_epochs,
+    number_of_runs,
+    undefined_groups,
+)
 from keras_faramtn.evaluation.style import BLUE, DPI, GREY, INK, PALE, STYLE, save_figure
 from keras_faramtn.evaluation.undefined import mean_of_defined
 
 _COLUMNS = 3
+_LINE = 30  # characters; a longer line would cover the curves
 _LOWEST = -0.25  # of the vertical axis: a loss may be far above that of a constant prediction
 
 
 def convergence_figure(convergence: Mapping[str, Any], path: str | Path) -> Figure:
-    """Draws the share of its improvement that each group of each network has reached by epoch.
+    """Draws by epoch which share of its largest improvement each group has reached.
 
     Args:
         convergence: `levels`, and for the name of each of `networks` the result of
@@ -40,14 +49,15 @@ def convergence_figure(convergence: Mapping[str, Any], path: str | Path) -> Figu
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 0.9 + 2.7 * rows), dpi=DPI, layout=layout)
-        figure.suptitle(_HEADING, x=0.012, ha="left", fontsize=9, color=GREY)
+        figure.suptitle(_heading(convergence), x=0.012, ha="left", fontsize=9, color=GREY)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         bottom = 0.0
         for ax, (name, each) in zip(axes, networks.items(), strict=False):
             draw_convergence(ax, each, convergence["levels"])
             bottom = min(bottom, ax.get_ylim()[0])
+            epochs = f" ({number_of_epochs(each)} epochs)" if epochs_differ(networks) else ""
             ax.set_title(
-                name.replace("_", " "),
+                name.replace("_", " ") + epochs,
                 loc="left",
                 fontsize=11,
                 fontweight="bold",
@@ -63,12 +73,19 @@ def convergence_figure(convergence: Mapping[str, Any], path: str | Path) -> Figu
     return figure
 
 
-_HEADING = (
-    "Share of its final improvement of the validation loss that each group has reached after each "
-    "epoch, mean over the seeds.\n"
-    "Thin: groups.  Thick: their mean.  Dots: where groups reach 50, 80 and 95 %.  "
-    "Spread: standard deviation of these epochs over the groups."
-)
+def _heading(convergence: Mapping[str, Any]) -> str:
+    networks = convergence["networks"]
+    runs = max(map(number_of_runs, networks.values()))
+    mean = f", mean over {runs} seeds" if runs > 1 else ""
+    lines = [
+        "Share of its largest improvement of the validation loss that each group has reached after "
+        f"each epoch{mean}.  0: as a constant prediction.",
+        "Thin: groups.  Thick: their mean.  Dots: where groups reach "
+        f"{levels_as_text(convergence['levels'])}.  "
+        "Spread: standard deviation of these epochs over the groups.",
+        *([DIFFERENT_EPOCHS] if epochs_differ(networks) else []),
+    ]
+    return "\n".join(lines)
 
 
 def draw_convergence(ax: Axes, network: Mapping[str, Any], levels: Sequence[float]) -> None:
@@ -89,7 +106,8 @@ def draw_convergence(ax: Axes, network: Mapping[str, Any], levels: Sequence[floa
     for each in groups.values():
         epochs = [np.nan if epoch["mean"] is None else epoch["mean"] for epoch in each["epochs"]]
         ax.plot(epochs, levels, ".", color=INK, markersize=4, zorder=4)
-    text = "\n".join(["spread in epochs", *spread_lines(network, levels)])
+    lines_of_text = ["spread in epochs", *spread_lines(network, levels)]
+    text = "\n".join(fill(line, _LINE) for line in lines_of_text)
     ax.text(
         0.98,
         0.04,
@@ -114,7 +132,7 @@ def draw_convergence(ax: Axes, network: Mapping[str, Any], levels: Sequence[floa
 
 
 def spread_lines(network: Mapping[str, Any], levels: Sequence[float]) -> list[str]:
-    """The spread of the groups at each level, in words, and the groups that never improve.
+    """The spread of the groups at each level, in words, or why it isn't defined.
 
     Args:
         network, levels: as in `draw_convergence`.
@@ -122,21 +140,23 @@ def spread_lines(network: Mapping[str, Any], levels: Sequence[float]) -> list[st
     Example:
         >>> spread = {"mean": 0.5, "spread": 0.12, "by_seed": [0.4, 0.6]}
         >>> epochs = [{"mean": 1.0, "spread": 0.0, "by_seed": [1.0, 1.0]}]
-        >>> network = {"groups": {"eyes": {"epochs": epochs}}, "spread_of_groups": [spread]}
+        >>> eyes = {"epochs": epochs, "shares_by_seed": [[0.0, 0.8, 1.0]] * 2}
+        >>> network = {"groups": {"eyes": eyes}, "spread_of_groups": [spread]}
         >>> spread_lines(network, [0.8])
         ['at 80 %: 0.50 ± 0.12']
     """
-    never = [
-        group.replace("_", " ")
-        for group, each in network["groups"].items()
-        if all(epoch["mean"] is None for epoch in each["epochs"])
-    ]
+    undefined = undefined_groups(network)
+    if undefined:
+        return [
+            "not defined",
+            *(
+                f"{why}: {shorten(', '.join(groups).replace('_', ' '), 32)}"
+                for why, groups in undefined.items()
+            ),
+        ]
     return [
-        *(
-            f"at {100 * level:g} %: {in_epochs(each)}"
-            for level, each in zip(levels, network["spread_of_groups"], strict=True)
-        ),
-        *([f"never better than constant: {shorten(', '.join(never), 32)}"] if never else []),
+        f"at {100 * level:g} %: {in_epochs(each)}"
+        for level, each in zip(levels, network["spread_of_groups"], strict=True)
     ]
 
 

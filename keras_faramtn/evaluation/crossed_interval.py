@@ -1,4 +1,4 @@
-"""The interval of a mean over images and seeds: how far would it vary with others of both?"""
+"""The confidence interval of a mean whose chance is that of the images and that of the seeds."""
 
 import numpy as np
 from scipy.special import stdtrit
@@ -28,9 +28,13 @@ def crossed_interval(
     variances, and so counts twice: the interval is rather too wide than too narrow.
 
     Few seeds say little about how seeds vary: where they are the larger part of the chance, t for a
-    level of 95 % is 12.7 with two seeds, 4.3 with three and 2.8 with five, instead of about 2. In
-    simulations, 93 to 97 % of the intervals of three and of eight seeds contained the true value,
-    but only 88 to 96 % of those of two: their degrees of freedom are estimated too high by chance.
+    level of 95 % is 12.7 with two seeds, 4.3 with three and 2.8 with five, instead of about 2.
+
+    The level is not exact: with few seeds, the degrees of freedom are often estimated too high by
+    chance. In simulations with normally distributed effects, 95 % intervals contained the true
+    value in 87 to 96 % of the cases with two seeds, 92 to 97 % with three and 94 to 96 % with
+    eight. The lowest of these are for a standard deviation between seeds of about five times the
+    standard error over the images; where seeds vary no more than that error, it was 94 % or more.
 
     Args:
         resampled: `(resamples,)`: the mean over the seeds in each resample of the images; NaN

@@ -135,8 +135,8 @@ def interval_over(content: Mapping[str, Any]) -> str:
 def excludes_zero(difference: Mapping[str, Any]) -> bool:
     """Whether the interval of a difference lies on one side of zero: a significant difference.
 
-    It is then significant over what the interval is over (`interval_over`): with two or more seeds
-    over images and seeds.
+    With two or more seeds, neither chance in the images nor chance in the seeds explains it well;
+    with one seed, chance in the seeds still may (`interval_over`).
 
     Args:
         difference: a score's entry in `differences` of `paired_comparison`.

@@ -16,7 +16,6 @@ import yaml
 from tqdm import tqdm
 
 from keras_faramtn.atomic_files import atomic_write, atomic_write_bytes
-from keras_faramtn.callbacks.history_file import read_history
 from keras_faramtn.data.cache import cache_folder
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import decode_images
@@ -25,12 +24,7 @@ from keras_faramtn.differences import describe_differences
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
-from keras_faramtn.evaluation.convergence import (
-    LEVELS,
-    constant_losses,
-    convergence_of_runs,
-    validation_losses,
-)
+from keras_faramtn.evaluation.convergence import LEVELS, convergence_of_runs
 from keras_faramtn.evaluation.convergence_plot import convergence_figure
 from keras_faramtn.evaluation.cost import machine, step_times
 from keras_faramtn.evaluation.evaluate import evaluate_split
@@ -39,6 +33,7 @@ from keras_faramtn.evaluation.paired_comparison import paired_comparison
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe, read_comparison_recipe
+from keras_faramtn.experiments.group_losses import constant_group_losses, group_losses
 from keras_faramtn.experiments.recipe import (
     PATH_KEYS,
     read_recipe,
@@ -340,6 +335,8 @@ def _convergence(
 ) -> dict[str, Any]:
     """How the groups of the networks converge, for `comparison.json`; empty without groups.
 
+    A network with a damaged history is left out, with a warning: its scores don't need it.
+
     Args:
         labels: of the validation split.
         rates: the positive rates of the training split.
@@ -347,17 +344,18 @@ def _convergence(
     networks = {}
     for variant in comparison.variants:
         recipe = comparison.recipe(variant, seeds[0])
-        groups = recipe.model.attribute_groups()
-        by_seed = [
-            validation_losses(read_history(_run_folder(folder, variant, seed)), groups)
-            for seed in seeds
-        ]
-        if all(by_seed):
-            training = recipe.training
-            constant = constant_losses(
-                labels, rates, groups, training.positive_weight, training.label_smoothing
-            )
-            networks[variant] = convergence_of_runs(by_seed, constant)
+        if not recipe.model.has_groups():
+            continue
+        groups, epochs = recipe.model.attribute_groups(), recipe.training.epochs
+        try:
+            by_seed = [
+                group_losses(_run_folder(folder, variant, seed), groups, epochs) for seed in seeds
+            ]
+        except InputError as error:
+            logger.warning("%s The convergence of the groups leaves out %s.", error, variant)
+            continue
+        constant = constant_group_losses(recipe.training, groups, labels, rates)
+        networks[variant] = convergence_of_runs(by_seed, constant)
     return {"convergence": {"levels": list(LEVELS), "networks": networks}} if networks else {}
 
 
@@ -368,3 +366,5 @@ def _write_results(folder: Path, content: dict[str, Any]) -> None:
     comparison_figure(content, figure_file)
     if "convergence" in content:
         convergence_figure(content["convergence"], folder / _CONVERGENCE_FILE)
+    else:  # that of an earlier call does not belong to these results
+        (folder / _CONVERGENCE_FILE).unlink(missing_ok=True)

@@ -192,6 +192,17 @@ class Model(_Section):
             return GROUPINGS[self.groups]
         return _custom_groups(self.groups)
 
+    def has_groups(self) -> bool:
+        """Whether the network has two or more groups, each with an output of its own.
+
+        Example:
+            >>> Model(backbone="mobilenetv3_small").has_groups()
+            True
+            >>> Model(backbone="mobilenetv3_small", network="multi_label").has_groups()
+            False
+        """
+        return self.network != "multi_label" and len(self.attribute_groups()) > 1
+
 
 class Weighting(_Section):
     """DWS; the keys are the arguments of `DynamicWeighting`."""
@@ -268,8 +279,7 @@ class Recipe(_Section):
 
     @pydantic.model_validator(mode="after")
     def _weighting_needs_groups(self) -> "Recipe":
-        one = self.model.network == "multi_label" or len(self.model.attribute_groups()) == 1
-        if one and self.training.dynamic_weighting is not None:
+        if not self.model.has_groups() and self.training.dynamic_weighting is not None:
             raise ValueError(
                 "training.dynamic_weighting needs two or more groups, but this network has one "
                 "output; set it to null"

@@ -1,5 +1,6 @@
 """The content of a page about a comparison of networks."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from keras_faramtn.report.model_report import LIMITS
 from keras_faramtn.report.page import text
 from keras_faramtn.report.tracks import axis_of
 from keras_faramtn.report.training_curves import small_multiples
+
+logger = logging.getLogger(__name__)
 
 # key in the history, title, whether it is a fraction
 _CURVES = (
@@ -174,9 +177,13 @@ def _attribute_rows(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _mean_history(folder: Path, network: str) -> dict[str, list[float]]:
-    """The history of a network, its mean over the seeds; empty if there is none."""
+    """The history of a network, its mean over the seeds; empty if it is missing or damaged."""
     runs = sorted((folder / RUNS_FOLDER / network).glob("seed_*/"))
-    histories = [each for run in runs if (each := read_history(run))]
+    try:
+        histories = [each for run in runs if (each := read_history(run))]
+    except InputError as error:
+        logger.warning("%s The training curves leave out %s.", error, network)
+        return {}
     if not histories:
         return {}
     epochs = min(len(next(iter(each.values()))) for each in histories)

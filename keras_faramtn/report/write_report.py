@@ -20,11 +20,7 @@ from keras_faramtn.data.check import check_data
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.bootstrap import score_intervals
-from keras_faramtn.evaluation.convergence import (
-    constant_losses,
-    convergence_of_runs,
-    validation_losses,
-)
+from keras_faramtn.evaluation.convergence import convergence_of_runs, validation_losses
 from keras_faramtn.evaluation.cost import machine
 from keras_faramtn.evaluation.evaluate import evaluate_model
 from keras_faramtn.evaluation.metrics_file import metrics, versions
@@ -33,6 +29,7 @@ from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.evaluation.subgroups import SubgroupScores, subgroup_scores, subgroups_of
 from keras_faramtn.evaluation.thresholds import read_thresholds
 from keras_faramtn.experiments.compare import COMPARISON_FILE
+from keras_faramtn.experiments.group_losses import constant_group_losses, group_losses
 from keras_faramtn.experiments.recipe import read_recipe
 from keras_faramtn.experiments.run import RECIPE_FILE
 from keras_faramtn.framing import describe_framing
@@ -131,7 +128,10 @@ def _open(source: str | Path) -> _Model:
     run = None
     if not is_url(source) and (Path(source) / HISTORY_FILE).is_file():  # a training run
         run = Path(source)
-        history = read_history(run)
+        try:
+            history = read_history(run)
+        except InputError as error:  # the rest of the report does not need it
+            logger.warning("%s The report leaves out the training.", error)
     found = find_model(source)
     network = load_model(found) if needs_keras(source) else None
     predictor = load_predictor(source) if network is None else predictor_of(network)
@@ -225,8 +225,7 @@ def _convergence(model: _Model, table: FaceTable) -> dict[str, Any] | None:
     data set.
     """
     groups = model.predictor.record.groups
-    losses = validation_losses(model.history, groups)
-    if model.run is None or not losses:
+    if model.run is None or not validation_losses(model.history, groups):
         return None
     try:
         training, validation = table.split("train"), table.split("validation")
@@ -234,12 +233,13 @@ def _convergence(model: _Model, table: FaceTable) -> dict[str, Any] | None:
         recipe, _ = read_recipe(model.run / RECIPE_FILE)
     except InputError:  # other data, or files that `faramtn train` did not write
         return None
-    constant = constant_losses(
-        validation.labels,
-        positive_rates(training.labels),
-        groups,
-        recipe.training.positive_weight,
-        recipe.training.label_smoothing,
+    try:
+        losses = group_losses(model.run, groups, recipe.training.epochs)
+    except InputError as error:
+        logger.warning("%s The report leaves out the convergence of the groups.", error)
+        return None
+    constant = constant_group_losses(
+        recipe.training, groups, validation.labels, positive_rates(training.labels)
     )
     return convergence_of_runs([losses], constant)
 

@@ -12,8 +12,18 @@ def test_history_of_a_run(tmp_path):
     assert history["val_loss"][1] == 0.6
 
 
-@pytest.mark.parametrize("text", ["epoch,loss\n0,high\n", "epoch,loss\n0\n", 'epoch,loss\n0,"0.5'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch,loss\n0,high\n",
+        "epoch,loss\n0\n",
+        "epoch,loss\n0,0.5\n1,0.4,0.3\n",
+        'epoch,loss\n0,"0.5',
+    ],
+)
 def test_damaged_history(tmp_path, text):
     (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(InputError, match=r"history\.csv: this history can't be read"):
+    with pytest.raises(
+        InputError, match=r"history\.csv: this history can't be read: .*, or remove "
+    ):
         read_history(tmp_path)

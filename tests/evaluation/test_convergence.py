@@ -3,9 +3,12 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.evaluation import convergence
+from keras_faramtn.evaluation.comparison_markdown import _convergence as convergence_markdown
 from keras_faramtn.evaluation.convergence import (
     LEVELS,
     constant_losses,
@@ -93,8 +96,8 @@ def test_a_group_that_never_improves(losses, tmp_path):
     assert all(each["mean"] is None for each in found["spread_of_groups"])
     content = {"levels": list(LEVELS), "networks": {"plain": found}}
     figure = convergence_figure(content, tmp_path / "convergence.png")
-    text = figure.axes[0].texts[0].get_text()
-    assert "at 80 %: -" in text
+    text = " ".join(figure.axes[0].texts[0].get_text().split())
+    assert "spread in epochs not defined" in text
     assert "never better than constant: a" in text
 
 
@@ -136,6 +139,51 @@ def test_the_constant_loss_with_rare_and_unknown_labels():
     assert np.isnan(found["eyes"])
 
 
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(("weight", "smoothing"), [(1.0, 0.0), (2.0, 0.1)])
+def test_the_constant_loss_is_what_keras_logs_for_constant_logits(weight, smoothing, run_eagerly):
+    """Sparse labels, a batch of which a group has none, and a last batch of three images."""
+    rng = np.random.default_rng(3)
+    labels = rng.choice([1, 0, -1], (19, 3), p=[0.2, 0.3, 0.5])
+    labels[16:, 2] = 1  # the last batch has more known labels, and others, than the rest
+    labels[8:16, 1] = -1
+    rates = np.array([0.3, 0.6, 0.2])
+    smoothed = rates * (1 - smoothing) + smoothing / 2
+    logits = np.log(weight * smoothed / (1 - smoothed)).astype("float32")
+    images = keras.Input((1,))
+    outputs = {
+        group: keras.layers.Dense(len(GROUPS[group]), name=group)(images) for group in GROUPS
+    }
+    model = keras.Model(images, outputs)
+    for group in GROUPS:
+        kernel = np.zeros((1, len(GROUPS[group])))
+        model.get_layer(group).set_weights([kernel, logits[list(GROUPS.positions(group))]])
+    # Eagerly, TensorFlow knows the size of each batch, as JAX does: then batches count by it.
+    model.compile(
+        loss={group: MaskedBinaryCrossentropy(weight, smoothing) for group in GROUPS},
+        loss_weights={"mouth": 5.0, "eyes": 0.2},
+        run_eagerly=run_eagerly,
+    )
+    by_group = {
+        group: labels[:, list(GROUPS.positions(group))].astype("float32") for group in GROUPS
+    }
+    dataset = tf.data.Dataset.from_tensor_slices((np.zeros((19, 1), "float32"), by_group))
+    logged = model.evaluate(dataset.batch(8), verbose=0, return_dict=True)
+
+    def constant(**batches):
+        found = constant_losses(labels, rates, GROUPS, weight, smoothing, **batches)
+        return [found[group] for group in GROUPS]
+
+    expected = [logged[f"{group}_loss"] for group in GROUPS]
+    assert constant(batch_size=8, batches_by_size=run_eagerly) == pytest.approx(expected, rel=1e-5)
+    for others in (
+        constant(),
+        constant(batch_size=8, batches_by_size=not run_eagerly),
+        constant(batch_size=16, batches_by_size=run_eagerly),
+    ):
+        assert others != pytest.approx(expected, rel=1e-3)
+
+
 def test_losses_out_of_the_history_of_keras():
     images = keras.Input((4,))
     outputs = {name: keras.layers.Dense(1, name=name)(images) for name in ("eyes", "mouth")}
@@ -158,6 +206,67 @@ def test_a_history_without_groups():
     assert validation_losses({"val_mouth_loss": [1.0]}, one) == {}
 
 
+def test_why_a_spread_is_not_defined(tmp_path, monkeypatch):
+    monkeypatch.setattr(convergence, "LEVELS", (0.8,))
+    constant = {"always": 0.7, "once": 0.7, "never": 0.7, "no_labels": np.nan, "other": 1.0}
+    better, worse = [0.6, 0.5], [0.8, 0.7]
+    runs = [
+        {"always": better, "once": better, "never": worse, "no_labels": [0, 0]},
+        {"always": better, "once": worse, "never": worse, "no_labels": [0, 0]},
+    ]
+    content = {
+        "levels": [0.8],
+        "networks": {
+            "two_seeds": convergence_of_runs(runs, constant),
+            "one_seed": convergence_of_runs(runs[1:], constant),
+            "fine": convergence_of_runs([{"always": better, "other": better}], constant),
+        },
+    }
+    two_seeds = [
+        "better than constant in only 1 of 2 runs: once",
+        "better than constant in no run: never",
+        "no known validation label: no labels",
+    ]
+    one_seed = ["never better than constant: once, never", "no known validation label: no labels"]
+    figure = convergence_figure(content, tmp_path / "convergence.png")
+    texts = [" ".join(ax.texts[0].get_text().split()) for ax in figure.axes]
+    assert texts == [
+        " ".join(["spread in epochs not defined", *two_seeds]),
+        " ".join(["spread in epochs not defined", *one_seed]),
+        "spread in epochs at 80 %: 0.30",
+    ]
+    text = convergence_markdown(content)[-1]
+    assert text.endswith(f" two seeds ({'; '.join(two_seeds)}), one seed ({'; '.join(one_seed)}).")
+
+
+def test_different_numbers_of_epochs_are_stated(tmp_path, monkeypatch):
+    monkeypatch.setattr(convergence, "LEVELS", (0.5, 0.9))
+
+    def network(epochs):
+        losses = {group: exponential(0.6, 0.2, 2, np.arange(1, epochs + 1)) for group in GROUPS}
+        return convergence_of_runs([losses], dict.fromkeys(GROUPS, 0.6))
+
+    warning = "spreads of different schedules can't be compared"
+    networks = {"long": network(5), "short": network(3)}
+    for names, differ in ((["long", "short"], True), (["long"], False)):
+        content = {"levels": [0.5, 0.9], "networks": {name: networks[name] for name in names}}
+        figure = convergence_figure(content, tmp_path / "convergence.png")
+        heading = figure.get_suptitle()
+        assert "reach 50 and 90 %." in heading
+        assert "seeds" not in heading
+        titles = [ax.get_title("left") for ax in figure.axes]
+        assert titles == (["long (5 epochs)", "short (3 epochs)"] if differ else ["long"])
+        table, text, *others = convergence_markdown(content)
+        assert others == []
+        header, _, first, *_ = (
+            [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+        )
+        assert header == ["spread of the groups", *["epochs"] * differ, "at 50 %", "at 90 %"]
+        assert first == ["long", *["5"] * differ, "0.00", "0.00"]
+        assert "they reach 50 and 90 % of the largest improvement" in text
+        assert (warning in heading) == (warning in text) == differ
+
+
 def test_the_figure_has_a_panel_for_each_network(tmp_path):
     def network(*time_constants):
         times = np.arange(1, 13)
@@ -174,6 +283,8 @@ def test_the_figure_has_a_panel_for_each_network(tmp_path):
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert np.asarray(image.convert("RGB")).std() > 5
+    assert "after each epoch, mean over 2 seeds." in figure.get_suptitle()
+    assert "50, 80 and 95 %" in figure.get_suptitle()
     assert [ax.get_title("left") for ax in figure.axes] == ["with DWS", "without DWS"]
     for ax, each in zip(figure.axes, networks.values(), strict=True):
         lines = [line.get_ydata() for line in ax.lines]

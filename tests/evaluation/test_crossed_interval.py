@@ -51,7 +51,7 @@ def test_one_seed_is_refused():
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 8])
-@pytest.mark.parametrize("seed_effect", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("seed_effect", [0.0, 0.1, 0.3, 0.5])
 def test_how_many_intervals_contain_the_truth(seeds, seed_effect):
     """Differences by seed and image, the sum of random effects; the truth is 0.4."""
     images, comparisons, resamples = 100, 2000, 400
@@ -76,9 +76,13 @@ def test_how_many_intervals_contain_the_truth(seeds, seed_effect):
             for samples, by_seed in zip(of_images, of_seeds, strict=True)
         ]
     )
-    # With two seeds, one degree of freedom is often estimated as more: the known limit.
-    assert (0.93 if seeds > 2 else 0.87) <= both <= 0.98
+    # With few seeds, the degrees of freedom are often estimated too high: the known limit. It is
+    # largest for a seed effect of 0.5, with 87.3, 92.2 and 94.7 % for an endless number of cases;
+    # the bounds leave room for three standard errors of 2,000.
+    assert {2: 0.85, 3: 0.904, 8: 0.932}[seeds] <= both <= 0.98
+    if seed_effect <= 0.1:
+        assert both >= 0.935
     images_only = coverage([interval(samples) for samples in of_images])
     # The standard error over images is 0.1 or a little more.
-    if seed_effect == 0.3:
+    if seed_effect >= 0.3:
         assert images_only < (0.85 if seeds == 8 else 0.75)

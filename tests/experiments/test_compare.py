@@ -246,42 +246,53 @@ def test_the_convergence_of_the_groups_follows_from_the_histories(compared):
         assert image.format == "PNG"
 
 
-def test_groups_with_known_losses(compared, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ("epoch,loss,val_hair_loss,val_other_loss\n0,1.0,0.5,0.5\n", "for 1 epochs instead of 2"),
+        ("epoch,loss,val_loss\n0,1.0,1.0\n1,1.0,1.0\n", "for 0 epochs instead of 2"),
+        ("epoch,loss,val_hair_loss,val_other_loss\n0,1.0,0.5,0.5\n1,0.9,0.4", "can't be read"),
+    ],
+)
+def test_groups_with_known_losses(compared, tmp_path, monkeypatch, caplog, damaged, message):
     """Losses in place of those of the tiny networks, which are hardly better than a constant."""
     monkeypatch.setattr(compare, "train_table", _interrupt)
     folder = tmp_path / "compared"
     shutil.copytree(compared.folder, folder)
     groups = compared.content["convergence"]["networks"]["fast"]["groups"]
     constant = {group: each["constant_loss"] for group, each in groups.items()}
-    remaining = {3: {"hair": (0.5, 0.2, 0), "other": (1, 0.5, 0)}}
-    remaining[1] = dict.fromkeys(GROUPS, (0.5, 0.2, 0))
+    remaining = {3: {"hair": (0.2, 0), "other": (1, 0)}}
+    remaining[1] = dict.fromkeys(GROUPS, (0.2, 0))
     for seed, by_group in remaining.items():
         rows = ["epoch,loss," + ",".join(f"val_{group}_loss" for group in by_group)]
-        for epoch in range(3):
+        for epoch in range(2):
             losses = [each[epoch] * constant[group] for group, each in by_group.items()]
             rows.append(",".join(map(str, [epoch, 1.0, *losses])))
         (folder / f"runs/fast/seed_{seed}/history.csv").write_text("\n".join(rows) + "\n")
-    # One output: its only loss is the total.
-    (folder / "runs/plain/seed_3/history.csv").write_text("epoch,loss,val_loss\n0,1.0,1.0\n")
-    (folder / "runs/plain/seed_1/history.csv").unlink()
+    (folder / "runs/plain/seed_1/history.csv").write_text(damaged)
     with in_place_of_faramtn():
         compare.run_comparison(compared.recipe, compared.data, folder)
     found = json.loads((folder / "comparison.json").read_text())["convergence"]["networks"]
     assert list(found) == ["fast"]
     epochs = [each["by_seed"] for each in found["fast"]["groups"]["other"]["epochs"]]
-    np.testing.assert_allclose(epochs, [[2, 1], [2.6, 2], [2.9, 2.75]], atol=1e-4)
+    np.testing.assert_allclose(epochs, [[1.5, 0.625], [1.8, 1], [1.95, 1.75]], atol=1e-4)
     spreads = [each["by_seed"] for each in found["fast"]["spread_of_groups"]]
-    np.testing.assert_allclose(spreads, [[0.5, 0], [0.3, 0], [0.075, 0]], atol=1e-4)
+    np.testing.assert_allclose(spreads, [[0.4375, 0], [0.4, 0], [0.1, 0]], atol=1e-4)
     assert (
-        "| fast                 | 0.25 ± 0.35 | 0.15 ± 0.21 | 0.04 ± 0.05 |"
+        "| fast                 | 0.22 ± 0.31 | 0.20 ± 0.28 | 0.05 ± 0.07 |"
         in (folder / "comparison.md").read_text()
     )
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "plain/seed_1/history.csv: this history" in warning
+    assert message in warning
+    assert "or remove " in warning
+    assert warning.endswith("The convergence of the groups leaves out plain.")
 
 
 def test_without_groups_there_is_no_convergence(compared, tmp_path):
     folder = tmp_path / "compared"
     shutil.copytree(compared.folder, folder)
-    (folder / "convergence.png").unlink()
+    assert (folder / "convergence.png").exists()
     for file in folder.glob("runs/*/*/history.csv"):
         file.unlink()
     with in_place_of_faramtn():

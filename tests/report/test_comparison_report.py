@@ -64,6 +64,22 @@ def test_training_curves_of_the_runs(tmp_path, comparison):
     assert "goes from 1 in the first epoch to 0.6 in the last" in page  # the mean of the seeds
 
 
+def test_a_damaged_history_is_left_out_of_the_training_curves(tmp_path, comparison, caplog):
+    folder = write(tmp_path / "comparison", comparison)
+    for network, text in (
+        ("plain", "epoch,val_loss\n0,1.0\n1"),
+        ("FARAMTN", "epoch,val_loss\n0,1\n"),
+    ):
+        run = folder / "runs" / network / "seed_0"
+        run.mkdir(parents=True)
+        (run / "history.csv").write_text(text)
+    page = page_about(folder, tmp_path)
+    assert page.count("Validation loss</h3>") == 1
+    (message,) = caplog.messages
+    assert "plain/seed_0/history.csv: this history can't be read" in message
+    assert message.endswith("The training curves leave out plain.")
+
+
 def test_convergence_of_the_groups(tmp_path, comparison):
     assert "Convergence of the groups" not in page_about(
         write(tmp_path / "old", comparison), tmp_path
@@ -83,7 +99,27 @@ def test_convergence_of_the_groups(tmp_path, comparison):
     assert "at 50 %: 0.50 ± 0.00; at 80 %: 0.30 ± 0.00; at 95 %: 0.07 ± 0.00." in page
     assert "<td>1.00 ± 0.00</td><td>2.00 ± 0.00</td><td>2.75 ± 0.00</td>" in page
     assert "<td>-</td><td>-</td><td>-</td>" in page
-    assert "never better than constant: &lt;hair&gt;" in page
+    assert "better than constant in no run: &lt;hair&gt;" in page
+    assert "<p>Better than constant in no run: <bdi>&lt;hair&gt;</bdi>" in page
+    assert "largest improvement" in page
+    assert "different schedules" not in page
+
+
+def test_convergence_with_different_numbers_of_epochs_and_one_seed(tmp_path, comparison):
+    losses = {"eyes": [0.5, 0.2, 0.0], "hair": [0.9, 0.5, 0.0]}
+    shorter = {group: each[:2] for group, each in losses.items()}
+    constant = dict.fromkeys(losses, 1.0)
+    networks = {
+        "FARAMTN": convergence_of_runs([losses], constant),
+        "short_run": convergence_of_runs([shorter], constant),
+    }
+    comparison["convergence"] = {"levels": list(LEVELS), "networks": networks}
+    page = page_about(write(tmp_path / "comparison", comparison), tmp_path)
+    assert "spreads of different schedules can&#39;t be compared" in page
+    assert "<bdi>short run</bdi> (2 epochs)</figcaption>" in page
+    assert '<th scope="row"><bdi>FARAMTN</bdi></th><td>3</td>' in page
+    assert "where the groups reach 50, 80 and 95 %; the spread" in page
+    assert "All are means" not in page
 
 
 def test_a_damaged_convergence(tmp_path, comparison):

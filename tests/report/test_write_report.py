@@ -53,13 +53,15 @@ def test_a_training_run_has_all_sections(page):
     assert "/tmp" not in page
 
 
-def test_convergence_of_the_groups_needs_the_data_of_the_training(folder, tmp_path):
+def test_convergence_of_the_groups_needs_the_data_of_the_training(folder, tmp_path, caplog):
     run, pages = tmp_path / "run", tmp_path / "pages"
     shutil.copytree(folder / "run", run)
     pages.mkdir()
     history = "epoch,loss,val_one_loss,val_two_loss\n0,0.7,0.3,0.4\n1,0.6,0.0,0.2\n2,0.5,0.0,0.0\n"
     (run / "history.csv").write_text(history)
-    shutil.copy(RECIPES / "demo.yaml", run / "recipe.yaml")
+    recipe = (RECIPES / "demo.yaml").read_text()
+    assert "epochs: 14" in recipe
+    (run / "recipe.yaml").write_text(recipe.replace("epochs: 14", "epochs: 3"))
 
     def page(name):
         write_report(run, pages / f"{name}.html", data=folder / "faces")
@@ -74,6 +76,17 @@ def test_convergence_of_the_groups_needs_the_data_of_the_training(folder, tmp_pa
     assert "Convergence of the groups" in found
     assert "Spread of the groups in epochs: at 50 %: " in found
     assert found.count('<th scope="row"><bdi>one</bdi></th>') >= 1
+    assert caplog.messages == []
+    lines = history.splitlines(keepends=True)
+    (run / "history.csv").write_text("".join(lines[:-1]))
+    assert "Convergence of the groups" not in page("short_history")
+    (message,) = caplog.messages
+    assert "run/history.csv: this history has" in message
+    assert "for 2 epochs instead of 3. Restore the file" in message
+    (run / "history.csv").write_text(history[:-9])
+    assert '<section id="training"' not in page("damaged_history")
+    assert "can't be read" in caplog.messages[-1]
+    (run / "history.csv").write_text(history)
     write_predictions(run / "predictions.npz", np.full((8, 4), 0.5), training, validation)
     assert "Convergence of the groups" not in page("other_data")
 
