@@ -29,13 +29,6 @@ class Gates(WSGSA):
         return self.gates(shared)
 
 
-class Gated(keras.layers.Layer):
-    """The gated feature map of each group, stacked along the batch."""
-
-    def call(self, features: Any, gates: dict[str, Any]) -> Any:
-        return ops.concatenate([features * gate[:, None, None] for gate in gates.values()], axis=0)
-
-
 class GatedResidual(keras.layers.Layer):
     """X + gate_g * branch for each group, stacked along the batch."""
 
@@ -112,20 +105,8 @@ def _residual(groups: tuple[str, ...], tensors: Any) -> dict[str, Any]:
         network.layers[-1],
     ):
         x = layer(x)
-    return SplitGroups(groups, name="split")(_pooled(x))
-
-
-def _before_activation(groups: tuple[str, ...], tensors: Any) -> dict[str, Any]:
-    """The gates act before the last activation."""
-    network = keras.Model(tensors.images, tensors.transformed)
-    before = network.get_layer(_NORMALIZATION).output
-    gates = Gates(groups, name="group_attention")(tensors.shared, before)
-    x = network.layers[-1](Gated(name="stacked")(before, gates))
-    return SplitGroups(groups, name="split")(_pooled(x))
-
-
-def _pooled(x: Any) -> Any:
-    return keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    return SplitGroups(groups, name="split")(pooled)
 
 
 def _faramtn(groups: AttributeGroups, shape: Shape, **switches: bool) -> keras.Model:
@@ -144,6 +125,5 @@ NETWORKS: dict[str, Callable[[AttributeGroups, Shape], keras.Model]] = {
     "WSGSA_residual": functools.partial(_variant, _residual),
     "WSGSA_spatial": functools.partial(_variant, _spatial),
     "WSGSA_finer": functools.partial(_variant, _finer),
-    "WSGSA_before_activation": functools.partial(_variant, _before_activation),
 }
 """The networks by name, on MobileNetV3-Small."""

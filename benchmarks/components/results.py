@@ -45,7 +45,6 @@ QUESTIONS: dict[str, Variants] = {
         "gate_of_the_residual_branch": ("WSGSA_residual", "face_regions", "equal"),
         "pooling_by_group": ("WSGSA_spatial", "face_regions", "equal"),
         "gate_from_the_trunk": ("WSGSA_finer", "face_regions", "equal"),
-        "gate_before_the_activation": ("WSGSA_before_activation", "face_regions", "equal"),
     },
     "weighting": {
         "equal": _FARAMTN,

@@ -87,8 +87,11 @@ PLANS = {
             ("without_WSGSA", "face_regions", "equal"),
             ("WSGSA_residual", "face_regions", "equal"),
             ("WSGSA_spatial", "face_regions", "equal"),
+            ("WSGSA_finer", "face_regions", "equal"),
             ("FARAMTN", "face_regions", "DWS"),
             ("FARAMTN", "face_regions", "progress"),
+            ("plain", "one", "equal"),
+            ("without_CGFF", "face_regions", "equal"),
         ),
     ),
     "synthetic": Plan(
@@ -112,10 +115,6 @@ PLANS = {
             ("plain", "one", "equal"),
             ("without_WSGSA", "face_regions", "equal"),
             ("without_CGFF", "face_regions", "equal"),
-            ("WSGSA_residual", "face_regions", "equal"),
-            ("WSGSA_spatial", "face_regions", "equal"),
-            ("WSGSA_finer", "face_regions", "equal"),
-            ("WSGSA_before_activation", "face_regions", "equal"),
         ),
     ),
 }
