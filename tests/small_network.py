@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, FACE_REGIONS
-from keras_faramtn.experiments import network
+from keras_faramtn.experiments import network, trainer
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.layers import FaceFraming
 from keras_faramtn.models.heads import attach_heads
