@@ -13,9 +13,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from networks import NETWORKS
+from scipy import stats
 from train import PLANS, Plan, Run, check_folder, grouping, read_faces
 
 from keras_faramtn.attributes import GROUPINGS
+from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE
 from keras_faramtn.data.table import FaceTable
 from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
@@ -53,8 +55,6 @@ QUESTIONS: dict[str, Variants] = {
             for rule in (
                 "DWS",
                 "DWS_strength_3",
-                "loss_ratio",
-                "gain",
                 "progress",
                 "uncertainty",
                 "DWA",
@@ -86,7 +86,7 @@ def costs(plan: Plan, folder: Path) -> dict[str, Any]:
             return content
     shape = (*plan.recipe(0).data.image_size, 3)
     models = {
-        "-".join(variant): NETWORKS[variant[0]]("mobilenetv3_small", grouping(variant[1], 0), shape)
+        "-".join(variant): NETWORKS[variant[0]](grouping(variant[1], 0), shape)
         for variant in sorted(variants)
     }
     parameters = {name: model.count_params() for name, model in models.items()}
@@ -128,7 +128,9 @@ def results(
     )
     for name, variant in variants.items():
         content["networks"][name] |= about["networks"]["-".join(variant[:2])]
-    constant = constant_losses(scored.labels, rates, GROUPINGS["face_regions"])
+    constant = constant_losses(
+        scored.labels, rates, GROUPINGS["face_regions"], batch_size=EVALUATION_BATCH_SIZE
+    )
     grouped = {name for name, variant in variants.items() if variant[1] == "face_regions"}
     convergence = {
         name: convergence_of_runs(
@@ -154,6 +156,28 @@ def results(
         **content,
         "convergence": {"levels": list(LEVELS), "networks": convergence},
     }
+
+
+def spreads(networks: dict[str, Any]) -> str:
+    """Differences of the groups' spread from the first network, with t intervals over the seeds."""
+    first, *others = networks
+    by_seed = {
+        name: np.array([level["by_seed"] for level in each["spread_of_groups"]])
+        for name, each in networks.items()
+    }
+    lines = [
+        f"| spread minus {first}, in epochs | {' | '.join(f'at {100 * x:g} %' for x in LEVELS)} |",
+        "|---|---|---|---|",
+    ]
+    for name in others:
+        cells = []
+        for differences in by_seed[name] - by_seed[first]:
+            low, high = stats.ttest_1samp(differences, 0).confidence_interval()
+            cells.append(f"{differences.mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    return (
+        "\n".join([*lines, "", "Paired by seed, with the 95 % t interval over the seeds."]) + "\n"
+    )
 
 
 def main() -> None:
@@ -186,6 +210,8 @@ def main() -> None:
             continue
         content = results(plan, variants, seeds, arguments.runs, table, about)
         text = comparison_markdown(content)
+        if question == "weighting":
+            text += "\n" + spreads(content["convergence"]["networks"])
         (arguments.to / f"{question}.md").write_text(text)
         (arguments.to / f"{question}.json").write_text(json.dumps(content, indent=2) + "\n")
         comparison_figure(content, arguments.to / f"{question}.png")

@@ -103,8 +103,6 @@ PLANS = {
             ("FARAMTN", "face_regions", "equal"),
             ("FARAMTN", "face_regions", "DWS"),
             ("FARAMTN", "face_regions", "DWS_strength_3"),
-            ("FARAMTN", "face_regions", "loss_ratio"),
-            ("FARAMTN", "face_regions", "gain"),
             ("FARAMTN", "face_regions", "progress"),
             ("FARAMTN", "face_regions", "uncertainty"),
             ("FARAMTN", "face_regions", "DWA"),

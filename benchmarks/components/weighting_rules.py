@@ -12,6 +12,7 @@ import numpy as np
 from keras_faramtn.callbacks.dynamic_weighting import dynamic_weights
 
 _SMALLEST_FRACTION = 0.1  # of the mean: as in DWS, no group is dropped
+_SMOOTHING = 0.5  # the default of `DynamicWeighting`
 _SMALLEST_IMPROVEMENT = 0.01  # of the first loss
 
 
@@ -39,7 +40,7 @@ def equal(losses: Losses) -> np.ndarray:
     return losses.base
 
 
-def dws(strength: float, smoothing: float = 0.5) -> Rule:
+def dws(strength: float) -> Rule:
     """The package's DWS: weights follow the remaining fraction of the first epoch's loss."""
 
     def rule(losses: Losses) -> np.ndarray:
@@ -49,18 +50,10 @@ def dws(strength: float, smoothing: float = 0.5) -> Rule:
             losses.weights,
             losses.base,
             strength,
-            smoothing,
+            smoothing=_SMOOTHING,
         )
 
     return rule
-
-
-def gain(losses: Losses) -> np.ndarray:
-    """Weights follow what a group gained in the last epoch, relative to its first loss."""
-    if len(losses.training) < 2:
-        return losses.base
-    before, now = losses.training[-2:]
-    return _following(losses, (before - now) / losses.training[0])
 
 
 def progress(losses: Losses) -> np.ndarray:
@@ -106,14 +99,12 @@ RULES: dict[str, Rule] = {
     "equal": equal,
     "DWS": dws(1),
     "DWS_strength_3": dws(3),
-    "loss_ratio": dws(1, smoothing=0),
-    "gain": gain,
     "progress": progress,
     "uncertainty": uncertainty,
     "DWA": dynamic_weight_average,
     "AW_CNN": aw_cnn,
 }
-"""The rules by name; `loss_ratio` is DWS without smoothing."""
+"""The rules by name."""
 
 
 def _scaled(losses: Losses, weights: np.ndarray) -> np.ndarray:
@@ -126,4 +117,5 @@ def _following(losses: Losses, signals: np.ndarray) -> np.ndarray:
     if not signals.any():
         return losses.weights
     signals = np.maximum(signals, _SMALLEST_FRACTION * signals.mean())
-    return (losses.weights + _scaled(losses, losses.base * signals)) / 2
+    update = _scaled(losses, losses.base * signals)
+    return _SMOOTHING * losses.weights + (1 - _SMOOTHING) * update
