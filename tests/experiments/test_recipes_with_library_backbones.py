@@ -13,7 +13,6 @@ from small_network import SIZE, batches
 
 from keras_faramtn import backbone_libraries
 from keras_faramtn.errors import InputError
-from keras_faramtn.experiments import trainer
 from keras_faramtn.experiments.comparison_recipe import ComparisonRecipe
 from keras_faramtn.experiments.recipe import (
     Recipe,
@@ -263,4 +262,3 @@ def test_neither_library_is_imported_unless_asked_for():
         "assert not {'keras_hub', 'keras_cv'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-    assert trainer.FARAMTN
