@@ -67,6 +67,10 @@ def test_convergence_of_the_groups_needs_the_data_of_the_training(folder, tmp_pa
         write_report(run, pages / f"{name}.html", data=folder / "faces")
         return (pages / f"{name}.html").read_text()
 
+    def messages():
+        # TensorFlow may warn of repeated tracing.
+        return [each.message for each in caplog.records if each.name.startswith("keras_faramtn")]
+
     assert "Convergence of the groups" not in page("no_predictions")
     table = read_dataset(folder / "faces", CELEBA_ATTRIBUTES[:4])
     training, validation = table.split("train"), table.split("validation")
@@ -76,16 +80,16 @@ def test_convergence_of_the_groups_needs_the_data_of_the_training(folder, tmp_pa
     assert "Convergence of the groups" in found
     assert "Spread of the groups in epochs: at 50 %: " in found
     assert found.count('<th scope="row"><bdi>one</bdi></th>') >= 1
-    assert caplog.messages == []
+    assert messages() == []
     lines = history.splitlines(keepends=True)
     (run / "history.csv").write_text("".join(lines[:-1]))
     assert "Convergence of the groups" not in page("short_history")
-    (message,) = caplog.messages
+    (message,) = messages()
     assert "run/history.csv: this history has" in message
     assert "for 2 epochs instead of 3. Restore the file" in message
     (run / "history.csv").write_text(history[:-9])
     assert '<section id="training"' not in page("damaged_history")
-    assert "can't be read" in caplog.messages[-1]
+    assert "can't be read" in messages()[-1]
     (run / "history.csv").write_text(history)
     write_predictions(run / "predictions.npz", np.full((8, 4), 0.5), training, validation)
     assert "Convergence of the groups" not in page("other_data")
