@@ -229,9 +229,10 @@ def _convergence(model: _Model, table: FaceTable) -> dict[str, Any] | None:
         return None
     try:
         training, validation = table.split("train"), table.split("validation")
-        read_probabilities(model.run / PREDICTIONS_FILE, validation, training)
         recipe, _ = read_recipe(model.run / RECIPE_FILE)
     except InputError:  # other data, or files that `faramtn train` did not write
+        return None
+    if not any(_are_predictions_of(model.run, table, split) for split in SPLITS):
         return None
     try:
         losses = group_losses(model.run, groups, recipe.training.epochs)
@@ -242,6 +243,15 @@ def _convergence(model: _Model, table: FaceTable) -> dict[str, Any] | None:
         recipe.training, groups, validation.labels, positive_rates(training.labels)
     )
     return convergence_of_runs([losses], constant)
+
+
+def _are_predictions_of(run: Path, table: FaceTable, split: str) -> bool:
+    """Whether the predictions in a run's folder are of this data set's split."""
+    try:
+        read_probabilities(run / PREDICTIONS_FILE, table.split(split), table.split("train"))
+    except InputError:
+        return False
+    return True
 
 
 def _facts(
