@@ -15,6 +15,7 @@ import numpy as np
 from networks import NETWORKS
 from scipy import stats
 from train import PLANS, Plan, Run, check_folder, grouping, read_faces
+from weighting_rules import RULES
 
 from keras_faramtn.attributes import GROUPINGS
 from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE
@@ -23,7 +24,7 @@ from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.convergence import LEVELS, constant_losses, convergence_of_runs
 from keras_faramtn.evaluation.convergence_plot import convergence_figure
-from keras_faramtn.evaluation.cost import machine, step_times
+from keras_faramtn.evaluation.cost import machine, network_costs
 from keras_faramtn.evaluation.metrics_file import versions
 from keras_faramtn.evaluation.paired_comparison import paired_comparison
 from keras_faramtn.evaluation.scores import positive_rates
@@ -50,17 +51,7 @@ QUESTIONS: dict[str, Variants] = {
     },
     "weighting": {
         "equal": _FARAMTN,
-        **{
-            rule: ("FARAMTN", "face_regions", rule)
-            for rule in (
-                "DWS",
-                "DWS_strength_3",
-                "progress",
-                "uncertainty",
-                "DWA",
-                "AW_CNN",
-            )
-        },
+        **{rule: ("FARAMTN", "face_regions", rule) for rule in RULES if rule != "equal"},
     },
     "grouping": {
         "face_regions": _FARAMTN,
@@ -89,19 +80,8 @@ def costs(plan: Plan, folder: Path) -> dict[str, Any]:
         "-".join(variant): NETWORKS[variant[0]](grouping(variant[1], 0), shape)
         for variant in sorted(variants)
     }
-    parameters = {name: model.count_params() for name, model in models.items()}
-    seconds = step_times(models, 64, 20, ("train",))["train"]
-    content = {
-        "machine": machine(),
-        "versions": versions(),
-        "networks": {
-            name: {
-                "parameters": parameters[name],
-                "train_step_ms": round(1000 * seconds[name], 2),
-            }
-            for name in models
-        },
-    }
+    networks = network_costs(models, batch_size=64, rounds=20)
+    content = {"machine": machine(), "versions": versions(), "networks": networks}
     path.write_text(json.dumps(content, indent=2) + "\n")
     return content
 

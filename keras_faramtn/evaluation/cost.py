@@ -80,6 +80,34 @@ def step_times(
     }
 
 
+def network_costs(
+    models: Mapping[str, keras.Model],
+    batch_size: int,
+    rounds: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> dict[str, dict[str, float]]:
+    """The size of each network and the time of its training step, for the tables of a comparison.
+
+    Args:
+        models, batch_size, rounds, progress: as in `step_times`.
+
+    Returns:
+        For each network `parameters` and `train_step_ms`, in milliseconds.
+
+    Example:
+        >>> from keras_faramtn import MultiLabel
+        >>> model = MultiLabel("mobilenetv3_small", ["Smiling"], (32, 32, 3))
+        >>> network_costs({"plain": model}, batch_size=2, rounds=1)["plain"]["parameters"]
+        939697
+    """
+    parameters = {name: model.count_params() for name, model in models.items()}
+    seconds = step_times(models, batch_size, rounds, ("train",), progress)["train"]
+    return {
+        name: {"parameters": parameters[name], "train_step_ms": round(1000 * seconds[name], 2)}
+        for name in models
+    }
+
+
 def machine() -> dict[str, Any]:
     """The processor's name, the number of cores (`cores`), and the names of the GPUs (`gpus`)."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -26,7 +26,7 @@ from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.convergence import LEVELS, convergence_of_runs
 from keras_faramtn.evaluation.convergence_plot import convergence_figure
-from keras_faramtn.evaluation.cost import machine, step_times
+from keras_faramtn.evaluation.cost import machine, network_costs
 from keras_faramtn.evaluation.evaluate import evaluate_split
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE, versions
 from keras_faramtn.evaluation.paired_comparison import paired_comparison
@@ -249,23 +249,13 @@ def _costs(comparison: ComparisonRecipe, folder: Path) -> dict[str, Any]:
             return costs
     keras.backend.clear_session()
     models = {name: build_model(recipe) for name, recipe in recipes.items()}
-    parameters = {name: model.count_params() for name, model in models.items()}
-    seconds = step_times(
+    networks = network_costs(
         models,
         batch_size,
         _COST_ROUNDS,
-        ("train",),
         lambda rounds: tqdm(rounds, desc="Measuring steps", unit=" round", disable=None),
-    )["train"]
-    costs = measured | {
-        "networks": {
-            name: {
-                "parameters": parameters[name],
-                "train_step_ms": round(1000 * seconds[name], 2),
-            }
-            for name in models
-        }
-    }
+    )
+    costs = measured | {"networks": networks}
     atomic_write_bytes(path, (json.dumps(costs, indent=2) + "\n").encode())
     return costs
 
