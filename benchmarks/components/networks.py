@@ -7,19 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_faramtn import FARAMTN, AttributeGroups, MultiLabel
+from keras_faramtn import FARAMTN, AttributeGroups, MultiLabel, MultiTask
+from keras_faramtn.keras_internals import call_that_returned
 from keras_faramtn.layers import CGFF, WSGSA
 from keras_faramtn.models.backbones import build_backbone
 from keras_faramtn.models.heads import attach_heads
 
 Shape = tuple[int, int, int]
-
-BACKBONE = "mobilenetv3_small"
-
-# The last layer of the residual branch of the last block, before the addition, and the layers that
-# follow the addition. Keras numbers the name of the last one, the activation.
-_BRANCH = "expanded_conv_10_project_bn"
-_CONVOLUTION, _NORMALIZATION = "conv_1", "conv_1_bn"
+Backbone = str | keras.Model
 
 
 class Gates(WSGSA):
@@ -73,11 +68,12 @@ class SpatialWSGSA(WSGSA):
 
 def _variant(
     attention: Callable[[tuple[str, ...], Any], dict[str, Any]],
+    backbone: Backbone,
     groups: AttributeGroups,
     shape: Shape,
 ) -> keras.Model:
     """FAR-AMTN with another attention."""
-    tensors = build_backbone(BACKBONE, shape)
+    tensors = build_backbone(backbone, shape)
     features = attention(tuple(groups), tensors)
     features = CGFF(tuple(groups), name="group_fusion")(features, tensors.trunk)
     return attach_heads(tensors.images, features, groups, "variant")
@@ -95,35 +91,32 @@ def _spatial(groups: tuple[str, ...], tensors: Any) -> dict[str, Any]:
 
 def _residual(groups: tuple[str, ...], tensors: Any) -> dict[str, Any]:
     """The gates act on the residual branch, before the shortcut's addition and the activation."""
-    network = keras.Model(tensors.images, tensors.transformed)
-    branch = network.get_layer(_BRANCH).output
+    after_addition: list[keras.layers.Layer] = []
+    layer, inputs = call_that_returned(tensors.transformed)
+    while not isinstance(layer, keras.layers.Add):
+        after_addition.insert(0, layer)
+        layer, inputs = call_that_returned(inputs[0])
+    (branch,) = (tensor for tensor in inputs if tensor is not tensors.shared)
     gates = Gates(groups, name="group_attention")(tensors.shared, branch)
     x = GatedResidual(name="stacked")(tensors.shared, branch, gates)
-    for layer in (
-        network.get_layer(_CONVOLUTION),
-        network.get_layer(_NORMALIZATION),
-        network.layers[-1],
-    ):
+    for layer in after_addition:
         x = layer(x)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
     return SplitGroups(groups, name="split")(pooled)
 
 
-def _faramtn(groups: AttributeGroups, shape: Shape, **switches: bool) -> keras.Model:
-    return FARAMTN(BACKBONE, groups, shape, **switches)
+def _plain(backbone: Backbone, groups: AttributeGroups, shape: Shape) -> keras.Model:
+    return MultiLabel(backbone, groups.attributes, shape)
 
 
-def _plain(groups: AttributeGroups, shape: Shape) -> keras.Model:
-    return MultiLabel(BACKBONE, groups.attributes, shape)
-
-
-NETWORKS: dict[str, Callable[[AttributeGroups, Shape], keras.Model]] = {
+NETWORKS: dict[str, Callable[[Backbone, AttributeGroups, Shape], keras.Model]] = {
     "plain": _plain,
-    "FARAMTN": _faramtn,
-    "without_WSGSA": functools.partial(_faramtn, attention=False),
-    "without_CGFF": functools.partial(_faramtn, fusion=False),
+    "traditional": MultiTask,
+    "FARAMTN": FARAMTN,
+    "without_WSGSA": functools.partial(FARAMTN, attention=False),
+    "without_CGFF": functools.partial(FARAMTN, fusion=False),
     "WSGSA_residual": functools.partial(_variant, _residual),
     "WSGSA_spatial": functools.partial(_variant, _spatial),
     "WSGSA_finer": functools.partial(_variant, _finer),
 }
-"""The networks by name, on MobileNetV3-Small."""
+"""The networks by name."""

@@ -12,7 +12,6 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from networks import NETWORKS
 from scipy import stats
 from train import PLANS, Plan, Run, check_folder, grouping, read_faces
 from weighting_rules import RULES
@@ -38,6 +37,7 @@ QUESTIONS: dict[str, Variants] = {
     "components": {
         "FARAMTN": _FARAMTN,
         "plain": ("plain", "one", "equal"),
+        "traditional": ("traditional", "face_regions", "equal"),
         "without_WSGSA": ("without_WSGSA", "face_regions", "equal"),
         "without_CGFF": ("without_CGFF", "face_regions", "equal"),
         "with_DWS": ("FARAMTN", "face_regions", "DWS"),
@@ -75,9 +75,8 @@ def costs(plan: Plan, folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
         if set(content["networks"]) == {"-".join(variant) for variant in variants}:
             return content
-    shape = (*plan.recipe(0).data.image_size, 3)
     models = {
-        "-".join(variant): NETWORKS[variant[0]](grouping(variant[1], 0), shape)
+        "-".join(variant): plan.network(variant[0], grouping(variant[1], 0))
         for variant in sorted(variants)
     }
     networks = network_costs(models, batch_size=64, rounds=20)
@@ -175,7 +174,7 @@ def main() -> None:
     name = arguments.data.resolve().name
     about |= {
         "data": name,
-        "split": "validation" if arguments.plan == "crops" else "validation and test",
+        "split": plan.scored,
         "command": f"python benchmarks/components/train.py --data {name} --plan {arguments.plan} "
         "--to runs",
     }

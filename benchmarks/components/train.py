@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from networks import BACKBONE, NETWORKS
+from networks import NETWORKS
 from weighting_rules import RULES, Losses, Rule
 
 from keras_faramtn.atomic_files import atomic_write
@@ -36,7 +36,9 @@ from keras_faramtn.experiments.datasets import training_dataset
 from keras_faramtn.experiments.optimizer import build_optimizer
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.keras_internals import build_losses_and_metrics
+from keras_faramtn.layers import WSGSA
 from keras_faramtn.models import groups_of, inference_model
+from keras_faramtn.models.library_loading import backbone_from_class
 from keras_faramtn.objective import objective
 
 
@@ -54,31 +56,54 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Runs of one data set: for each seed, all variants.
+    """Runs of one data set and backbone: for each seed, all variants.
 
     Attributes:
-        settings: a recipe for MobileNetV3-Small.
+        settings: a recipe.
         variants: network, grouping and weighting rule of each.
+        scored: the split or splits that are scored, in words.
     """
 
     settings: dict[str, Any]
     variants: tuple[tuple[str, str, str], ...]
+    scored: str = "validation"
 
     def runs(self, seeds: int) -> list[Run]:
         return [Run(*variant, seed) for seed in range(seeds) for variant in self.variants]
 
     def recipe(self, seed: int) -> Recipe:
         training = {**_OPTIMIZER, **self.settings["training"], "seed": seed}
-        return Recipe.model_validate(
-            {**self.settings, "model": {"backbone": BACKBONE}, "training": training}
-        )
+        return Recipe.model_validate({**self.settings, "training": training})
+
+    def network(self, name: str, groups: AttributeGroups) -> keras.Model:
+        recipe = self.recipe(seed=0)
+        shape, backbone = (*recipe.data.image_size, 3), recipe.model.backbone
+        if not isinstance(backbone, str):
+            backbone = backbone_from_class(
+                backbone.library, backbone.class_name, backbone.arguments, shape
+            )
+        return NETWORKS[name](backbone, groups, shape)
 
 
 _OPTIMIZER = {"optimizer": "muon", "weight_decay": 0.05}
 
+# ResNet50 with two blocks in each stage and a quarter of its width. Like ResNet50's, the last block
+# has three convolutions, a shortcut, and an activation after the addition.
+_SMALL_RESNET = {
+    "library": "keras_cv",
+    "class_name": "ResNetBackbone",
+    "arguments": {
+        "stackwise_filters": [16, 32, 64, 128],
+        "stackwise_blocks": [2, 2, 2, 2],
+        "stackwise_strides": [1, 2, 2, 2],
+        "include_rescaling": True,
+    },
+}
+
 PLANS = {
     "crops": Plan(
         {
+            "model": {"backbone": "mobilenetv3_small"},
             "data": {"image_size": [64, 64]},
             "training": {"epochs": 6, "learning_rate": 0.004},
         },
@@ -94,8 +119,27 @@ PLANS = {
             ("without_CGFF", "face_regions", "equal"),
         ),
     ),
+    "crops_resnet": Plan(
+        {
+            "model": {"backbone": _SMALL_RESNET},
+            "data": {"image_size": [96, 96]},
+            "training": {"epochs": 5, "learning_rate": 0.004},
+        },
+        (
+            ("FARAMTN", "face_regions", "equal"),
+            ("plain", "one", "equal"),
+            ("without_WSGSA", "face_regions", "equal"),
+            ("WSGSA_residual", "face_regions", "equal"),
+            ("without_CGFF", "face_regions", "equal"),
+            ("FARAMTN", "face_regions", "DWS"),
+            ("traditional", "face_regions", "equal"),
+            ("WSGSA_spatial", "face_regions", "equal"),
+            ("WSGSA_finer", "face_regions", "equal"),
+        ),
+    ),
     "synthetic": Plan(
         {
+            "model": {"backbone": "mobilenetv3_small"},
             "data": {"image_size": [72, 60], "augment": False},
             "training": {"epochs": 8, "learning_rate": 0.012},
         },
@@ -114,6 +158,7 @@ PLANS = {
             ("without_WSGSA", "face_regions", "equal"),
             ("without_CGFF", "face_regions", "equal"),
         ),
+        scored="validation and test",
     ),
 }
 
@@ -168,12 +213,29 @@ def grouping(name: str, seed: int) -> AttributeGroups:
     )
 
 
+def gates_of(model: keras.Model, images: Any) -> np.ndarray | None:
+    """The gates of WSGSA, shape `(images, groups, channels)`; None without WSGSA."""
+    attention = next((layer for layer in model.layers if isinstance(layer, WSGSA)), None)
+    if attention is None:
+        return None
+    shared = keras.Model(model.inputs, attention.input[0]).predict(images, verbose=0)
+    return np.stack([np.asarray(gate) for gate in attention.gates(shared).values()], axis=1)
+
+
+def fix_gates(model: keras.Model, gates: np.ndarray) -> None:
+    """Makes the gates of WSGSA constant, whatever the image: `(groups, channels)`."""
+    attention = next(layer for layer in model.layers if isinstance(layer, WSGSA))
+    for excite, gate in zip(attention.excites, gates, strict=True):
+        excite.kernel.assign(np.zeros(excite.kernel.shape))
+        excite.bias.assign(np.log(gate) - np.log1p(-gate))
+
+
 def train(plan: Plan, run: Run, table: FaceTable) -> dict[str, Any]:
     """Trains a network; returns what is recorded of it."""
     recipe = plan.recipe(run.seed)
     keras.backend.clear_session()
     keras.utils.set_random_seed(run.seed)
-    model = NETWORKS[run.network](grouping(run.grouping, run.seed), (*recipe.data.image_size, 3))
+    model = plan.network(run.network, grouping(run.grouping, run.seed))
     groups, epoch = groups_of(model), epoch_variable()
     training, _ = training_dataset(recipe, table, groups, epoch)
     scored = table.split("validation")
@@ -202,15 +264,25 @@ def train(plan: Plan, run: Run, table: FaceTable) -> dict[str, Any]:
             *([weighting] if weighting else []),
         ],
     )
-    probabilities = inference_model(model).predict(validation.map(lambda x, _: x), verbose=0)
+    seconds = time.perf_counter() - started
+    images = validation.map(lambda x, _: x)
     recorded = weighting or Weighting(RULES["equal"])
+    content = {"probabilities": inference_model(model).predict(images, verbose=0)}
+    gates = gates_of(model, images)
+    if gates is not None:
+        fix_gates(model, gates.mean(axis=0))
+        content |= {
+            "gates_mean": gates.mean(axis=0),
+            "gates_deviation": gates.std(axis=0),
+            "probabilities_of_mean_gates": inference_model(model).predict(images, verbose=0),
+        }
     return {
-        "probabilities": probabilities,
+        **content,
         "validation_losses": recorded.validation,
         "weights": recorded.used,
         "groups": list(groups),
         "parameters": model.count_params(),
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
     }
 
 
