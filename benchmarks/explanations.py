@@ -29,12 +29,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES
+from keras_faramtn.counted import counted
 from keras_faramtn.explanations.evidence import explain
 from keras_faramtn.explanations.occlusion import cell_side, occlude
 from keras_faramtn.models import groups_of, inference_model
 from keras_faramtn.models.loading import load_model
 from keras_faramtn.synthetic.faces import draw_face
 from keras_faramtn.synthetic.labels import draw_labels
+from keras_faramtn.threads import allowed_cores
 
 ATTRIBUTES = (
     "Wearing_Hat",
@@ -137,9 +139,10 @@ def main():
     model = load_model(arguments.model)
     trunk = model.get_layer("group_fusion").input[-1].shape[1:3]
     last = model.get_layer("group_attention").input[1].shape[1:3]
+    cores = counted(allowed_cores(), "core")
     print(
         f"images {model.input_shape[1]}x{model.input_shape[2]}, trunk's map {trunk[0]}x{trunk[1]}, "
-        f"last map {last[0]}x{last[1]}; {os.cpu_count()} cores, Keras {keras.__version__}, "
+        f"last map {last[0]}x{last[1]}; {cores}, Keras {keras.__version__}, "
         f"TensorFlow {version('tensorflow')}, Python {platform.python_version()}\n"
     )
     print("Share of the positive mass in the region, and how many times the region's area share:\n")

@@ -27,6 +27,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tqdm import tqdm
 
 from keras_faramtn import BACKBONES, CELEBA_ATTRIBUTES, FARAMTN, AttributeHead, inference_model
+from keras_faramtn.counted import counted
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.images import load_image
 from keras_faramtn.evaluation.scores import score
@@ -38,6 +39,7 @@ from keras_faramtn.export.tflite import (
 )
 from keras_faramtn.models import groups_of, load_model
 from keras_faramtn.synthetic.faces import draw_faces
+from keras_faramtn.threads import allowed_cores
 
 PLAIN = "plain"
 THREADS = (1, 2)
@@ -117,9 +119,10 @@ def measure_cost(arguments):
 
 
 def print_cost(arguments, sizes, seconds):
+    cores = counted(allowed_cores(), "core")
     print(
         f"{arguments.size}x{arguments.size}, one image, median of {arguments.rounds} rounds; "
-        f"{os.cpu_count()} cores, LiteRT {version('ai-edge-litert')}, Keras {keras.__version__}, "
+        f"{cores}, LiteRT {version('ai-edge-litert')}, Keras {keras.__version__}, "
         f"Python {platform.python_version()}"
     )
     heads = "".join(f"{f'{threads} thread':>18}{'':2}" for threads in THREADS)

@@ -25,7 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from scenes import DRAWN, compose, head_crops
 
 from keras_faramtn import FaceDetector
+from keras_faramtn.counted import counted
 from keras_faramtn.data.images import find_images
+from keras_faramtn.threads import allowed_cores
 
 RANGES = ((24, 48), (48, 96), (96, 200), (200, 400))
 """Of the face's width, cheek to cheek, in pixels."""
@@ -160,8 +162,9 @@ def main():
     print_quality(arguments.detectors, kinds, arguments.count)
     if not arguments.no_times:
         print_times(arguments.detectors)
+    cores = counted(allowed_cores(), "core")
     print(
-        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, "
+        f"{cores}, {platform.processor() or platform.machine()}, "
         f"LiteRT {version('ai-edge-litert')}, Python {platform.python_version()}"
     )
 

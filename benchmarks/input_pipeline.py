@@ -25,11 +25,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
+from keras_faramtn.counted import counted
 from keras_faramtn.data import pipeline
 from keras_faramtn.data.augmentation import Augmentation
 from keras_faramtn.data.decoding import decode_and_resize
 from keras_faramtn.data.readers.dataset import read_dataset
 from keras_faramtn.synthetic.dataset import synthesize
+from keras_faramtn.threads import allowed_cores
 
 DECODING, KERAS = "decoding and resizing only", "image_dataset_from_directory"
 FIRST, MEMORY, DISK = "first pass", "later passes, from memory", "later passes, from disk"
@@ -131,9 +133,10 @@ def main():
             for _ in range(arguments.rounds + 1)
         ][1:]
 
+    cores = counted(allowed_cores(), "core")
     print(
         f"{len(table):,} images to {size[0]}x{size[1]}, batches of {arguments.batch}, median of "
-        f"{arguments.rounds} rounds; {os.cpu_count()} cores, Keras {keras.__version__}, TensorFlow "
+        f"{arguments.rounds} rounds; {cores}, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}, Python {platform.python_version()}"
     )
     head = f"{'/ decoding':>13}{'/ Keras':>10}"

@@ -19,10 +19,12 @@ import keras
 import tensorflow as tf
 
 from keras_faramtn import BACKBONES, FARAMTN, GROUPINGS, MultiLabel, MultiTask
+from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.cost import step_times
 from keras_faramtn.models.library_backbones import is_vision_transformer
 from keras_faramtn.models.library_loading import backbone_from_class
+from keras_faramtn.threads import allowed_cores
 
 NETWORKS = {
     "plain": lambda backbone, groups, shape: MultiLabel(backbone, groups.attributes, shape),
@@ -127,9 +129,10 @@ def main():
     models = {name: model for name, model in built.items() if model is not None}
     medians = step_times(models, arguments.batch, arguments.rounds)
 
+    cores = counted(allowed_cores(), "core")
     print(
         f"{arguments.backbone}, {arguments.groups}, {arguments.size}x{arguments.size}, batch "
-        f"{arguments.batch}, median of {arguments.rounds}; {os.cpu_count()} cores, Keras "
+        f"{arguments.batch}, median of {arguments.rounds}; {cores}, Keras "
         f"{keras.__version__}, TensorFlow {tf.__version__}, Python {platform.python_version()}"
     )
     print(f"{'':14}{'parameters':>12}{'GFLOPs':>9}{'train':>16}{'predict':>16}")

@@ -26,12 +26,14 @@ from scenes import busy_background
 from tqdm import tqdm
 
 from keras_faramtn import inference_model, load_model, read_dataset
+from keras_faramtn.counted import counted
 from keras_faramtn.data.images import load_image, load_upright
 from keras_faramtn.evaluation.scores import score
 from keras_faramtn.faces.alignment import crop_face
 from keras_faramtn.faces.detector import FaceDetector
 from keras_faramtn.faces.measure import measure_framing
 from keras_faramtn.framing import describe_framing
+from keras_faramtn.threads import allowed_cores
 
 FACE = 0.57  # width of the detected box, as a fraction of the crop's width: the median
 EXTENSION = 0.4  # of the crop beyond each of its edges, as a fraction of its sides
@@ -126,9 +128,10 @@ def main():
             cells += [f"{original:.2f} %", f"{now:.2f} %", f"{original - now:+.2f}"]
         print("|", " | ".join(cells), "|", flush=True)
 
+    cores = counted(allowed_cores(), "core")
     print(
         f"{len(images):,} images of {arguments.data.name}; {describe_framing(framing)}; "
-        f"{platform.machine()}, {os.cpu_count()} cores, TensorFlow {version('tensorflow')}, "
+        f"{platform.machine()}, {cores}, TensorFlow {version('tensorflow')}, "
         f"Pillow {version('pillow')}, Python {platform.python_version()}\n"
     )
     reference = predict([load_image(path, image_size) for path in images.paths])
@@ -139,7 +142,7 @@ def main():
     print(f"|{'---|' * 10}")
     rows = np.arange(len(images))
     for changed in (False, True):
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(allowed_cores()) as pool:
             scenes = pool.map(functools.partial(photographed, changed=changed), rows.tolist())
             done = list(tqdm(scenes, total=len(rows), disable=None))
         sizes = np.array([size for size, _, _ in done])

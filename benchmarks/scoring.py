@@ -33,11 +33,13 @@ from scenes import compose
 
 from keras_faramtn import CELEBA_FRAMING, FARAMTN, export_model, predict_files, synthesize
 from keras_faramtn.atomic_files import digest
+from keras_faramtn.counted import counted
 from keras_faramtn.experiments.recipe import read_recipe
 from keras_faramtn.scoring.score import score_images
 from keras_faramtn.scoring.shards import list_shards
 from keras_faramtn.scoring.worker import Scoring, score_shard
 from keras_faramtn.synthetic.faces import draw_faces
+from keras_faramtn.threads import allowed_cores
 
 RECIPES = ("demo", "crops_quick", "crops", "celeba_mobilenetv3", "celeba_resnet50")
 SPEED_RECIPE = "crops_quick"
@@ -196,8 +198,9 @@ def main():
         models = {recipe: exported(recipe, folder) for recipe in recipes}
         images = synthesize(folder / "faces", arguments.count, progress=False)
         [crops] = {path.parent for path in images.rglob("*.jpg")}
+        cores = counted(allowed_cores(), "core")
         print(
-            f"{os.cpu_count()} cores, Ray {version('ray')}, LiteRT {version('ai-edge-litert')}, "
+            f"{cores}, Ray {version('ray')}, LiteRT {version('ai-edge-litert')}, "
             f"Python {platform.python_version()}\n"
         )
         if not arguments.speed_only:

@@ -13,20 +13,30 @@ Result = TypeVar("Result")
 _MIN_THREADS = 4  # while one waits for a disk, others work
 
 
-def available_cores() -> int:
-    """The number of cores that this process may use, at least 1.
+def allowed_cores() -> int:
+    """The number of cores that the operating system lets this process use, at least 1.
 
-    The operating system limits it, and so does the environment variable `OMP_NUM_THREADS`, which
-    Ray, among others, sets in its workers.
+    These are fewer than the computer has in some containers, and where `taskset` starts a program.
+
+    Example:
+        >>> allowed_cores() >= 1
+        True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def available_cores() -> int:
+    """The number of cores to work on: `allowed_cores`, or fewer if `OMP_NUM_THREADS` says so.
+
+    Ray, among others, sets this environment variable in its workers.
 
     Example:
         >>> available_cores() >= 1
         True
     """
-    if hasattr(os, "sched_getaffinity"):  # fewer than the computer has in some containers
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    cores = allowed_cores()
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
 

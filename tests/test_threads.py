@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from keras_faramtn.threads import available_cores, map_ahead
+from keras_faramtn.threads import allowed_cores, available_cores, map_ahead
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has affinities")
@@ -14,13 +14,14 @@ def test_the_affinity_and_the_environment_limit_the_cores(monkeypatch):
     assert available_cores() == len(allowed)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert available_cores() == 1
+        assert available_cores() == allowed_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
     limits = {"1": 1, "1000000": len(allowed), "0": len(allowed), "many": len(allowed)}
     for limit, expected in limits.items():
         monkeypatch.setenv("OMP_NUM_THREADS", limit)
         assert available_cores() == expected
+        assert allowed_cores() == len(allowed)
 
 
 def test_results_keep_the_order_of_their_items():

@@ -11,6 +11,7 @@ from keras_faramtn.evaluation.convergence import (
     number_of_epochs,
     undefined_groups,
 )
+from keras_faramtn.evaluation.machine import describe_machine
 from keras_faramtn.evaluation.paired_comparison import (
     COMPARED_SCORES,
     IMAGES,
@@ -65,8 +66,7 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
         ]
         paragraphs.append(_table(rows))
     over = interval_over(content)
-    machine, versions = content["machine"], content["versions"]
-    devices = ", ".join([f"{machine['cores']} cores of {machine['processor']}", *machine["gpus"]])
+    devices, versions = describe_machine(content["machine"]), content["versions"]
     paragraphs += [
         f"Differences in percentage points{spread}, with the 95 % interval over {over}; "
         "* marks an interval that excludes zero. "

@@ -1,15 +1,10 @@
-"""The cost of networks: step times measured side by side, and the machine they ran on."""
+"""The cost of networks: step times measured side by side."""
 
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_faramtn.keras_internals import variable_scope
 from keras_faramtn.models import groups_of
@@ -106,26 +101,3 @@ def network_costs(
         name: {"parameters": parameters[name], "train_step_ms": round(1000 * seconds[name], 2)}
         for name in models
     }
-
-
-def machine() -> dict[str, Any]:
-    """The processor's name, the number of cores (`cores`), and the names of the GPUs (`gpus`)."""
-    gpus = tf.config.list_physical_devices("GPU")
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "gpus": [
-            tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-            for gpu in gpus
-        ],
-    }
-
-
-def _processor() -> str:
-    # On Linux, `platform.processor` returns at most the architecture.
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())

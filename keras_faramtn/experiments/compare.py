@@ -26,8 +26,9 @@ from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.convergence import LEVELS, convergence_of_runs
 from keras_faramtn.evaluation.convergence_plot import convergence_figure
-from keras_faramtn.evaluation.cost import machine, network_costs
+from keras_faramtn.evaluation.cost import network_costs
 from keras_faramtn.evaluation.evaluate import evaluate_split
+from keras_faramtn.evaluation.machine import machine
 from keras_faramtn.evaluation.metrics_file import METRICS_FILE, versions
 from keras_faramtn.evaluation.paired_comparison import paired_comparison
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities

@@ -11,6 +11,7 @@ import yaml
 from keras_faramtn.callbacks.history_file import read_history
 from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError, reason
+from keras_faramtn.evaluation.machine import describe_machine
 from keras_faramtn.evaluation.paired_comparison import (
     COMPARED_SCORES,
     IMAGES_AND_SEEDS,
@@ -71,11 +72,6 @@ def comparison_content(folder: Path) -> dict[str, Any]:
 
 def _content(comparison: Mapping[str, Any]) -> dict[str, Any]:
     networks, seeds = comparison["networks"], comparison["seeds"]
-    computer = comparison["machine"]
-    devices = [
-        f"{counted(computer['cores'], 'core')} of {computer['processor']}",
-        *computer["gpus"],
-    ]
     return {
         "title": f"Comparison of {len(networks)} networks",
         "subtitle": f"Scored on {counted(comparison['images'], 'image')} of "
@@ -105,7 +101,7 @@ def _content(comparison: Mapping[str, Any]) -> dict[str, Any]:
                 "Software of the comparison",
                 ", ".join(f"{name} {each}" for name, each in comparison["versions"].items()),
             ),
-            ("Computer of the comparison", ", ".join(devices)),
+            ("Computer of the comparison", describe_machine(comparison["machine"])),
         ],
         "limits": LIMITS,
     }

@@ -21,8 +21,8 @@ from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.errors import InputError
 from keras_faramtn.evaluation.bootstrap import score_intervals
 from keras_faramtn.evaluation.convergence import convergence_of_runs, validation_losses
-from keras_faramtn.evaluation.cost import machine
 from keras_faramtn.evaluation.evaluate import evaluate_model
+from keras_faramtn.evaluation.machine import describe_machine, machine
 from keras_faramtn.evaluation.metrics_file import metrics, versions
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
 from keras_faramtn.evaluation.scores import positive_rates
@@ -280,14 +280,9 @@ def _facts(
 
 
 def _made(table: FaceTable) -> list[tuple[str, str]]:
-    computer = machine()
-    devices = [
-        f"{counted(computer['cores'], 'core')} of {computer['processor']}",
-        *computer["gpus"],
-    ]
     return [
         ("Software", ", ".join(f"{name} {version}" for name, version in versions().items())),
-        ("Computer", ", ".join(devices)),
+        ("Computer", describe_machine(machine())),
         ("Digest of file names and labels", table.digest()),
     ]
 

@@ -2,7 +2,7 @@ import keras
 import tensorflow as tf
 
 from keras_faramtn.attributes import AttributeGroups
-from keras_faramtn.evaluation.cost import machine, step_times
+from keras_faramtn.evaluation.cost import step_times
 from keras_faramtn.models.heads import attach_heads
 
 GROUPS = AttributeGroups({"one": ("a",), "two": ("b", "c")}, attributes=("a", "b", "c"))
@@ -50,11 +50,3 @@ def test_distributed_networks_can_be_measured():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = _model("mirrored")
     assert step_times({"mirrored": model}, 4, 1, ("train",))["train"]["mirrored"] > 0
-
-
-def test_the_machine_is_described():
-    found = machine()
-    assert found["cores"] >= 1
-    assert found["processor"]
-    assert isinstance(found["gpus"], list)
-    assert all(isinstance(gpu, str) for gpu in found["gpus"])
