@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_faramtn import FARAMTN, AttributeGroups, MultiLabel, MultiTask
+from keras_faramtn import FARAMTN, AttributeGroups, MultiLabel
 from keras_faramtn.keras_internals import call_that_returned
 from keras_faramtn.layers import CGFF, WSGSA
 from keras_faramtn.models.backbones import build_backbone
@@ -111,7 +111,6 @@ def _plain(backbone: Backbone, groups: AttributeGroups, shape: Shape) -> keras.M
 
 NETWORKS: dict[str, Callable[[Backbone, AttributeGroups, Shape], keras.Model]] = {
     "plain": _plain,
-    "traditional": MultiTask,
     "FARAMTN": FARAMTN,
     "without_WSGSA": functools.partial(FARAMTN, attention=False),
     "without_CGFF": functools.partial(FARAMTN, fusion=False),

@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -23,41 +23,57 @@ from keras_faramtn.evaluation.comparison_markdown import comparison_markdown
 from keras_faramtn.evaluation.comparison_plot import comparison_figure
 from keras_faramtn.evaluation.convergence import LEVELS, constant_losses, convergence_of_runs
 from keras_faramtn.evaluation.convergence_plot import convergence_figure
-from keras_faramtn.evaluation.cost import machine, network_costs
+from keras_faramtn.evaluation.cost import network_costs
+from keras_faramtn.evaluation.machine import machine
 from keras_faramtn.evaluation.metrics_file import versions
 from keras_faramtn.evaluation.paired_comparison import paired_comparison
 from keras_faramtn.evaluation.scores import positive_rates
 
-Variants = dict[str, tuple[str, str, str]]
 
-_FARAMTN = ("FARAMTN", "face_regions", "equal")
+class Variant(NamedTuple):
+    """Runs that are compared, and which of their predictions."""
+
+    network: str
+    grouping: str = "face_regions"
+    rule: str = "equal"
+    predictions: str = "probabilities"
+
+    @property
+    def trained(self) -> tuple[str, str, str]:
+        """The variant of the plan."""
+        return self[:3]
+
+
+Variants = dict[str, Variant]
+
+_FARAMTN = Variant("FARAMTN")
 
 # For each question: the variants by name; all are compared with the first.
 QUESTIONS: dict[str, Variants] = {
     "components": {
         "FARAMTN": _FARAMTN,
-        "plain": ("plain", "one", "equal"),
-        "traditional": ("traditional", "face_regions", "equal"),
-        "without_WSGSA": ("without_WSGSA", "face_regions", "equal"),
-        "without_CGFF": ("without_CGFF", "face_regions", "equal"),
-        "with_DWS": ("FARAMTN", "face_regions", "DWS"),
+        "plain": Variant("plain", "one"),
+        "without_WSGSA": Variant("without_WSGSA"),
+        "without_CGFF": Variant("without_CGFF"),
+        "with_DWS": Variant("FARAMTN", rule="DWS"),
     },
     "wsgsa": {
         "gate_of_the_output": _FARAMTN,
-        "none": ("without_WSGSA", "face_regions", "equal"),
-        "gate_of_the_residual_branch": ("WSGSA_residual", "face_regions", "equal"),
-        "pooling_by_group": ("WSGSA_spatial", "face_regions", "equal"),
-        "gate_from_the_trunk": ("WSGSA_finer", "face_regions", "equal"),
+        "none": Variant("without_WSGSA"),
+        "gate_of_the_residual_branch": Variant("WSGSA_residual"),
+        "pooling_by_group": Variant("WSGSA_spatial"),
+        "gate_from_the_trunk": Variant("WSGSA_finer"),
+        "gate_at_its_mean": Variant("FARAMTN", predictions="probabilities_of_mean_gates"),
     },
     "weighting": {
         "equal": _FARAMTN,
-        **{rule: ("FARAMTN", "face_regions", rule) for rule in RULES if rule != "equal"},
+        **{rule: Variant("FARAMTN", rule=rule) for rule in RULES if rule != "equal"},
     },
     "grouping": {
         "face_regions": _FARAMTN,
-        "one_group": ("FARAMTN", "one", "equal"),
-        "random_groups": ("FARAMTN", "random", "equal"),
-        "mcnn_aux": ("FARAMTN", "mcnn_aux", "equal"),
+        "one_group": Variant("FARAMTN", "one"),
+        "random_groups": Variant("FARAMTN", "random"),
+        "mcnn_aux": Variant("FARAMTN", "mcnn_aux"),
     },
 }
 
@@ -92,13 +108,13 @@ def results(
     training, scored = table.split("train"), table.split("validation")
     rates = positive_rates(training.labels)
     recorded = {
-        name: [read_run(runs, Run(*variant, seed)) for seed in seeds]
+        name: [read_run(runs, Run(*variant.trained, seed)) for seed in seeds]
         for name, variant in variants.items()
     }
     content = paired_comparison(
         {
-            name: np.stack([each["probabilities"] for each in of_seeds])
-            for name, of_seeds in recorded.items()
+            name: np.stack([each[variant.predictions] for each in recorded[name]])
+            for name, variant in variants.items()
         },
         scored.labels,
         scored.attributes,
@@ -110,7 +126,6 @@ def results(
     constant = constant_losses(
         scored.labels, rates, GROUPINGS["face_regions"], batch_size=EVALUATION_BATCH_SIZE
     )
-    grouped = {name for name, variant in variants.items() if variant[1] == "face_regions"}
     convergence = {
         name: convergence_of_runs(
             [
@@ -122,8 +137,8 @@ def results(
             ],
             constant,
         )
-        for name in variants
-        if name in grouped
+        for name, variant in variants.items()
+        if variant.grouping == "face_regions" and variant.predictions == "probabilities"
     }
     return {
         "data": about["data"],
@@ -159,6 +174,16 @@ def spreads(networks: dict[str, Any]) -> str:
     )
 
 
+def gates(folder: Path, seeds: list[int]) -> dict[str, float]:
+    """How much the gates vary over images and over groups, on average over channels and seeds."""
+    runs = [read_run(folder, Run(*_FARAMTN.trained, seed)) for seed in seeds]
+    return {
+        "mean": float(np.mean([run["gates_mean"] for run in runs])),
+        "over_images": float(np.mean([run["gates_deviation"] for run in runs])),
+        "over_groups": float(np.mean([run["gates_mean"].std(axis=0) for run in runs])),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -179,11 +204,14 @@ def main() -> None:
         "--to runs",
     }
     for question, possible in QUESTIONS.items():
-        variants = {key: each for key, each in possible.items() if each in plan.variants}
+        variants = {key: each for key, each in possible.items() if each.trained in plan.variants}
         seeds = [
             seed
             for seed in range(100)
-            if all((arguments.runs / Run(*each, seed).file).exists() for each in variants.values())
+            if all(
+                (arguments.runs / Run(*each.trained, seed).file).exists()
+                for each in variants.values()
+            )
         ]
         if len(variants) < 2 or not seeds:
             continue
@@ -191,6 +219,12 @@ def main() -> None:
         text = comparison_markdown(content)
         if question == "weighting":
             text += "\n" + spreads(content["convergence"]["networks"])
+        if question == "wsgsa":
+            content["gates"] = gates(arguments.runs, seeds)
+            text += (
+                "\nThe gates of the output: mean {mean:.3f}, standard deviation over the images "
+                "{over_images:.3f}, over the groups {over_groups:.3f}.\n"
+            ).format(**content["gates"])
         (arguments.to / f"{question}.md").write_text(text)
         (arguments.to / f"{question}.json").write_text(json.dumps(content, indent=2) + "\n")
         comparison_figure(content, arguments.to / f"{question}.png")
