@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from gates import describe_gates
 from scipy import stats
 from train import PLANS, Plan, Run, check_folder, grouping, read_faces
 from weighting_rules import RULES
@@ -174,16 +175,6 @@ def spreads(networks: dict[str, Any]) -> str:
     )
 
 
-def gates(folder: Path, seeds: list[int]) -> dict[str, float]:
-    """How much the gates vary over images and over groups, on average over channels and seeds."""
-    runs = [read_run(folder, Run(*_FARAMTN.trained, seed)) for seed in seeds]
-    return {
-        "mean": float(np.mean([run["gates_mean"] for run in runs])),
-        "over_images": float(np.mean([run["gates_deviation"] for run in runs])),
-        "over_groups": float(np.mean([run["gates_mean"].std(axis=0) for run in runs])),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -220,11 +211,8 @@ def main() -> None:
         if question == "weighting":
             text += "\n" + spreads(content["convergence"]["networks"])
         if question == "wsgsa":
-            content["gates"] = gates(arguments.runs, seeds)
-            text += (
-                "\nThe gates of the output: mean {mean:.3f}, standard deviation over the images "
-                "{over_images:.3f}, over the groups {over_groups:.3f}.\n"
-            ).format(**content["gates"])
+            runs = [read_run(arguments.runs, Run(*_FARAMTN.trained, seed)) for seed in seeds]
+            text += "\n" + describe_gates(runs)
         (arguments.to / f"{question}.md").write_text(text)
         (arguments.to / f"{question}.json").write_text(json.dumps(content, indent=2) + "\n")
         comparison_figure(content, arguments.to / f"{question}.png")

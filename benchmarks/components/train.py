@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from gates import with_constant_gates
 from networks import NETWORKS
 from weighting_rules import RULES, Losses, Rule
 
@@ -36,7 +37,6 @@ from keras_faramtn.experiments.datasets import training_dataset
 from keras_faramtn.experiments.optimizer import build_optimizer
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.keras_internals import build_losses_and_metrics
-from keras_faramtn.layers import WSGSA
 from keras_faramtn.models import groups_of, inference_model
 from keras_faramtn.models.library_loading import backbone_from_class
 from keras_faramtn.objective import objective
@@ -210,23 +210,6 @@ def grouping(name: str, seed: int) -> AttributeGroups:
     )
 
 
-def gates_of(model: keras.Model, images: Any) -> np.ndarray | None:
-    """The gates of WSGSA, shape `(images, groups, channels)`; None without WSGSA."""
-    attention = next((layer for layer in model.layers if isinstance(layer, WSGSA)), None)
-    if attention is None:
-        return None
-    shared = keras.Model(model.inputs, attention.input[0]).predict(images, verbose=0)
-    return np.stack([np.asarray(gate) for gate in attention.gates(shared).values()], axis=1)
-
-
-def fix_gates(model: keras.Model, gates: np.ndarray) -> None:
-    """Makes the gates of WSGSA constant, whatever the image: `(groups, channels)`."""
-    attention = next(layer for layer in model.layers if isinstance(layer, WSGSA))
-    for excite, gate in zip(attention.excites, gates, strict=True):
-        excite.kernel.assign(np.zeros(excite.kernel.shape))
-        excite.bias.assign(np.log(gate) - np.log1p(-gate))
-
-
 def train(plan: Plan, run: Run, table: FaceTable) -> dict[str, Any]:
     """Trains a network; returns what is recorded of it."""
     recipe = plan.recipe(run.seed)
@@ -264,15 +247,11 @@ def train(plan: Plan, run: Run, table: FaceTable) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     images = validation.map(lambda x, _: x)
     recorded = weighting or Weighting(RULES["equal"])
-    content = {"probabilities": inference_model(model).predict(images, verbose=0)}
-    gates = gates_of(model, images)
-    if gates is not None:
-        fix_gates(model, gates.mean(axis=0))
-        content |= {
-            "gates_mean": gates.mean(axis=0),
-            "gates_deviation": gates.std(axis=0),
-            "probabilities_of_mean_gates": inference_model(model).predict(images, verbose=0),
-        }
+    network = inference_model(model)
+    content = {"probabilities": network.predict(images, verbose=0)}
+    if (gates := with_constant_gates(model, images)) is not None:
+        content |= gates
+        content["probabilities_of_mean_gates"] = network.predict(images, verbose=0)
     return {
         **content,
         "validation_losses": recorded.validation,
