@@ -38,7 +38,6 @@ from keras_faramtn.experiments.optimizer import build_optimizer
 from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.keras_internals import build_losses_and_metrics
 from keras_faramtn.models import groups_of, inference_model
-from keras_faramtn.models.library_loading import backbone_from_class
 from keras_faramtn.objective import objective
 
 
@@ -56,10 +55,10 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Runs of one data set and backbone: for each seed, all variants.
+    """Runs of one data set: for each seed, all variants.
 
     Attributes:
-        settings: a recipe.
+        settings: a recipe without the section `model`.
         variants: network, grouping and weighting rule of each.
         scored: the split or splits that are scored, in words.
     """
@@ -73,37 +72,22 @@ class Plan(NamedTuple):
 
     def recipe(self, seed: int) -> Recipe:
         training = {**_OPTIMIZER, **self.settings["training"], "seed": seed}
-        return Recipe.model_validate({**self.settings, "training": training})
+        return Recipe.model_validate(
+            {**self.settings, "model": {"backbone": BACKBONE}, "training": training}
+        )
 
     def network(self, name: str, groups: AttributeGroups) -> keras.Model:
-        recipe = self.recipe(seed=0)
-        shape, backbone = (*recipe.data.image_size, 3), recipe.model.backbone
-        if not isinstance(backbone, str):
-            backbone = backbone_from_class(
-                backbone.library, backbone.class_name, backbone.arguments, shape
-            )
-        return NETWORKS[name](backbone, groups, shape)
+        shape = (*self.recipe(seed=0).data.image_size, 3)
+        return NETWORKS[name](BACKBONE, groups, shape)
 
+
+BACKBONE = "mobilenetv3_small"
 
 _OPTIMIZER = {"optimizer": "muon", "weight_decay": 0.05}
-
-# ResNet50 with two blocks in each stage and a quarter of its width. Like ResNet50's, the last block
-# has three convolutions, a shortcut, and an activation after the addition.
-_SMALL_RESNET = {
-    "library": "keras_cv",
-    "class_name": "ResNetBackbone",
-    "arguments": {
-        "stackwise_filters": [16, 32, 64, 128],
-        "stackwise_blocks": [2, 2, 2, 2],
-        "stackwise_strides": [1, 2, 2, 2],
-        "include_rescaling": True,
-    },
-}
 
 PLANS = {
     "crops": Plan(
         {
-            "model": {"backbone": "mobilenetv3_small"},
             "data": {"image_size": [64, 64]},
             "training": {"epochs": 6, "learning_rate": 0.004},
         },
@@ -119,21 +103,8 @@ PLANS = {
             ("without_CGFF", "face_regions", "equal"),
         ),
     ),
-    "crops_resnet": Plan(
-        {
-            "model": {"backbone": _SMALL_RESNET},
-            "data": {"image_size": [96, 96]},
-            "training": {"epochs": 5, "learning_rate": 0.004},
-        },
-        (
-            ("FARAMTN", "face_regions", "equal"),
-            ("without_WSGSA", "face_regions", "equal"),
-            ("WSGSA_residual", "face_regions", "equal"),
-        ),
-    ),
     "synthetic": Plan(
         {
-            "model": {"backbone": "mobilenetv3_small"},
             "data": {"image_size": [72, 60], "augment": False},
             "training": {"epochs": 8, "learning_rate": 0.012},
         },
