@@ -122,8 +122,6 @@ PLANS = {
             ("plain", "one", "equal"),
             ("without_WSGSA", "face_regions", "equal"),
             ("WSGSA_residual", "face_regions", "equal"),
-            ("WSGSA_spatial", "face_regions", "equal"),
-            ("WSGSA_finer", "face_regions", "equal"),
             ("without_CGFF", "face_regions", "equal"),
         ),
         scored="validation and test",
