@@ -36,7 +36,7 @@ def test_scores_differences_and_costs(tmp_path, comparison):
     for each in comparison["networks"].values():
         assert f"{100 * each['accuracy']['mean']:.2f}" in page
         assert f"{each['parameters'] / 1e6:.2f} M" in page
-    difference = comparison["differences"]["plain"]["FARAMTN"]["average_precision"]
+    difference = comparison["differences"]["plain"]["traditional"]["average_precision"]
     assert f"{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}" in page
     assert "mobilenetv3_small" in page
     assert "Validation loss" not in page  # the runs are not there
