@@ -12,10 +12,15 @@ from keras_faramtn.threads import allowed_cores
 
 
 def machine() -> dict[str, Any]:
-    """This machine, for a results file: the `processor`, and the `cores` and `gpus` allowed to us.
+    """Describes this machine, for a results file.
 
     Returns:
-        The processor's name, the number of cores, and a list of the names of the GPUs.
+        `processor`, its name; `cores`, how many of them this process may use; and `gpus`, a list of
+        their names.
+
+    Example:
+        >>> sorted(machine())
+        ['cores', 'gpus', 'processor']
     """
     gpus = tf.config.list_physical_devices("GPU")
     return {
@@ -29,7 +34,7 @@ def machine() -> dict[str, Any]:
 
 
 def describe_machine(machine: Mapping[str, Any]) -> str:
-    """A machine in words.
+    """States in words what `machine` returned.
 
     Example:
         >>> describe_machine({"processor": "A Processor", "cores": 1, "gpus": ["A Card"]})
