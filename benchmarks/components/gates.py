@@ -18,7 +18,7 @@ import numpy as np
 from keras_faramtn import inference_model, load_model
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, decode_images, make_dataset
-from keras_faramtn.evaluation.metrics_file import versions
+from keras_faramtn.evaluation.metrics_file import describe_versions, versions
 from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, paired_comparison
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.layers import WSGSA
@@ -92,11 +92,10 @@ def main() -> None:
         mean, low, high = (100 * differences[score][key] for key in ("mean", "low", "high"))
         lines.append(f"- {score.replace('_', ' ')}: {mean:+.2f} [{low:+.2f}, {high:+.2f}]")
     seeds = ", ".join(file.parent.name.removeprefix("seed_") for file in files)
-    software = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines += [
         "",
         describe_gates(gates),
-        f"Seeds {seeds}. {software}.\n",
+        f"Seeds {seeds}. {describe_versions(versions())}.\n",
         f"`python benchmarks/components/gates.py --data {arguments.data.resolve().name} "
         f"--runs {arguments.runs}`\n",
     ]

@@ -12,6 +12,7 @@ from keras_faramtn.evaluation.convergence import (
     undefined_groups,
 )
 from keras_faramtn.evaluation.machine import describe_machine
+from keras_faramtn.evaluation.metrics_file import describe_versions
 from keras_faramtn.evaluation.paired_comparison import (
     COMPARED_SCORES,
     IMAGES,
@@ -66,15 +67,13 @@ def comparison_markdown(content: Mapping[str, Any]) -> str:
         ]
         paragraphs.append(_table(rows))
     over = interval_over(content)
-    devices, versions = describe_machine(content["machine"]), content["versions"]
     paragraphs += [
         f"Differences in percentage points{spread}, with the 95 % interval over {over}; "
         "* marks an interval that excludes zero. "
         + _EXPLANATIONS[over].format(content["resamples"]),
         *(_convergence(content["convergence"]) if "convergence" in content else []),
-        f"Seeds {', '.join(map(str, seeds))}. {devices}. "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + ".",
+        f"Seeds {', '.join(map(str, seeds))}. "
+        f"{describe_machine(content['machine'])}. {describe_versions(content['versions'])}.",
         f"`{content['command']}`",
     ]
     return "\n\n".join(paragraphs) + "\n"

@@ -163,6 +163,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def describe_versions(versions: Mapping[str, str]) -> str:
+    """States in words what `versions` returned.
+
+    Example:
+        >>> describe_versions({"python": "3.11.7", "keras": "3.15.1"})
+        'python 3.11.7, keras 3.15.1'
+    """
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
 def _chosen(
     groups: AttributeGroups, thresholds: np.ndarray, cross_fitted: Scores
 ) -> dict[str, Any]:

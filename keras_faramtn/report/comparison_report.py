@@ -12,6 +12,7 @@ from keras_faramtn.callbacks.history_file import read_history
 from keras_faramtn.counted import counted
 from keras_faramtn.errors import InputError, reason
 from keras_faramtn.evaluation.machine import describe_machine
+from keras_faramtn.evaluation.metrics_file import describe_versions
 from keras_faramtn.evaluation.paired_comparison import (
     COMPARED_SCORES,
     IMAGES_AND_SEEDS,
@@ -99,7 +100,7 @@ def _content(comparison: Mapping[str, Any]) -> dict[str, Any]:
             ("Command of the comparison", comparison["command"]),
             (
                 "Software of the comparison",
-                ", ".join(f"{name} {each}" for name, each in comparison["versions"].items()),
+                describe_versions(comparison["versions"]),
             ),
             ("Computer of the comparison", describe_machine(comparison["machine"])),
         ],

@@ -23,7 +23,7 @@ from keras_faramtn.evaluation.bootstrap import score_intervals
 from keras_faramtn.evaluation.convergence import convergence_of_runs, validation_losses
 from keras_faramtn.evaluation.evaluate import evaluate_model
 from keras_faramtn.evaluation.machine import describe_machine, machine
-from keras_faramtn.evaluation.metrics_file import metrics, versions
+from keras_faramtn.evaluation.metrics_file import describe_versions, metrics, versions
 from keras_faramtn.evaluation.predictions_file import PREDICTIONS_FILE, read_probabilities
 from keras_faramtn.evaluation.scores import positive_rates
 from keras_faramtn.evaluation.subgroups import SubgroupScores, subgroup_scores, subgroups_of
@@ -281,7 +281,7 @@ def _facts(
 
 def _made(table: FaceTable) -> list[tuple[str, str]]:
     return [
-        ("Software", ", ".join(f"{name} {version}" for name, version in versions().items())),
+        ("Software", describe_versions(versions())),
         ("Computer", describe_machine(machine())),
         ("Digest of file names and labels", table.digest()),
     ]
