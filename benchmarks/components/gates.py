@@ -8,12 +8,11 @@ The runs are those of one variant of `faramtn compare`, one for each seed.
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
+from constant_gates import describe_gates, with_constant_gates
 
 from keras_faramtn import inference_model, load_model
 from keras_faramtn.data.check import check_data
@@ -21,38 +20,7 @@ from keras_faramtn.data.pipeline import EVALUATION_BATCH_SIZE, decode_images, ma
 from keras_faramtn.evaluation.metrics_file import describe_versions, versions
 from keras_faramtn.evaluation.paired_comparison import COMPARED_SCORES, paired_comparison
 from keras_faramtn.evaluation.scores import positive_rates
-from keras_faramtn.layers import WSGSA
 from keras_faramtn.models import groups_of
-
-
-def with_constant_gates(model: keras.Model, images: Any) -> dict[str, np.ndarray] | None:
-    """Replaces each gate of a network by its mean over images, for all images; None without WSGSA.
-
-    Returns:
-        `gates_mean` and `gates_deviation`, the standard deviation over the images before, both
-        `(groups, channels)`.
-    """
-    attention = next((layer for layer in model.layers if isinstance(layer, WSGSA)), None)
-    if attention is None:
-        return None
-    shared = keras.Model(model.inputs, attention.input[0]).predict(images, verbose=0)
-    gates = np.stack([np.asarray(gate) for gate in attention.gates(shared).values()], axis=1)
-    mean = gates.mean(axis=0)
-    for excite, gate in zip(attention.excites, mean, strict=True):
-        excite.kernel.assign(np.zeros(excite.kernel.shape))
-        excite.bias.assign(np.log(gate) - np.log1p(-gate))
-    return {"gates_mean": mean, "gates_deviation": gates.std(axis=0)}
-
-
-def describe_gates(recorded: list[dict[str, np.ndarray]]) -> str:
-    """How much the gates vary over images and over groups, on average over channels and seeds."""
-    mean = np.mean([each["gates_mean"] for each in recorded])
-    over_images = np.mean([each["gates_deviation"] for each in recorded])
-    over_groups = np.mean([each["gates_mean"].std(axis=0) for each in recorded])
-    return (
-        f"Gates: mean {mean:.3f}, standard deviation over the images {over_images:.3f}, over the "
-        f"groups {over_groups:.3f}.\n"
-    )
 
 
 def main() -> None:

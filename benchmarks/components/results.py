@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from gates import describe_gates
+from constant_gates import describe_gates
+from plans import PLANS, Plan, Run, grouping
 from scipy import stats
-from train import PLANS, Plan, Run, check_folder, grouping, read_faces
+from train import check_folder, read_faces
 from weighting_rules import RULES
 
 from keras_faramtn.attributes import GROUPINGS

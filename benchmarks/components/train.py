@@ -12,18 +12,18 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from gates import with_constant_gates
-from networks import NETWORKS
+from constant_gates import with_constant_gates
+from plans import PLANS, Plan, Run, grouping
 from weighting_rules import RULES, Losses, Rule
 
 from keras_faramtn.atomic_files import atomic_write
-from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
+from keras_faramtn.attributes import CELEBA_ATTRIBUTES
 from keras_faramtn.callbacks import DynamicWeighting
 from keras_faramtn.data.check import check_data
 from keras_faramtn.data.pipeline import (
@@ -35,98 +35,9 @@ from keras_faramtn.data.pipeline import (
 from keras_faramtn.data.table import SPLITS, FaceTable
 from keras_faramtn.experiments.datasets import training_dataset
 from keras_faramtn.experiments.optimizer import build_optimizer
-from keras_faramtn.experiments.recipe import Recipe
 from keras_faramtn.keras_internals import build_losses_and_metrics
 from keras_faramtn.models import groups_of, inference_model
 from keras_faramtn.objective import objective
-
-
-class Run(NamedTuple):
-    """One training."""
-
-    network: str
-    grouping: str
-    rule: str
-    seed: int
-
-    @property
-    def file(self) -> str:
-        return "-".join(map(str, self)) + ".npz"
-
-
-class Plan(NamedTuple):
-    """Runs of one data set: for each seed, all variants.
-
-    Attributes:
-        settings: a recipe without the section `model`.
-        variants: network, grouping and weighting rule of each.
-        scored: the split or splits that are scored, in words.
-    """
-
-    settings: dict[str, Any]
-    variants: tuple[tuple[str, str, str], ...]
-    scored: str = "validation"
-
-    def runs(self, seeds: int) -> list[Run]:
-        return [Run(*variant, seed) for seed in range(seeds) for variant in self.variants]
-
-    def recipe(self, seed: int) -> Recipe:
-        training = {**_OPTIMIZER, **self.settings["training"], "seed": seed}
-        return Recipe.model_validate(
-            {**self.settings, "model": {"backbone": BACKBONE}, "training": training}
-        )
-
-    def network(self, name: str, groups: AttributeGroups) -> keras.Model:
-        shape = (*self.recipe(seed=0).data.image_size, 3)
-        return NETWORKS[name](BACKBONE, groups, shape)
-
-
-BACKBONE = "mobilenetv3_small"
-
-_OPTIMIZER = {"optimizer": "muon", "weight_decay": 0.05}
-
-PLANS = {
-    "crops": Plan(
-        {
-            "data": {"image_size": [64, 64]},
-            "training": {"epochs": 6, "learning_rate": 0.004},
-        },
-        (
-            ("FARAMTN", "face_regions", "equal"),
-            ("without_WSGSA", "face_regions", "equal"),
-            ("WSGSA_residual", "face_regions", "equal"),
-            ("WSGSA_spatial", "face_regions", "equal"),
-            ("WSGSA_finer", "face_regions", "equal"),
-            ("FARAMTN", "face_regions", "DWS"),
-            ("FARAMTN", "face_regions", "progress"),
-            ("plain", "one", "equal"),
-            ("without_CGFF", "face_regions", "equal"),
-        ),
-    ),
-    "synthetic": Plan(
-        {
-            "data": {"image_size": [72, 60], "augment": False},
-            "training": {"epochs": 8, "learning_rate": 0.012},
-        },
-        (
-            ("FARAMTN", "face_regions", "equal"),
-            ("FARAMTN", "face_regions", "DWS"),
-            ("FARAMTN", "face_regions", "DWS_strength_3"),
-            ("FARAMTN", "face_regions", "progress"),
-            ("FARAMTN", "face_regions", "uncertainty"),
-            ("FARAMTN", "face_regions", "DWA"),
-            ("FARAMTN", "face_regions", "AW_CNN"),
-            ("FARAMTN", "one", "equal"),
-            ("FARAMTN", "random", "equal"),
-            ("FARAMTN", "mcnn_aux", "equal"),
-            ("plain", "one", "equal"),
-            ("without_WSGSA", "face_regions", "equal"),
-            ("WSGSA_residual", "face_regions", "equal"),
-            ("without_CGFF", "face_regions", "equal"),
-        ),
-        scored="validation and test",
-    ),
-}
 
 
 def read_faces(data: Path) -> FaceTable:
@@ -164,19 +75,6 @@ class Weighting(DynamicWeighting):
         base = np.array(list(groups.values()))
         losses = Losses(np.array(self.training), np.array(self.validation), self.used[-1], base)
         self.weights.assign(self.rule(losses))
-
-
-def grouping(name: str, seed: int) -> AttributeGroups:
-    """A grouping by name; `random` has the sizes of the face regions, and depends on the seed."""
-    if name == "one":
-        return AttributeGroups({"face": CELEBA_ATTRIBUTES})
-    if name != "random":
-        return GROUPINGS[name]
-    names = iter(np.random.default_rng(seed).permutation(CELEBA_ATTRIBUTES).tolist())
-    sizes = {group: len(members) for group, members in GROUPINGS["face_regions"].items()}
-    return AttributeGroups(
-        {f"group_{group}": [next(names) for _ in range(size)] for group, size in sizes.items()}
-    )
 
 
 def train(plan: Plan, run: Run, table: FaceTable) -> dict[str, Any]:
