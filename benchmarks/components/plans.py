@@ -7,8 +7,8 @@ import numpy as np
 from networks import NETWORKS
 
 from keras_faramtn.attributes import CELEBA_ATTRIBUTES, GROUPINGS, AttributeGroups
+from keras_faramtn.experiments.network import backbone_arguments
 from keras_faramtn.experiments.recipe import Recipe
-from keras_faramtn.models.library_loading import backbone_from_class
 
 
 class Run(NamedTuple):
@@ -46,11 +46,8 @@ class Plan(NamedTuple):
 
     def network(self, name: str, groups: AttributeGroups) -> keras.Model:
         recipe = self.recipe(seed=0)
-        shape, backbone = (*recipe.data.image_size, 3), recipe.model.backbone
-        if not isinstance(backbone, str):
-            backbone = backbone_from_class(
-                backbone.library, backbone.class_name, backbone.arguments, shape
-            )
+        shape = (*recipe.data.image_size, 3)
+        backbone = backbone_arguments(recipe.model, shape)["backbone"]
         return NETWORKS[name](backbone, groups, shape)
 
 
@@ -69,13 +66,14 @@ _SMALL_RESNET = {
     },
 }
 
+_SMALL_CROPS = {
+    "data": {"image_size": [64, 64]},
+    "training": {"epochs": 6, "learning_rate": 0.004},
+}
+
 PLANS = {
     "crops": Plan(
-        {
-            "model": {"backbone": "mobilenetv3_small"},
-            "data": {"image_size": [64, 64]},
-            "training": {"epochs": 6, "learning_rate": 0.004},
-        },
+        {"model": {"backbone": "mobilenetv3_small"}, **_SMALL_CROPS},
         (
             ("FARAMTN", "face_regions", "equal"),
             ("without_WSGSA", "face_regions", "equal"),
@@ -89,11 +87,7 @@ PLANS = {
         ),
     ),
     "crops_resnet": Plan(
-        {
-            "model": {"backbone": _SMALL_RESNET},
-            "data": {"image_size": [64, 64]},
-            "training": {"epochs": 6, "learning_rate": 0.004},
-        },
+        {"model": {"backbone": _SMALL_RESNET}, **_SMALL_CROPS},
         (
             ("FARAMTN", "face_regions", "equal"),
             ("without_WSGSA", "face_regions", "equal"),

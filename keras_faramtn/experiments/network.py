@@ -33,21 +33,38 @@ def _faramtn(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.M
         groups=model.attribute_groups(),
         attention=model.attention,
         fusion=model.fusion,
-        **_backbone_arguments(model, input_shape),
+        **backbone_arguments(model, input_shape),
     )
 
 
 def _multi_label(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
     attributes = model.attribute_groups().attributes
-    return MultiLabel(attributes=attributes, **_backbone_arguments(model, input_shape))
+    return MultiLabel(attributes=attributes, **backbone_arguments(model, input_shape))
 
 
 def _multi_task(model: recipes.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    return MultiTask(groups=model.attribute_groups(), **_backbone_arguments(model, input_shape))
+    return MultiTask(groups=model.attribute_groups(), **backbone_arguments(model, input_shape))
 
 
-def _backbone_arguments(model: recipes.Model, input_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """The arguments that all networks have."""
+def backbone_arguments(model: recipes.Model, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """The arguments that all networks have.
+
+    Args:
+        model, input_shape: as in `build_network`.
+
+    Returns:
+        Keyword arguments of `FARAMTN`, `MultiLabel` and `MultiTask`: `backbone`, a name or a
+        network, `input_shape`, `dropout`, and `weights` or `image_converter` where they apply.
+
+    Raises:
+        InputError: a backbone of a library can't be built, as in `backbone_from_class` and
+            `backbone_from_preset`.
+
+    Example:
+        >>> model = recipes.Model(backbone="resnet50")
+        >>> backbone_arguments(model, (32, 32, 3))["backbone"]
+        'resnet50'
+    """
     common = {"input_shape": input_shape, "dropout": model.dropout}
     backbone = model.backbone
     if isinstance(backbone, str):
