@@ -189,13 +189,18 @@ def mix(images: Any, labels: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
     # With a small alpha both draws may be zero in float32.
     weight = tf.math.divide_no_nan(tf.minimum(first, second), first + second)
 
-    def blend(values: Any) -> Any:
+    # Several times faster on a CPU than the slice [::-1], with the same result.
+    reverse = tf.range(count - 1, -1, -1)
+
+    def blend(values: Any, others: Any) -> Any:
+        values, others = tf.cast(values, tf.float32), tf.cast(others, tf.float32)
         factor = tf.reshape(weight, (-1, *[1] * (len(values.shape) - 1)))
-        return values + factor * (values[::-1] - values)
+        return values + factor * (others - values)
 
     def blend_labels(values: Any) -> Any:
-        known = (values >= 0) & (values[::-1] >= 0)
-        return tf.where(known, blend(values), -1.0)
+        others = tf.gather(values, reverse)
+        known = (values >= 0) & (others >= 0)
+        return tf.where(known, blend(values, others), -1.0)
 
-    mixed = tf.cast(tf.round(blend(tf.cast(images, tf.float32))), tf.uint8)
+    mixed = tf.cast(tf.round(blend(images, tf.gather(images, reverse))), tf.uint8)
     return mixed, tf.nest.map_structure(blend_labels, labels)
