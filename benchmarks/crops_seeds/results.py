@@ -17,8 +17,8 @@ COLUMNS = {
     "balanced accuracy": ("means", "balanced_accuracy"),
     "average precision": ("means", "average_precision"),
     **{name: ("balanced_accuracy", name) for name in RARE},
-    "accuracy*": ("with_chosen_thresholds", "accuracy"),
-    "balanced accuracy*": ("with_chosen_thresholds", "balanced_accuracy"),
+    "accuracy, chosen thresholds": ("with_chosen_thresholds", "accuracy"),
+    "balanced accuracy, chosen thresholds": ("with_chosen_thresholds", "balanced_accuracy"),
 }
 
 
@@ -28,14 +28,15 @@ def read_scores(recipe: str) -> dict[int, dict]:
     return dict(sorted((int(f.stem.rsplit("_", 1)[1]), json.loads(f.read_text())) for f in files))
 
 
-def percent(values: list[float | None]) -> str:
-    """The value of one seed, or mean and sample standard deviation of several."""
+def percent(value: float | None) -> str:
+    """A score of one seed in percent; empty if it was not recorded."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def mean_and_deviation(values: list[float | None]) -> str:
+    """Mean and sample standard deviation in percent; empty for fewer than two seeds."""
     known = [100 * value for value in values if value is not None]
-    if not known:
-        return ""
-    if len(known) == 1:
-        return f"{known[0]:.2f}"
-    return f"{statistics.mean(known):.2f} ± {statistics.stdev(known):.2f}"
+    return f"{statistics.mean(known):.2f} ± {statistics.stdev(known):.2f}" if known[1:] else ""
 
 
 def table(recipe: str) -> str:
@@ -49,10 +50,10 @@ def table(recipe: str) -> str:
         f"| `{recipe}` | {' | '.join(COLUMNS)} |",
         "|---" * (len(COLUMNS) + 1) + "|",
         *(
-            f"| seed {seed} | {' | '.join(percent([each[index]]) for each in values.values())} |"
+            f"| seed {seed} | {' | '.join(percent(each[index]) for each in values.values())} |"
             for index, seed in enumerate(by_seed)
         ),
-        f"| mean ± standard deviation | {' | '.join(map(percent, values.values()))} |",
+        f"| mean ± standard deviation | {' | '.join(map(mean_and_deviation, values.values()))} |",
     ]
     return "\n".join(lines)
 
