@@ -1,7 +1,7 @@
 """Makes Keras's batch normalisation train with TensorFlow's fused operation.
 
 Keras computes it with about ten operations on the whole feature map, each of which reads the map
-from memory. Import this module before networks are trained; see `crops_seeds/train.py` for the use.
+from memory.
 """
 
 from typing import Any
@@ -28,4 +28,6 @@ def _fused_call(layer: Any, inputs: Any, training: bool | None = None, mask: Any
     return normalized
 
 
-keras.layers.BatchNormalization.call = _fused_call
+def use_fused_batch_normalization() -> None:
+    """Changes all layers of this process; call it before networks are trained."""
+    keras.layers.BatchNormalization.call = _fused_call

@@ -4,8 +4,16 @@ python benchmarks/crops_seeds/results.py
 """
 
 import json
-import statistics
+import math
+import os
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from keras_faramtn.evaluation.over_seeds import over_seeds
+from keras_faramtn.export.markdown import table
 
 FOLDER = Path(__file__).parents[1] / "results" / "crops_seeds"
 RECIPES = ("crops_teacher", "crops")
@@ -28,35 +36,32 @@ def read_scores(recipe: str) -> dict[int, dict]:
     return dict(sorted((int(f.stem.rsplit("_", 1)[1]), json.loads(f.read_text())) for f in files))
 
 
-def percent(value: float | None) -> str:
+def percent(value: float) -> str:
     """A score of one seed in percent; empty if it was not recorded."""
-    return "" if value is None else f"{100 * value:.2f}"
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
-def mean_and_deviation(values: list[float | None]) -> str:
-    """Mean and sample standard deviation in percent; empty for fewer than two seeds."""
-    known = [100 * value for value in values if value is not None]
-    return f"{statistics.mean(known):.2f} ± {statistics.stdev(known):.2f}" if known[1:] else ""
+def mean_and_deviation(values: np.ndarray) -> str:
+    """In percent; empty for one seed, or if a seed's score was not recorded."""
+    several = over_seeds(values)
+    return "" if several["spread"] is None else f"{several['mean']:.2f} ± {several['spread']:.2f}"
 
 
-def table(recipe: str) -> str:
+def scores_table(recipe: str) -> str:
     """The scores of a recipe in percent, as Markdown."""
     by_seed = read_scores(recipe)
-    values = {
-        title: [scores.get(section, {}).get(name) for scores in by_seed.values()]
-        for title, (section, name) in COLUMNS.items()
-    }
-    lines = [
-        f"| `{recipe}` | {' | '.join(COLUMNS)} |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-        *(
-            f"| seed {seed} | {' | '.join(percent(each[index]) for each in values.values())} |"
-            for index, seed in enumerate(by_seed)
-        ),
-        f"| mean ± standard deviation | {' | '.join(map(mean_and_deviation, values.values()))} |",
+    scores = 100 * np.array(
+        [
+            [each.get(section, {}).get(name, math.nan) for section, name in COLUMNS.values()]
+            for each in by_seed.values()
+        ]
+    )
+    rows = [
+        *([f"seed {seed}", *map(percent, row)] for seed, row in zip(by_seed, scores, strict=True)),
+        ["mean ± standard deviation", *map(mean_and_deviation, scores.T)],
     ]
-    return "\n".join(lines)
+    return table([f"`{recipe}`", *COLUMNS], rows)
 
 
 if __name__ == "__main__":
-    print("\n\n".join(map(table, RECIPES)))
+    print("\n\n".join(map(scores_table, RECIPES)))

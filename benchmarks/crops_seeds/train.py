@@ -12,13 +12,15 @@ time on a CPU.
 """
 
 import argparse
-import importlib
 import json
 import logging
 import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from fused_batch_normalization import use_fused_batch_normalization
+from results import FOLDER, RECIPES
 
 from keras_faramtn.atomic_files import atomic_write_bytes
 from keras_faramtn.data.check import check_data
@@ -27,9 +29,6 @@ from keras_faramtn.evaluation.metrics_file import METRICS_FILE
 from keras_faramtn.experiments.recipe import Recipe, read_recipe
 from keras_faramtn.experiments.run import train_table
 from keras_faramtn.keras_files import MODEL_FILE
-
-RECIPES = ("crops_teacher", "crops")
-RESULTS = Path(__file__).parents[1] / "results" / "crops_seeds"
 
 
 def with_seed(name: str, seed: int, folder: Path) -> Recipe:
@@ -67,18 +66,18 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.fused:
-        importlib.import_module("fused_batch_normalization")
+        use_fused_batch_normalization()
     attributes = read_recipe("crops")[0].model.attribute_groups().attributes
     table = check_data(arguments.data, attributes)
     for seed in arguments.seeds:
         folder = arguments.to / str(seed)
         for name in RECIPES:
             run = folder / name
-            if not (run / METRICS_FILE).exists():
-                train_table(with_seed(name, seed, folder), table, run, data=arguments.data.name)
+            if (run / METRICS_FILE).exists():
+                continue
+            train_table(with_seed(name, seed, folder), table, run, data=arguments.data.name)
             content = json.dumps(summary(run, arguments.fused), indent=2) + "\n"
-            file = RESULTS / f"{name}_{seed}.json"
-            atomic_write_bytes(file, content.encode())
+            atomic_write_bytes(FOLDER / f"{name}_{seed}.json", content.encode())
 
 
 if __name__ == "__main__":
