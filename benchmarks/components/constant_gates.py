@@ -18,7 +18,7 @@ def with_constant_gates(model: keras.Model, images: Any) -> dict[str, np.ndarray
     attention = next((layer for layer in model.layers if isinstance(layer, WSGSA)), None)
     if attention is None:
         return None
-    shared = keras.Model(model.inputs, attention.input[0]).predict(images, verbose=0)
+    shared = keras.Model(model.inputs[0], attention.input[0]).predict(images, verbose=0)
     gates = np.stack([np.asarray(gate) for gate in attention.gates(shared).values()], axis=1)
     mean = gates.mean(axis=0)
     for excite, gate in zip(attention.excites, mean, strict=True):
