@@ -211,7 +211,7 @@ def _predict(model: keras.Model, table: FaceTable, split: str) -> Predictions:
     Float32 probabilities would be 0 or 1 where the network is certain.
     """
     groups, heads = groups_of(model), heads_of(model)
-    network = keras.Model(model.inputs, [head.output for head in heads])
+    network = keras.Model(model.inputs[0], [head.output for head in heads])
     logits = np.empty((len(table), len(groups.attributes)))
     # Decoded as in `evaluate_model`, so that `faramtn evaluate` gives the same scores.
     load = functools.partial(load_image, image_size=model.input_shape[1:3])

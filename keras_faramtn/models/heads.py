@@ -178,7 +178,7 @@ def inference_model(model: keras.Model) -> keras.Model:
     probabilities = AttributeProbabilities(
         {group: groups.positions(group) for group in groups}, name=_OUTPUT_NAME, dtype="float32"
     )(dict(zip(model.output_names, keras.tree.flatten(model.outputs), strict=True)))
-    return keras.Model(model.inputs, probabilities, name=f"{model.name}_inference")
+    return keras.Model(model.inputs[0], probabilities, name=f"{model.name}_inference")
 
 
 def check_trainable(model: keras.Model) -> None:

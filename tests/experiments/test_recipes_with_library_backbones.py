@@ -60,7 +60,7 @@ def test_a_preset_brings_its_weights_and_its_preprocessing(preset):
     folder, backbone = preset
     model = build_model(_recipe({"library": "keras_hub", "preset": str(folder)}))
     images = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3))
-    maps = keras.Model(model.inputs, model.get_layer("group_attention").input[1])
+    maps = keras.Model(model.inputs[0], model.get_layer("group_attention").input[1])
     pixels = images * np.array([0.01, 0.02, 0.03]) + np.array([-1, 0, 1])
     np.testing.assert_allclose(
         maps.predict(images, verbose=0), backbone.predict(pixels, verbose=0), rtol=1e-3, atol=1e-4

@@ -121,7 +121,7 @@ def test_an_image_converter_becomes_part_of_the_model():
     network = FARAMTN(backbone, GROUPS, (*SIZE, 3), image_converter=converter)
     images = draw_faces(2, SIZE)
     transformed = network.get_layer("group_attention").input[1]
-    actual = _call(keras.Model(network.inputs, transformed), images)
+    actual = _call(keras.Model(network.inputs[0], transformed), images)
     own = _call(backbone, images * np.array([0.5, 1, 2]) + np.array([0, -3, 7]))
     np.testing.assert_allclose(actual, own, rtol=1e-4, atol=1e-4 * abs(own).max())
 
@@ -157,7 +157,7 @@ def test_every_high_level_of_multi_task_starts_from_the_backbones_weights(name):
     pixels = images if name == MOBILENET else (images / 255 - MEAN) / DEVIATION
     own = _call(backbone, pixels).mean(axis=(1, 2))
     features = [network.get_layer(group).input for group in GROUPS]
-    for feature in _call(keras.Model(network.inputs, features), images):
+    for feature in _call(keras.Model(network.inputs[0], features), images):
         np.testing.assert_allclose(feature, own, rtol=1e-3, atol=1e-4 * abs(own).max())
     branches = [network.get_layer(f"{group}_high_level") for group in GROUPS]
     assert len({id(each.weights[0]) for each in branches}) == len(GROUPS)
@@ -171,7 +171,7 @@ def test_a_vision_transformer_without_the_outputs_of_its_blocks():
     images = draw_faces(2, SIZE)
     own = _call(backbone, (images / 255 - MEAN) / DEVIATION)[:, 1:].mean(axis=1)
     feature = network.get_layer("attributes").input
-    actual = _call(keras.Model(network.inputs, feature), images)
+    actual = _call(keras.Model(network.inputs[0], feature), images)
     np.testing.assert_allclose(actual, own, rtol=1e-3, atol=1e-4)
 
 
