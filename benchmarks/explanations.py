@@ -12,7 +12,7 @@ network predicts the attribute correctly:
 Grad-CAM is that of Selvaraju et al. (2017), on the last feature map and on that of the trunk. It is
 computed here with TensorFlow.
 
-    python benchmarks/explanations.py --model demo/model.keras
+    python benchmarks/explanations.py --model saved_models/small_synthetic
 """
 
 import argparse
