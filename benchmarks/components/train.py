@@ -139,7 +139,7 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = PLANS[arguments.plan]
     part, parts = map(int, arguments.part.split("/"))
-    arguments.to.mkdir(exist_ok=True)
+    arguments.to.mkdir(parents=True, exist_ok=True)
     table = read_faces(arguments.data)
     check_folder(arguments.to, plan, table)
     table = decode_images(table, plan.recipe(0).data.image_size)

@@ -73,11 +73,13 @@ def main() -> None:
         folder = arguments.to / str(seed)
         for name in RECIPES:
             run = folder / name
-            if (run / METRICS_FILE).exists():
+            record = FOLDER / f"{name}_{seed}.json"
+            if not (run / METRICS_FILE).exists():
+                train_table(with_seed(name, seed, folder), table, run, data=arguments.data.name)
+            elif record.exists():
                 continue
-            train_table(with_seed(name, seed, folder), table, run, data=arguments.data.name)
             content = json.dumps(summary(run, arguments.fused), indent=2) + "\n"
-            atomic_write_bytes(FOLDER / f"{name}_{seed}.json", content.encode())
+            atomic_write_bytes(record, content.encode())
 
 
 if __name__ == "__main__":

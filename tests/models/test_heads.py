@@ -42,6 +42,11 @@ def test_one_output_per_group_and_probabilities_in_canonical_order(network):
             )
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs` doesn't match")
+def test_an_inference_model_takes_a_tensor_without_a_warning():
+    assert _call(inference_model(FARAMTN(SMALL, GROUPS, SHAPE))).shape == (3, 4)
+
+
 def test_multi_label_keeps_the_canonical_order():
     model = MultiLabel(SMALL, input_shape=SHAPE)
     logits = _call(model)["attributes"]
