@@ -40,13 +40,13 @@ def test_a_weights_file_initialises_trunk_and_high_level(backbone, tmp_path):
     cut = BACKBONES[backbone]
     layers = [cut.trunk, cut.shared, application.layers[-1].name]
     expected = keras.Model(
-        application.inputs, [application.get_layer(name).output for name in layers]
+        application.inputs[0], [application.get_layer(name).output for name in layers]
     )(MODULES[backbone].preprocess_input(_images()), training=False)
 
     model = FARAMTN(backbone, input_shape=SHAPE, weights=path)
     transformed = model.get_layer("group_attention").input[1]
     actual = keras.Model(
-        model.inputs,
+        model.inputs[0],
         [model.get_layer(cut.trunk).output, model.get_layer(cut.shared).output, transformed],
     )(_images(), training=False)
     for ours, original in zip(actual, expected, strict=True):

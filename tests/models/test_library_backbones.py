@@ -56,7 +56,7 @@ class Family:
         """The trunk, X and f(X) in the network."""
         inputs = self.network.get_layer("group_attention").input
         trunk = self.network.get_layer("group_fusion").input[-1]
-        return _call(keras.Model(self.network.inputs, [trunk, *inputs]), self.images)
+        return _call(keras.Model(self.network.inputs[0], [trunk, *inputs]), self.images)
 
     def normalised(self):
         if self.name.startswith("keras_hub"):
